@@ -1,0 +1,72 @@
+// Compositing of ragged marks: `over`, stroke after stroke, each on its own box of the canvas.
+//
+// canvas (B, 3, H, W); strokes i = 0..N-1 in painting order; box[4i] = left, top, width, height, inside the canvas;
+// alpha[start[i] + y * width + x] is the mark; colour[3i..]; picture[i] in 0..B-1.
+// Every thread owns a band of rows of all pictures and walks all strokes, so that no two threads meet.
+#include <stdint.h>
+#ifdef _OPENMP
+#include <omp.h>
+#else
+static int omp_get_max_threads(void) { return 1; }
+#endif
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+// before (3, T) receives what each stroke covered, for the backward pass; it may be null.
+void composite_forward(float *canvas, const float *alpha, const float *colour, const int64_t *box, const int64_t *start,
+                       const int64_t *picture, float *before, int64_t N, int64_t T, int64_t H, int64_t W, int threads) {
+    int bands = MAX(1, MIN(threads, omp_get_max_threads()));
+#pragma omp parallel for num_threads(bands) schedule(static, 1)
+    for (int band = 0; band < bands; band++) {
+        int64_t low = H * band / bands, high = H * (band + 1) / bands;
+        for (int64_t i = 0; i < N; i++) {
+            const int64_t left = box[4 * i], top = box[4 * i + 1], width = box[4 * i + 2], height = box[4 * i + 3];
+            for (int64_t y = MAX(top, low); y < MIN(top + height, high); y++) {
+                const int64_t at = start[i] + (y - top) * width;
+                const float *restrict a = alpha + at;
+                for (int c = 0; c < 3; c++) {
+                    float *restrict row = canvas + ((picture[i] * 3 + c) * H + y) * W + left;
+                    const float value = colour[3 * i + c];
+                    if (before) {
+                        float *restrict kept = before + c * T + at;
+                        for (int64_t x = 0; x < width; x++) kept[x] = row[x];
+                    }
+                    for (int64_t x = 0; x < width; x++) row[x] += a[x] * (value - row[x]);
+                }
+            }
+        }
+    }
+}
+
+// grad (B, 3, H, W) comes in as the gradient of the finished canvas and leaves as that of the canvas before any stroke.
+// grad_colour (bands, N, 3) must be zero on entry; the caller sums over bands.
+void composite_backward(float *grad, const float *alpha, const float *colour, const int64_t *box, const int64_t *start,
+                        const int64_t *picture, const float *before, float *grad_alpha, float *grad_colour, int64_t N,
+                        int64_t T, int64_t H, int64_t W, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int band = 0; band < threads; band++) {
+        int64_t low = H * band / threads, high = H * (band + 1) / threads;
+        for (int64_t i = N - 1; i >= 0; i--) {
+            const int64_t left = box[4 * i], top = box[4 * i + 1], width = box[4 * i + 2], height = box[4 * i + 3];
+            for (int64_t y = MAX(top, low); y < MIN(top + height, high); y++) {
+                const int64_t at = start[i] + (y - top) * width;
+                const float *restrict a = alpha + at;
+                float *restrict ga = grad_alpha + at;
+                for (int64_t x = 0; x < width; x++) ga[x] = 0;
+                for (int c = 0; c < 3; c++) {
+                    float *restrict g = grad + ((picture[i] * 3 + c) * H + y) * W + left;
+                    const float *restrict kept = before + c * T + at;
+                    const float value = colour[3 * i + c];
+                    float sum = 0;
+                    for (int64_t x = 0; x < width; x++) {
+                        ga[x] += g[x] * (value - kept[x]);
+                        sum += g[x] * a[x];
+                        g[x] -= g[x] * a[x];
+                    }
+                    grad_colour[(band * N + i) * 3 + c] += sum;
+                }
+            }
+        }
+    }
+}

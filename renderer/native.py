@@ -1,0 +1,67 @@
+"""Small C kernels, compiled on first use and kept; where there is no compiler, PyTorch does the same work more slowly."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import subprocess
+import tempfile
+from pathlib import Path
+
+from torch import Tensor
+
+# -ffast-math lets the compiler use vector exponentials; the second try is for compilers without OpenMP.
+FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC", "-std=c11")
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: `$XDG_CACHE_HOME` or `~/.cache`, below `kaokore-painter`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kaokore-painter"
+
+
+@functools.cache
+def load(source: Path) -> ctypes.CDLL | None:
+    """The compiled library of a C file, or None where it cannot be compiled (or KAOKORE_NATIVE=0 forbids it)."""
+    if os.environ.get("KAOKORE_NATIVE") == "0":
+        return None
+    # Code for one processor must not be loaded on another that shares the home directory.
+    name = hashlib.sha256(source.read_bytes() + repr((FLAGS, _processor())).encode()).hexdigest()[:20]
+    try:
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        library = folder / f"{source.stem}-{name}.so"
+        if not library.exists():
+            _compile(source, library)
+        return ctypes.CDLL(str(library))
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _compile(source: Path, library: Path) -> None:
+    handle, name = tempfile.mkstemp(suffix=".so.tmp", dir=library.parent)
+    os.close(handle)
+    command = [os.environ.get("CC", "gcc"), *FLAGS, str(source), "-lm", "-o", name]
+    try:
+        if subprocess.run([*command, "-fopenmp"], capture_output=True).returncode != 0:
+            subprocess.run(command, capture_output=True, check=True)
+        os.replace(name, library)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        return f"{platform.machine()} {platform.processor()}"
+
+
+def pointer(tensor: Tensor) -> ctypes.c_void_p:
+    """The address of a contiguous CPU tensor's first value."""
+    assert tensor.is_contiguous(), "a kernel reads contiguous memory"
+    assert tensor.device.type == "cpu", "a kernel reads CPU memory"
+    return ctypes.c_void_p(tensor.data_ptr())
