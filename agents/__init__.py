@@ -1,0 +1,15 @@
+"""Painting as a decision process. Importing this registers `KaoKorePaint-v0` with gymnasium, and does nothing else."""
+
+import gymnasium
+
+from agents.dynamics import Reward, State
+from agents.environment import KaoKorePaint
+from agents.vector import KaoKorePaintVector
+
+__all__ = ["KaoKorePaint", "KaoKorePaintVector", "Reward", "State"]
+
+gymnasium.register(
+    "KaoKorePaint-v0",
+    entry_point="agents.environment:KaoKorePaint",
+    vector_entry_point="agents.vector:KaoKorePaintVector",
+)

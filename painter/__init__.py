@@ -1,0 +1,5 @@
+"""The learned renderer, and what is optimised through one."""
+
+from painter.load import load_renderer
+
+__all__ = ["load_renderer"]

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-# -ffast-math lets the compiler use vector exponentials; the second try is for compilers without OpenMP.
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC", "-std=c11")
+# -ffast-math lets the compiler use vector exponentials. It must not be given to the linker as well: gcc would then link
+# start-up code that makes the whole process flush denormal numbers to zero.
+COMPILE = ("-O3", "-march=native", "-ffast-math", "-fPIC", "-std=c11", "-c")
+LINK = ("-shared", "-lm")
 
 
 def cache_folder() -> Path:
@@ -28,7 +30,7 @@ def load(source: Path) -> ctypes.CDLL | None:
     if os.environ.get("KAOKORE_NATIVE") == "0":
         return None
     # Code for one processor must not be loaded on another that shares the home directory.
-    name = hashlib.sha256(source.read_bytes() + repr((FLAGS, _processor())).encode()).hexdigest()[:20]
+    name = hashlib.sha256(source.read_bytes() + repr((COMPILE, LINK, _processor())).encode()).hexdigest()[:20]
     try:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,15 +43,16 @@ def load(source: Path) -> ctypes.CDLL | None:
 
 
 def _compile(source: Path, library: Path) -> None:
-    handle, name = tempfile.mkstemp(suffix=".so.tmp", dir=library.parent)
-    os.close(handle)
-    command = [os.environ.get("CC", "gcc"), *FLAGS, str(source), "-lm", "-o", name]
-    try:
-        if subprocess.run([*command, "-fopenmp"], capture_output=True).returncode != 0:
-            subprocess.run(command, capture_output=True, check=True)
-        os.replace(name, library)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    compiler = os.environ.get("CC", "gcc")
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        code, linked = Path(folder) / "code.o", Path(folder) / "linked.so"
+        for threads in (["-fopenmp"], []):  # the second try is for compilers without OpenMP
+            compiled = subprocess.run([compiler, *COMPILE, *threads, source, "-o", code], capture_output=True)
+            if compiled.returncode == 0:
+                subprocess.run([compiler, code, *threads, *LINK, "-o", linked], capture_output=True, check=True)
+                os.replace(linked, library)
+                return
+        raise OSError(f"{compiler} cannot compile {source.name}")
 
 
 def _processor() -> str:

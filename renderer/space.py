@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from renderer.errors import InputError
 
-class SpaceError(ValueError):
+
+class SpaceError(InputError):
     """Two parts of the program mean different things by a stroke."""
 
 

@@ -1,0 +1,112 @@
+"""Run folders: the record of a training, from which it resumes exactly.
+
+`runs/DATE_script_seedN/` holds `config.json` (arguments, commit, versions, device), TensorBoard's curves, samples,
+`state.safetensors` (everything that resuming needs) and the checkpoints `latest` and `best`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from renderer.checkpoint import CheckpointError
+from renderer.errors import InputError
+from renderer.files import atomic
+
+Config = TypeVar("Config")
+
+
+def start(script: str, config: Any, runs: str | Path = "runs") -> Path:
+    """Makes a new run folder and writes `config.json`. Never overwrites one."""
+    name = f"{datetime.now():%Y%m%d-%H%M%S}_{script}_seed{config.seed}"
+    folder, number = Path(runs) / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path(runs) / f"{name}-{number}"
+    record = {"script": script, "arguments": dataclasses.asdict(config), **provenance()}
+    with atomic(folder / "config.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=2))
+    return folder
+
+
+def resume(folder: str | Path, script: str, config: type[Config]) -> Config:
+    """The configuration that the run in `folder` was started with. Raises `InputError` when it is no such run."""
+    path = Path(folder) / "config.json"
+    try:
+        record = json.loads(path.read_text())
+        if record["script"] != script:
+            raise InputError(f"{folder} is a run of {record['script']}; resume it with that script.")
+        return config(**record["arguments"])
+    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise InputError(f"{folder} is not a run of {script} that can be resumed ({error}).") from error
+
+
+def provenance() -> dict[str, Any]:
+    """What a figure or a checkpoint needs for being made again: command, commit, versions, machine."""
+    # Only the script's name, never the path of this machine.
+    command = ["python", "-m", f"experiments.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
+    root = Path(__file__).resolve().parent.parent
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True)
+    return {
+        "command": " ".join(command),
+        "commit": git.stdout.strip() or "unknown",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def save_state(path: str | Path, step: int, objects: Mapping[str, Any], notes: Mapping[str, Any] | None = None) -> None:
+    """Writes modules, optimizers and generators by name, with the number of steps done and JSON `notes`."""
+    tensors: dict[str, Tensor] = {}
+    groups: dict[str, Any] = {}
+    for name, thing in objects.items():
+        if isinstance(thing, torch.Generator):
+            tensors[f"{name}/generator"] = thing.get_state()
+        elif isinstance(thing, torch.optim.Optimizer):
+            state = thing.state_dict()
+            groups[name] = state["param_groups"]
+            for index, values in state["state"].items():
+                tensors.update({f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in values.items()})
+        else:
+            tensors.update({f"{name}/{key}": value for key, value in thing.state_dict().items()})
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    metadata = {"step": str(step), "groups": json.dumps(groups), "notes": json.dumps(notes or {})}
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load_state(path: str | Path, objects: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Puts back what `save_state` wrote; returns the number of steps done and the notes. Raises `CheckpointError`."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"The training state {path} cannot be read ({error}).") from error
+    groups = json.loads(metadata["groups"])
+    for name, thing in objects.items():
+        mine = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+        if isinstance(thing, torch.Generator):
+            thing.set_state(mine["generator"])
+        elif isinstance(thing, torch.optim.Optimizer):
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in mine.items():
+                index, entry = key.split("/")
+                state.setdefault(int(index), {})[entry] = value
+            thing.load_state_dict({"state": state, "param_groups": groups[name]})
+        else:
+            thing.load_state_dict(mine)
+    return int(metadata["step"]), json.loads(metadata["notes"])

@@ -1,0 +1,150 @@
+"""Teach an agent to paint KaoKore faces, through the learned renderer.
+
+    python -m experiments.train_agent --root ../shared/kaokore            # about an hour on two cores
+    python -m experiments.train_agent --resume runs/FOLDER                # go on where it stopped
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from torchvision.utils import make_grid
+from tqdm import tqdm
+
+from agents.learn import LearnConfig, learn_episode
+from agents.policy import Policy
+from agents.rounds import paint_picture
+from experiments import runs
+from experiments.cli import choose_device, run
+from experiments.faces import load_faces
+from painter.load import build_renderer
+from renderer.canvas import blank
+from renderer.checkpoint import Checkpoint
+from renderer.pictures import write_png
+from renderer.protocol import Renderer
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the training."""
+
+    root: str | None = None
+    """KaoKore's folder; else KAOKORE_ROOT, else data/kaokore."""
+    renderer: str = "bezier"
+    """The learned renderer to train through."""
+    episodes: int = 2500
+    """Batches of faces, each painted once from a white canvas."""
+    batch: int = 8
+    size: int = 128
+    """Pixels of the canvas' side."""
+    learning_rate: float = 1e-3
+    """Of Adam; falls to zero by a cosine."""
+    width: int = 64
+    """Channels of the policy."""
+    blocks: int = 3
+    """Residual blocks of the policy."""
+    each: int = 2
+    """Strokes that the policy proposes for each cell."""
+    horizon: int = LearnConfig.horizon
+    """Rounds that gradients flow back through; 1 is a greedy policy."""
+    proposals: float = LearnConfig.proposals
+    """Weight of what all proposals would gain."""
+    exploration: float = LearnConfig.exploration
+    """Noise on the choice of proposals."""
+    evaluate_faces: int = 48
+    """Dev faces that a checkpoint is chosen by."""
+    evaluate_strokes: int = 200
+    evaluate_every: int = 100
+    """Episodes between evaluations, each of which also saves."""
+    seed: int = 0
+    device: str = "auto"
+    resume: str | None = None
+    """A run folder to go on with; all other options are then read from it."""
+    runs: str = "runs"
+    """Where run folders are made."""
+
+
+TINY = Config(episodes=2, batch=2, size=32, width=16, blocks=1, evaluate_faces=2, evaluate_strokes=10, evaluate_every=1)
+
+
+def train_agent(config: Config) -> Path:
+    """Teach an agent to paint KaoKore faces, through the learned renderer."""
+    folder = Path(config.resume or "")
+    resuming = config.resume is not None
+    if resuming:
+        config = runs.resume(folder, "train_agent", Config)
+    device = choose_device(config.device)
+    made = Checkpoint.load(config.renderer)
+    renderer = build_renderer(made).to(device)
+    train = load_faces(config.root, "train", config.size)
+    dev = load_faces(config.root, "dev", config.size, config.evaluate_faces).to(device) / 255
+    if not resuming:
+        folder = runs.start("train_agent", config, config.runs)
+
+    torch.manual_seed(config.seed)  # the initial weights
+    settings = {"width": config.width, "blocks": config.blocks, "each": config.each}
+    policy = Policy(**settings).to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(policy.parameters(), config.learning_rate)
+    draws = torch.Generator().manual_seed(config.seed)
+    objects = {"policy": policy, "optimizer": optimizer, "draws": draws}
+    done, best = 0, math.inf
+    if (folder / "state.safetensors").exists():
+        done, notes = runs.load_state(folder / "state.safetensors", objects)
+        best = notes["best"]
+    learning = LearnConfig(horizon=config.horizon, proposals=config.proposals, exploration=config.exploration)
+
+    with SummaryWriter(folder) as board, tqdm(total=config.episodes, initial=done, unit="episode") as bar:
+        for episode in range(done + 1, config.episodes + 1):
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * (1 + math.cos(math.pi * (episode - 1) / config.episodes)) / 2
+            targets = batch_of(train, config.batch, draws).to(device)
+            *_, last = learn_episode(policy, optimizer, renderer, targets, learning, draws)
+            bar.update()
+            bar.set_postfix(mse=f"{last.mse:.4f}", best=f"{best:.5f}")
+            board.add_scalar("train/mse", last.mse, episode)
+            board.add_scalar("train/loss", last.loss, episode)
+            if episode % config.evaluate_every == 0 or episode == config.episodes:
+                begun = time.monotonic()
+                pictures = [paint(policy, renderer, face, config.evaluate_strokes) for face in dev]
+                seconds = (time.monotonic() - begun) / len(dev)
+                mse = (torch.stack(pictures) - dev).square().mean().item()
+                board.add_scalar("dev/mse", mse, episode)
+                metrics = {"dev_mse": mse, "strokes": config.evaluate_strokes, "faces": len(dev), "seconds_a_face": seconds}
+                about = {**metrics, "renderer": made.kind, "renderer_hash": made.hash(), "episodes": episode}
+                about |= {"seed": config.seed, "data": "KaoKore v1.1 train, CC BY-SA 4.0, doi:10.20676/00000353"}
+                checkpoint = Checkpoint("policy", settings, policy.state_dict(), policy.space, about | runs.provenance())
+                checkpoint.save(folder / "latest.safetensors")
+                if mse < best:
+                    best = mse
+                    checkpoint.save(folder / "best.safetensors")
+                pairs = torch.stack((dev[:8], torch.stack(pictures[:8]))).flatten(0, 1)
+                write_png(make_grid(pairs, min(8, len(dev)), padding=2), folder / "samples.png")
+                runs.save_state(folder / "state.safetensors", episode, objects, {"best": best})
+    print(f"{folder}/best.safetensors: dev MSE {best:.5f} with {config.evaluate_strokes} strokes; see samples.png there.")
+    return folder
+
+
+def batch_of(faces: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """`(n, 3, H, W)` in [0, 1]: random faces, half of them mirrored."""
+    chosen = faces[torch.randint(len(faces), (n,), generator=generator)].float() / 255
+    mirrored = torch.rand(n, generator=generator) < 0.5
+    return torch.where(mirrored[:, None, None, None], chosen.flip(-1), chosen)
+
+
+def paint(policy: Policy, renderer: Renderer, face: Tensor, count: int) -> Tensor:
+    """The finished canvas (3, H, W)."""
+    canvas = blank((face.shape[-2], face.shape[-1]), device=face.device)
+    for canvas, _ in paint_picture(policy, renderer, canvas, face, count):  # noqa: B007
+        pass
+    return canvas
+
+
+if __name__ == "__main__":
+    run(train_agent, Config, __doc__)

@@ -1,0 +1,117 @@
+"""Learn a renderer from a true brush.
+
+    python -m experiments.train_renderer                       # ours, about 20 minutes on two cores
+    python -m experiments.train_renderer --arch huang2019      # the baseline's network
+    python -m experiments.train_renderer --resume runs/FOLDER  # go on where it stopped
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+from torchvision.utils import make_grid
+from tqdm import tqdm
+
+from experiments import runs
+from experiments.cli import choose_device, run
+from painter.fit import SIDES, RandomStrokes, alpha_error, fit
+from painter.load import KINDS
+from renderer.bezier import ExactBezier
+from renderer.checkpoint import Checkpoint
+from renderer.pictures import write_png
+
+# Never the seed of a training: the strokes that fidelity is measured on.
+TEST_SEED = 20_190_001
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the training."""
+
+    arch: Literal["stroke-map", "huang2019"] = "stroke-map"
+    """Which network: ours, or one built like Huang's (2019)."""
+    steps: int = 40_000
+    """Batches of random strokes."""
+    batch: int = 64
+    """Strokes a batch."""
+    learning_rate: float = 2e-3
+    """Of Adam; falls linearly to zero."""
+    hidden: int = 256
+    """Width of our network's layers."""
+    grid: int = 12
+    """Nodes a side of our network's maps."""
+    minutes_between_saves: float = 2.0
+    test_strokes: int = 2000
+    """Strokes, never trained on, that the alpha MSE in the checkpoint is measured on (128 px)."""
+    seed: int = 0
+    device: str = "auto"
+    workers: int = 1
+    """Processes that draw with the true brush."""
+    resume: str | None = None
+    """A run folder to go on with; all other options are then read from it."""
+    runs: str = "runs"
+    """Where run folders are made."""
+
+
+TINY = Config(steps=6, batch=8, hidden=16, grid=4, test_strokes=10, workers=0)
+
+
+def train_renderer(config: Config) -> Path:
+    """Learn a renderer from a true brush."""
+    if config.resume:
+        folder = Path(config.resume)
+        config = dataclasses.replace(runs.resume(folder, "train_renderer", Config), resume=None)
+        resuming = (folder / "state.safetensors").exists()
+    else:
+        folder, resuming = runs.start("train_renderer", config, config.runs), False
+
+    device = choose_device(config.device)
+    settings = {"hidden": config.hidden, "grid": config.grid} if config.arch == "stroke-map" else {}
+    torch.manual_seed(config.seed)  # the initial weights; everything later has a seed of its own
+    network = KINDS[config.arch](**settings).to(device)
+    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
+    objects = {"network": network, "optimizer": optimizer}
+    done = runs.load_state(folder / "state.safetensors", objects)[0] if resuming else 0
+
+    brush = ExactBezier()
+    sides = SIDES if config.arch == "stroke-map" else (128,)
+    data = RandomStrokes(brush, config.batch, config.steps, config.seed, sides)
+    saved = time.monotonic()
+    with SummaryWriter(folder) as board, tqdm(total=config.steps, initial=done, unit="step") as bar:
+        for progress in fit(network, optimizer, data, done, config.learning_rate, config.workers):
+            bar.update()
+            if progress.step % 50 == 0:
+                board.add_scalar("train/alpha_mse", progress.loss, progress.step)
+                bar.set_postfix(alpha_mse=f"{progress.loss:.1e}")
+            last = progress.step == config.steps
+            if last or time.monotonic() - saved > config.minutes_between_saves * 60:
+                error = alpha_error(network, brush, config.test_strokes if last else 200, TEST_SEED)
+                board.add_scalar("test/alpha_mse", error, progress.step)
+                runs.save_state(folder / "state.safetensors", progress.step, objects)
+                about = {"alpha_mse": error, "steps": progress.step, "seed": config.seed, **runs.provenance()}
+                checkpoint = Checkpoint(config.arch, settings, network.state_dict(), brush.space, about)
+                checkpoint.save(folder / "latest.safetensors")
+                write_png(sheet(network, brush), folder / "samples.png")
+                saved = time.monotonic()
+    error = Checkpoint.load(folder / "latest.safetensors").about["alpha_mse"]
+    print(f"{folder}/latest.safetensors: alpha MSE {error:.2e} on {config.test_strokes} new strokes; see samples.png there.")
+    return folder
+
+
+@torch.no_grad()
+def sheet(renderer: torch.nn.Module, brush: ExactBezier, columns: int = 10, rows: int = 3, seed: int = TEST_SEED) -> torch.Tensor:
+    """A picture (3, H, W) for the eye: in each pair of rows, true strokes above, learned ones below."""
+    strokes = brush.space.sample(columns * rows, torch.Generator().manual_seed(seed))
+    true, learned = (1 - draw(strokes, (128, 128)).alpha for draw in (brush, renderer))
+    pairs = torch.stack((true.view(rows, columns, 1, 128, 128), learned.view(rows, columns, 1, 128, 128)), 1)
+    return make_grid(pairs.flatten(0, 2), columns, padding=4, pad_value=0.8)
+
+
+if __name__ == "__main__":
+    run(train_renderer, Config, __doc__)

@@ -1,0 +1,51 @@
+"""The KaoKore data set: faces, labels, tags, official splits, download. Knows nothing of painting.
+
+"KaoKore Dataset" (collected by CODH from multiple organizations), doi:10.20676/00000353, CC BY-SA 4.0.
+"""
+
+from kaokore.dataset import KaoKore
+from kaokore.download import download_images, download_metadata, fetch_image
+from kaokore.errors import DatasetError
+from kaokore.fake import write_fake_kaokore
+from kaokore.fetch import DownloadReport, Patience
+from kaokore.labels import UNLABELLED, Label, parse_labels, read_labels
+from kaokore.layout import image_name, image_path, parse_id, resolve_root
+from kaokore.tags import IN_ENGLISH, Tags, format_tags, parse_tags, read_tags
+from kaokore.urls import Region, find_url, image_ids, parse_region, parse_urls, read_urls
+from kaokore.versions import GENDERS, SPLITS, STATUSES, VERSIONS, Version, find_version
+
+__all__ = [
+    "GENDERS",
+    "IN_ENGLISH",
+    "SPLITS",
+    "STATUSES",
+    "UNLABELLED",
+    "VERSIONS",
+    "DatasetError",
+    "DownloadReport",
+    "KaoKore",
+    "Label",
+    "Patience",
+    "Region",
+    "Tags",
+    "Version",
+    "download_images",
+    "download_metadata",
+    "fetch_image",
+    "find_url",
+    "find_version",
+    "format_tags",
+    "image_ids",
+    "image_name",
+    "image_path",
+    "parse_id",
+    "parse_labels",
+    "parse_region",
+    "parse_tags",
+    "parse_urls",
+    "read_labels",
+    "read_tags",
+    "read_urls",
+    "resolve_root",
+    "write_fake_kaokore",
+]

@@ -1,0 +1,124 @@
+"""KaoKore as a torchvision data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torchvision.datasets import VisionDataset
+
+from kaokore.download import download_images, download_metadata
+from kaokore.errors import DatasetError
+from kaokore.labels import UNLABELLED, read_labels
+from kaokore.layout import IMAGES, image_name, image_path, resolve_root
+from kaokore.urls import image_ids, read_urls
+from kaokore.versions import SPLITS, check_version
+
+TARGETS = ("gender", "status", "both", "none")
+SIZE = 256  # pixels: what every URL asks for. Keio's server does not enlarge, and answers 200x200 or 199x200 instead.
+
+
+class KaoKore(VisionDataset):
+    """Faces of pre-modern Japanese art with gender and social status.
+
+    An item is `(image, target)`; `image` is a PIL RGB image of `size` x `size` pixels, or what `transform` makes of it.
+    `target="gender"` gives 0 male, 1 female; `"status"` gives 0 noble, 1 warrior, 2 incarnation, 3 commoner; `"both"`
+    gives the pair `(gender, status)`; with `"none"` an item is the image alone. Default collate takes them all.
+
+    - `root`: the data set folder; None looks where `resolve_root` looks.
+    - `split`: `"train"`, `"dev"`, `"test"` in the order of `labels.csv`, or `"all"`: every image by ID, those without
+      a label too, with -1 as gender and status.
+    - `download`: fetch first what this split lacks, with a progress bar (see `download_images`).
+    - `missing`: `"error"` raises when images of the split are not in the folder, `"skip"` leaves them out.
+    - `size`: None gives images as they are published, of three sizes, which a batch cannot hold.
+
+    `ids`, `genders` and `statuses` list what the items are, in order; `report` is the download's, if there was one.
+    Forty rows of version 1.1's `labels.csv` have no URL and so no image to be had: they are no items and not missing.
+
+    Raises `DatasetError` when an option is unknown, a file is missing, the folder holds another version, or (from an
+    item) an image does not decode.
+
+    Source: Tian et al., "KaoKore: A Pre-modern Japanese Art Facial Expression Dataset", ICCC 2020.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        version: str = "1.1",
+        split: str = "train",
+        target: str = "gender",
+        transform: Callable[[Image.Image], Any] | None = None,
+        download: bool = False,
+        missing: str = "error",
+        size: int | None = SIZE,
+    ) -> None:
+        _check_option("split", split, (*SPLITS, "all"))
+        _check_option("target", target, TARGETS)
+        _check_option("missing", missing, ("error", "skip"))
+        folder = resolve_root(root)
+        super().__init__(str(folder), transform=transform)
+        self.version, self.split, self.target, self.size = version, split, target, size
+
+        if download:
+            download_metadata(folder, version)
+        urls = read_urls(folder)
+        check_version(urls, version)
+        published = image_ids(urls)
+        labels = {label.image_id: label for label in read_labels(folder)}
+        wanted = published if split == "all" else [i for i, label in labels.items() if label.split == split]
+        obtainable = set(published).intersection(wanted)
+        self.report = download_images(folder, sorted(obtainable), progress=True) if download else None
+
+        here = set(os.listdir(folder / IMAGES)) if (folder / IMAGES).is_dir() else set()
+        self.ids = [i for i in wanted if image_name(i) in here]
+        lacking = len(obtainable.difference(self.ids))
+        if lacking and missing == "error":
+            reason = next(iter(self.report.failed.values())) if self.report else "not downloaded"
+            raise DatasetError(
+                f"{lacking:,} of {len(obtainable):,} images of the split {split!r} are missing in {folder} ({reason}): "
+                f"fetch them with `python -m kaokore download --root {folder} --version {version}`, "
+                "or leave them out with missing='skip'."
+            )
+        self.genders = [labels[i].gender if i in labels else UNLABELLED for i in self.ids]
+        self.statuses = [labels[i].status if i in labels else UNLABELLED for i in self.ids]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Any:
+        image = self._open(self.path(index))
+        if self.transform is not None:
+            image = self.transform(image)
+        match self.target:
+            case "gender":
+                return image, self.genders[index]
+            case "status":
+                return image, self.statuses[index]
+            case "both":
+                return image, (self.genders[index], self.statuses[index])
+        return image
+
+    def path(self, index: int) -> Path:
+        """The file of item `index`."""
+        return image_path(Path(self.root), self.ids[index])
+
+    def extra_repr(self) -> str:
+        return f"Version: {self.version}\nSplit: {self.split}\nTarget: {self.target}"
+
+    def _open(self, path: Path) -> Image.Image:
+        try:
+            with Image.open(path) as file:
+                image = file.convert("RGB")  # a few are greyscale at the source
+        except OSError as error:
+            raise DatasetError(f"{path} does not decode ({error}); delete it and download it again.") from error
+        if self.size is not None and image.size != (self.size, self.size):
+            image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
+        return image
+
+
+def _check_option(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise DatasetError(f"{name}={value!r} is not known; choose one of {', '.join(known)}.")

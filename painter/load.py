@@ -1,0 +1,37 @@
+"""Renderers by name: the true brush, the analytic reference, and whatever was learned."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from painter.huang2019 import Huang2019
+from painter.stroke_map import StrokeMap
+from renderer.bezier import AnalyticBezier, ExactBezier
+from renderer.checkpoint import Checkpoint, CheckpointError
+from renderer.protocol import Renderer
+
+KINDS: dict[str, type[nn.Module]] = {"stroke-map": StrokeMap, "huang2019": Huang2019}
+
+
+def load_renderer(name: str = "bezier", device: torch.device | str = "cpu") -> Renderer:
+    """`exact` (true brush, no gradient), `analytic` (slow reference), or a learned renderer: a shipped name or a file.
+
+    Learned renderers come frozen: their weights take no gradient, strokes do. Raises `CheckpointError`.
+    """
+    if name == "exact":
+        return ExactBezier()
+    if name == "analytic":
+        return AnalyticBezier()
+    checkpoint = Checkpoint.load(name, *KINDS)
+    return build_renderer(checkpoint).to(device)
+
+
+def build_renderer(checkpoint: Checkpoint) -> nn.Module:
+    """The network that a checkpoint describes, with its weights, frozen."""
+    try:
+        module = KINDS[checkpoint.kind](**checkpoint.config)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"This version cannot build a {checkpoint.kind} renderer: {error}.") from error
+    checkpoint.fill(module)
+    return module.eval().requires_grad_(False)

@@ -1,0 +1,146 @@
+// Strokes that take the colour that suits the target best, and what they gain.
+//
+// For a mark of coverage a over a canvas b with target t (d = t - b), the squared error left by colour c is
+// E - 2 c A + c^2 B with A = sum a (d + a b), B = sum a^2, E = sum (d + a b)^2, so that c = A / B (clamped to [0, 1]).
+//
+// canvas, target (B, 3, H, W); candidates i = 0..B*K-1, those of picture p at p*K..p*K+K-1; ragged alpha, box and start as
+// in composite.c. Pictures (and, for gains, candidates) are shared out among threads.
+#include <math.h>
+#include <stdint.h>
+
+typedef struct {
+    int64_t left, top, width, height;
+    const float *alpha;
+} Mark;
+
+static Mark mark_of(const float *alpha, const int64_t *box, const int64_t *start, int64_t i) {
+    Mark m = {box[4 * i], box[4 * i + 1], box[4 * i + 2], box[4 * i + 3], alpha + start[i]};
+    return m;
+}
+
+// Best colour of a mark over one plane and the error that it takes away.
+static float fit(const Mark m, const float *canvas, const float *target, int64_t W, float *colour, float *weight, float *free) {
+    float A = 0, B = 1e-8f, gained = 0;
+    for (int64_t y = 0; y < m.height; y++) {
+        const float *restrict a = m.alpha + y * m.width;
+        const float *restrict b = canvas + (m.top + y) * W + m.left, *restrict t = target + (m.top + y) * W + m.left;
+        for (int64_t x = 0; x < m.width; x++) {
+            const float d = t[x] - b[x], e = d + a[x] * b[x];
+            A += a[x] * e;
+            B += a[x] * a[x];
+            gained += d * d - e * e;
+        }
+    }
+    const float best = A / B, c = fminf(fmaxf(best, 0), 1);
+    *colour = c;
+    *weight = B;
+    *free = best == c;
+    return gained + 2 * c * A - c * c * B;
+}
+
+void gains_forward(const float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
+                   float *gain, float *colour, int64_t B, int64_t K, int64_t H, int64_t W, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 8)
+    for (int64_t i = 0; i < B * K; i++) {
+        const Mark m = mark_of(alpha, box, start, i);
+        float weight, free;
+        gain[i] = 0;
+        for (int64_t c = 0; c < 3; c++) {
+            const int64_t plane = (i / K * 3 + c) * H * W;
+            gain[i] += fit(m, canvas + plane, target + plane, W, colour + 3 * i + c, &weight, &free);
+        }
+    }
+}
+
+// The colour is optimal (or held at its limit), so that only the direct effect of alpha remains.
+void gains_backward(const float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
+                    const float *colour, const float *grad_gain, float *grad_alpha, int64_t B, int64_t K, int64_t H,
+                    int64_t W, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 8)
+    for (int64_t i = 0; i < B * K; i++) {
+        const Mark m = mark_of(alpha, box, start, i);
+        for (int64_t y = 0; y < m.height; y++) {
+            const float *restrict a = m.alpha + y * m.width;
+            float *restrict g = grad_alpha + start[i] + y * m.width;
+            for (int64_t x = 0; x < m.width; x++) g[x] = 0;
+            for (int64_t c = 0; c < 3; c++) {
+                const int64_t row = ((i / K * 3 + c) * H + m.top + y) * W + m.left;
+                const float *restrict b = canvas + row, *restrict t = target + row;
+                const float value = colour[3 * i + c];
+                for (int64_t x = 0; x < m.width; x++)
+                    g[x] += 2 * grad_gain[i] * (value - b[x]) * (t[x] - b[x] - a[x] * (value - b[x]));
+            }
+        }
+    }
+}
+
+// Walks the candidates of each picture in `order` (B, K) and paints those whose gain on the canvas as it is then is at
+// least `least[i]`, until `limit` are painted. painted (B, limit) receives their indices, -1 where there were too few.
+// before (3, T) keeps what each covered, weight and free (B * K, 3) are for the backward pass.
+void paint_fitted_forward(float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
+                          const int64_t *order, const float *least, int64_t *painted, float *colour, float *weight,
+                          float *free, float *before, int64_t B, int64_t K, int64_t limit, int64_t T, int64_t H, int64_t W,
+                          int threads) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t p = 0; p < B; p++) {
+        int64_t done = 0;
+        for (int64_t k = 0; k < K && done < limit; k++) {
+            const int64_t i = order[p * K + k];
+            const Mark m = mark_of(alpha, box, start, i);
+            float gain = 0;
+            for (int64_t c = 0; c < 3; c++) {
+                const int64_t plane = (p * 3 + c) * H * W, at = 3 * i + c;
+                gain += fit(m, canvas + plane, target + plane, W, colour + at, weight + at, free + at);
+            }
+            if (gain < least[i]) continue;
+            painted[p * limit + done++] = i;
+            for (int64_t c = 0; c < 3; c++)
+                for (int64_t y = 0; y < m.height; y++) {
+                    const float *restrict a = m.alpha + y * m.width;
+                    float *restrict row = canvas + ((p * 3 + c) * H + m.top + y) * W + m.left;
+                    float *restrict kept = before + c * T + start[i] + y * m.width;
+                    const float value = colour[3 * i + c];
+                    for (int64_t x = 0; x < m.width; x++) {
+                        kept[x] = row[x];
+                        row[x] += a[x] * (value - row[x]);
+                    }
+                }
+        }
+        for (; done < limit; done++) painted[p * limit + done] = -1;
+    }
+}
+
+// grad (B, 3, H, W): of the canvas after, in; of the canvas before, out. grad_alpha must be zero on entry.
+void paint_fitted_backward(float *grad, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
+                           const int64_t *painted, const float *colour, const float *weight, const float *free,
+                           const float *before, float *grad_alpha, int64_t B, int64_t limit, int64_t T, int64_t H,
+                           int64_t W, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t p = 0; p < B; p++)
+        for (int64_t done = limit - 1; done >= 0; done--) {
+            const int64_t i = painted[p * limit + done];
+            if (i < 0) continue;
+            const Mark m = mark_of(alpha, box, start, i);
+            for (int64_t c = 0; c < 3; c++) {
+                const float value = colour[3 * i + c];
+                float sum = 0;
+                for (int64_t y = 0; y < m.height; y++) {
+                    const float *restrict a = m.alpha + y * m.width;
+                    const float *restrict g = grad + ((p * 3 + c) * H + m.top + y) * W + m.left;
+                    for (int64_t x = 0; x < m.width; x++) sum += g[x] * a[x];
+                }
+                // c = A / B: dc/da = (t - (1 - 2 a) b - 2 a c) / B, dc/db = -a (1 - a) / B
+                const float through = free[3 * i + c] * sum / weight[3 * i + c];
+                for (int64_t y = 0; y < m.height; y++) {
+                    const float *restrict a = m.alpha + y * m.width;
+                    const int64_t row = ((p * 3 + c) * H + m.top + y) * W + m.left;
+                    float *restrict g = grad + row, *restrict ga = grad_alpha + start[i] + y * m.width;
+                    const float *restrict t = target + row, *restrict b = before + c * T + start[i] + y * m.width;
+                    for (int64_t x = 0; x < m.width; x++) {
+                        ga[x] += g[x] * (value - b[x]) + through * (t[x] - (1 - 2 * a[x]) * b[x] - 2 * a[x] * value);
+                        g[x] = (1 - a[x]) * (g[x] - through * a[x]);
+                    }
+                }
+            }
+        }
+}
