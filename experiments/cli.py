@@ -15,7 +15,7 @@ from renderer.errors import InputError
 Config = TypeVar("Config")
 
 
-def run(function: Callable[[Config], None], config: type[Config], description: str | None = None) -> None:
+def run(function: Callable[[Config], object], config: type[Config], description: str | None = None) -> None:
     """Reads `config` from the command line and calls `function` with it.
 
     Exit code 2 and one sentence for the user's mistakes, 130 for Ctrl-C; what was finished stays on disk.

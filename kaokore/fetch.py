@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -97,8 +98,8 @@ def download(
         ThreadPoolExecutor(AT_ONCE) as pool,
     ):
         session.headers["User-Agent"] = "kaokore-painter (research; python-requests)"
-        jobs = {pool.submit(one, name, url): name for name, url in urls.items()}
         try:
+            jobs = {pool.submit(one, name, url): name for name, url in urls.items()}
             for job in as_completed(jobs):
                 name = jobs[job]
                 try:
@@ -117,7 +118,7 @@ def passes(path: Path, check: Check) -> bool:
     """Whether there is a file at `path` that passes `check`."""
     try:
         check(path.read_bytes())
-    except (FileNotFoundError, UnusableError):
+    except (FileNotFoundError, NotADirectoryError, UnusableError):
         return False
     return True
 
@@ -153,9 +154,9 @@ def _write(path: Path, content: bytes) -> None:
         part.write_bytes(content)
         os.replace(part, path)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink()
         raise DatasetError(f"{path} cannot be written ({error.strerror}); make room or choose another root.") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _reason(error: Exception, patience: Patience) -> str:

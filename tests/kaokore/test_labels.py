@@ -50,5 +50,5 @@ def test_made_up_data_is_of_any_version() -> None:
 
 
 def test_unknown_version() -> None:
-    with pytest.raises(DatasetError, match="choose one of 1.0, 1.1, 1.2, 1.3"):
+    with pytest.raises(DatasetError, match=r"choose one of 1\.0, 1\.1, 1\.2, 1\.3"):
         find_version("2.0")

@@ -1,0 +1,194 @@
+"""Repaint pictures stroke by stroke.
+
+    python -m experiments.repaint face.jpg --out paintings
+    python -m experiments.repaint kaokore:42 folder/ --out paintings --method hybrid --strokes 500 --seconds 20
+
+For each picture: painting.png, painting.svg, painting.mp4, painting.gif and strokes.safetensors in a folder of its name,
+and a line in metrics.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from torch import Tensor
+from tqdm import tqdm
+
+from experiments.cli import choose_device, run
+from experiments.measures import Measures, measure
+from experiments.methods import METHODS, Method, load_policy, paint_with
+from experiments.runs import provenance
+from kaokore import DatasetError, fetch_image, resolve_root
+from painter.features import Perceptual
+from painter.load import load_renderer
+from painter.transfer import TransferConfig
+from renderer.errors import InputError
+from renderer.files import atomic
+from renderer.film import write_gif, write_mp4
+from renderer.painting import Painting
+from renderer.pictures import find_pictures, fit, read_picture, write_png
+from renderer.svg import write_svg
+
+COLUMNS = ("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual")
+MOST_STROKES = 100_000
+LARGEST = 4096  # pixels a side while painting; strokes can be replayed larger
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of a painting."""
+
+    input: tyro.conf.Positional[tuple[str, ...]]
+    """Pictures, folders of pictures, or kaokore:ID."""
+    out: str
+    """Folder for the results."""
+    method: str = "agent"
+    """agent: the policy paints; optimize: strokes are optimised; hybrid: the policy's strokes are refined."""
+    strokes: int = 200
+    """How many strokes, exactly."""
+    seconds: float | None = None
+    """Time for optimising (optimize, hybrid), instead of a fixed number of steps."""
+    size: int = 128
+    """Pixels on the long side."""
+    renderer: str = "bezier"
+    """The renderer to paint through: bezier (learned), analytic, or a checkpoint of your own."""
+    agent: str = "agent"
+    """The agent's checkpoint."""
+    steps: int = TransferConfig.steps
+    """Gradient steps of optimize and hybrid when no --seconds are given."""
+    seed: int = 0
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 ..."""
+    video: bool = True
+    """Write the film (mp4 and gif)."""
+    film_size: int = 512
+    """Pixels on the long side of the film."""
+    root: str | None = None
+    """KaoKore's folder for kaokore:ID; else KAOKORE_ROOT, else data/kaokore."""
+
+
+def repaint(config: Config) -> None:
+    """Repaint pictures stroke by stroke."""
+    _check(config)
+    out = Path(config.out)
+    rows = _read_rows(out / "metrics.csv")
+    inputs = _find(config)
+    device = choose_device(config.device)
+    renderer = load_renderer(config.renderer, device)
+    policy = None if config.method == "optimize" else load_policy(config.agent, device)
+    perceptual = Perceptual()
+    mistakes = 0
+    for name, stem, path in inputs:
+        try:
+            target = fit(read_picture(path), config.size)
+            strokes, seconds = _paint(config, target.to(device), renderer, policy, stem)
+            made_by = {"input": name, "method": config.method, "seed": config.seed, "renderer": config.renderer, **provenance()}
+            painting = Painting(strokes.cpu(), renderer.space, *target.shape[1:], (1.0, 1.0, 1.0), made_by)
+            picture = painting.render()
+            measures = measure(picture, target, perceptual)
+            _write(painting, picture, out / stem, config)
+            row = _row(name, config, len(strokes), seconds, measures)
+            rows = [*(old for old in rows if (old["input"], old["method"]) != (name, config.method)), row]
+            _write_rows(rows, out / "metrics.csv")
+            print(f"{out / stem}: {len(strokes)} strokes in {seconds:.1f} s, mse {measures.mse:.5f}, ssim {measures.ssim:.3f}")
+        except (InputError, DatasetError) as error:
+            if len(inputs) == 1:
+                raise
+            mistakes += 1
+            print(f"error: {error}", file=sys.stderr)
+    print(f"Open {out}/*/painting.png, painting.svg or painting.mp4; the figures are in {out}/metrics.csv.")
+    if mistakes:
+        raise InputError(f"{mistakes} of {len(inputs)} inputs could not be painted; the others are done.")
+
+
+def _check(config: Config) -> None:
+    if config.method not in METHODS:
+        raise InputError(f"There is no method {config.method!r}; choose one of {', '.join(METHODS)}.")
+    if not 1 <= config.strokes <= MOST_STROKES:
+        raise InputError(f"--strokes must be between 1 and {MOST_STROKES:,}, not {config.strokes}.")
+    for option, value in (("--size", config.size), ("--film-size", config.film_size)):
+        if not 1 <= value <= LARGEST:
+            raise InputError(f"{option} must be between 1 and {LARGEST} pixels, not {value}.")
+    if config.seconds is not None and not 0 < config.seconds < float("inf"):
+        raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
+    if config.steps < 1:
+        raise InputError(f"--steps must be at least 1, not {config.steps}.")
+    if not config.input:
+        raise InputError("Nothing to paint: give pictures, folders of pictures or kaokore:ID.")
+
+
+def _find(config: Config) -> list[tuple[str, str, Path]]:
+    """Name, folder name and file of every input; equal folder names get a number."""
+    found: list[tuple[str, str, Path]] = []
+    for given in config.input:
+        if given.startswith("kaokore:"):
+            path = fetch_image(resolve_root(config.root), given.removeprefix("kaokore:"))
+            named = [(given, path)]
+        else:
+            named = [(str(path), path) for path in find_pictures([given])]
+        for name, path in named:
+            taken = {stem for _, stem, _ in found}
+            stem, number = path.stem, 1
+            while stem in taken:
+                number += 1
+                stem = f"{path.stem}-{number}"
+            found.append((name, stem, path))
+    return found
+
+
+def _paint(config: Config, target: Tensor, renderer, policy, label: str) -> tuple[Tensor, float]:  # type: ignore[no-untyped-def]
+    """The strokes, and the seconds that painting took."""
+    generator = torch.Generator().manual_seed(config.seed)
+    transfer = TransferConfig(steps=config.steps, seconds=config.seconds)
+    method: Method = config.method  # type: ignore[assignment]
+    begun = time.monotonic()
+    strokes = target.new_zeros(0, renderer.space.width)
+    with tqdm(total=100, desc=label, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}") as bar:
+        for progress in paint_with(method, target, config.strokes, renderer, policy, transfer, generator):
+            strokes = progress.strokes
+            bar.n = min(100, int(100 * progress.spent))
+            bar.set_postfix_str(f"{len(strokes)} strokes", refresh=False)
+            bar.update(0)
+    return strokes, time.monotonic() - begun
+
+
+def _write(painting: Painting, picture: Tensor, folder: Path, config: Config) -> None:
+    painting.save(folder / "strokes.safetensors")
+    write_png(picture, folder / "painting.png")
+    write_svg(painting, folder / "painting.svg")
+    if config.video:
+        write_mp4(painting, folder / "painting.mp4", config.film_size)
+        write_gif(painting, folder / "painting.gif", min(config.film_size, 256))
+
+
+def _row(name: str, config: Config, strokes: int, seconds: float, measures: Measures) -> dict[str, str]:
+    row = {"input": name, "method": config.method, "strokes": str(strokes), "seconds": f"{seconds:.3f}"}
+    return row | {key: f"{value:.6g}" for key, value in asdict(measures).items()}
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    """The lines of an earlier run, which are kept."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise InputError(f"{path} is not a table of this program; choose another --out.")
+        return list(reader)
+
+
+def _write_rows(rows: list[dict[str, str]], path: Path) -> None:
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    run(repaint, Config, __doc__)

