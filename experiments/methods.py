@@ -37,7 +37,7 @@ def load_policy(name: str, device: torch.device | str = "cpu") -> Policy:
         raise CheckpointError(f"This version cannot build the agent {name}: {error}.") from error
     policy.space.require(checkpoint.space or policy.space)
     checkpoint.fill(policy)
-    return policy.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return policy.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 def paint_with(

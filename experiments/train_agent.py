@@ -50,7 +50,7 @@ class Config:
     """Channels of the policy."""
     blocks: int = 3
     """Residual blocks of the policy."""
-    each: int = 2
+    each: int = 4
     """Strokes that the policy proposes for each cell."""
     horizon: int = LearnConfig.horizon
     """Rounds that gradients flow back through; 1 is a greedy policy."""
@@ -82,7 +82,7 @@ def train_agent(config: Config) -> Path:
         config = runs.resume(folder, "train_agent", Config)
     device = choose_device(config.device)
     made = Checkpoint.load(config.renderer)
-    renderer = build_renderer(made).to(device)
+    renderer = build_renderer(made, device)
     train = load_faces(config.root, "train", config.size)
     dev = load_faces(config.root, "dev", config.size, config.evaluate_faces).to(device) / 255
     if not resuming:
@@ -90,7 +90,7 @@ def train_agent(config: Config) -> Path:
 
     torch.manual_seed(config.seed)  # the initial weights
     settings = {"width": config.width, "blocks": config.blocks, "each": config.each}
-    policy = Policy(**settings).to(device, memory_format=torch.channels_last)
+    policy = Policy(**settings).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(policy.parameters(), config.learning_rate)
     draws = torch.Generator().manual_seed(config.seed)
     objects = {"policy": policy, "optimizer": optimizer, "draws": draws}

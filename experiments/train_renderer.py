@@ -36,15 +36,15 @@ class Config:
 
     arch: Literal["stroke-map", "huang2019"] = "stroke-map"
     """Which network: ours, or one built like Huang's (2019)."""
-    steps: int = 40_000
+    steps: int = 14_000
     """Batches of random strokes."""
     batch: int = 64
     """Strokes a batch."""
     learning_rate: float = 2e-3
     """Of Adam; falls linearly to zero."""
-    hidden: int = 256
+    hidden: int = 128
     """Width of our network's layers."""
-    grid: int = 12
+    grid: int = 8
     """Nodes a side of our network's maps."""
     minutes_between_saves: float = 2.0
     test_strokes: int = 2000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -23,15 +25,15 @@ def load_renderer(name: str = "bezier", device: torch.device | str = "cpu") -> R
         return ExactBezier()
     if name == "analytic":
         return AnalyticBezier()
-    checkpoint = Checkpoint.load(name, *KINDS)
-    return build_renderer(checkpoint).to(device)
+    return build_renderer(Checkpoint.load(name, *KINDS), device)
 
 
-def build_renderer(checkpoint: Checkpoint) -> nn.Module:
+def build_renderer(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> Renderer:
     """The network that a checkpoint describes, with its weights, frozen."""
     try:
         module = KINDS[checkpoint.kind](**checkpoint.config)
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"This version cannot build a {checkpoint.kind} renderer: {error}.") from error
     checkpoint.fill(module)
-    return module.eval().requires_grad_(False)
+    # A module's __call__ is its forward, which mypy cannot see.
+    return cast(Renderer, module.to(device).eval().requires_grad_(False))

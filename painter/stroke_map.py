@@ -33,7 +33,7 @@ class StrokeMap(nn.Module):
 
     space = BEZIER
 
-    def __init__(self, hidden: int = 256, grid: int = 12) -> None:
+    def __init__(self, hidden: int = 128, grid: int = 8) -> None:
         super().__init__()
         self.grid = grid
         self.body = nn.Sequential(

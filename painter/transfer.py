@@ -104,7 +104,7 @@ def transfer(
         step += 1
         spent = step / config.steps if config.seconds is None else (time.monotonic() - begun) / config.seconds
         spent = min(spent, 1.0)
-        yield Progress(step, spent, float(value), strokes[:painted])
+        yield Progress(step, spent, value.item(), strokes[:painted])
 
 
 @dataclass(frozen=True)
