@@ -53,7 +53,6 @@ def learn_episode(
 ) -> Iterator[Progress]:
     """Paints a batch of targets (B, 3, H, W) once from a white canvas, with an update after every `horizon` rounds."""
     canvas = torch.ones_like(target)
-    size = (target.shape[-2], target.shape[-1])
     done = 0
     loss = target.new_zeros(())
     for number, limit in enumerate(config.limits, 1):

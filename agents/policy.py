@@ -38,7 +38,6 @@ class Policy(nn.Module):
         )
         self.blocks = nn.ModuleList(_Block(width) for _ in range(blocks))
         self.head = nn.Conv2d(width, 10 * each, 1)
-        nn.init.zeros_(self.head.bias)
 
     def forward(self, canvas: Tensor, target: Tensor, grid: tuple[int, int]) -> Tensor:
         """Proposals for one grid."""
@@ -56,7 +55,7 @@ class Policy(nn.Module):
         return strokes.reshape(B, -1, strokes.shape[-1])
 
     def _strokes(self, raw: Tensor, target: Tensor, size: tuple[int, int]) -> Tensor:
-        B, _, rows, columns = raw.shape
+        rows, columns = raw.shape[-2:]
         y, x = torch.meshgrid(
             torch.arange(rows, device=raw.device) + 0.5, torch.arange(columns, device=raw.device) + 0.5, indexing="ij"
         )

@@ -14,13 +14,15 @@ from renderer.pictures import fit_square
 
 
 def load_faces(root: str | Path | None, split: str, size: int, n: int | None = None) -> Tensor:
-    """Faces of a split as one tensor (M, 3, size, size) uint8, sRGB, resized by area averaging; evenly chosen if `n` is given.
+    """Faces of a split as a tensor (M, 3, size, size) uint8, sRGB, resized by area averaging; `n` of them, evenly, if given.
 
     `root` falls back to KAOKORE_ROOT and then to data/kaokore. Raises `DatasetError` when there are none.
     """
     faces = KaoKore(resolve_root(root), split=split, target="none", missing="skip")
     if len(faces) == 0:
-        raise DatasetError(f"There are no {split} images in {resolve_root(root)}; `python -m kaokore download` fetches them.")
+        raise DatasetError(
+            f"There are no {split} images in {resolve_root(root)}; `python -m kaokore download` fetches them."
+        )
     index = range(len(faces)) if n is None else np.linspace(0, len(faces) - 1, min(n, len(faces))).astype(int)
     pictures = [fit_square(faces[int(i)], size) for i in tqdm(index, desc=f"{split} faces", leave=False)]
     return torch.from_numpy(np.stack(pictures))

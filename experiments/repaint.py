@@ -14,12 +14,14 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 import tyro
 from torch import Tensor
 from tqdm import tqdm
 
+from agents.policy import Policy
 from experiments.cli import choose_device, run
 from experiments.measures import Measures, measure
 from experiments.methods import METHODS, Method, load_policy, paint_with
@@ -33,6 +35,7 @@ from renderer.files import atomic
 from renderer.film import write_gif, write_mp4
 from renderer.painting import Painting
 from renderer.pictures import find_pictures, fit, read_picture, write_png
+from renderer.protocol import Renderer
 from renderer.svg import write_svg
 
 COLUMNS = ("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual")
@@ -86,17 +89,26 @@ def repaint(config: Config) -> None:
     mistakes = 0
     for name, stem, path in inputs:
         try:
-            target = fit(read_picture(path), config.size)
+            target = fit(read_picture(path, config.size), config.size)
             strokes, seconds = _paint(config, target.to(device), renderer, policy, stem)
-            made_by = {"input": name, "method": config.method, "seed": config.seed, "renderer": config.renderer, **provenance()}
-            painting = Painting(strokes.cpu(), renderer.space, *target.shape[1:], (1.0, 1.0, 1.0), made_by)
+            height, width = target.shape[1:]
+            made_by = {
+                "input": name,
+                "method": config.method,
+                "seed": config.seed,
+                "renderer": config.renderer,
+                **provenance(),
+            }
+            painting = Painting(strokes.cpu(), renderer.space, height, width, made_by=made_by)
             picture = painting.render()
             measures = measure(picture, target, perceptual)
             _write(painting, picture, out / stem, config)
             row = _row(name, config, len(strokes), seconds, measures)
             rows = [*(old for old in rows if (old["input"], old["method"]) != (name, config.method)), row]
             _write_rows(rows, out / "metrics.csv")
-            print(f"{out / stem}: {len(strokes)} strokes in {seconds:.1f} s, mse {measures.mse:.5f}, ssim {measures.ssim:.3f}")
+            print(
+                f"{out / stem}: {len(strokes)} strokes in {seconds:.1f} s, mse {measures.mse:.5f}, ssim {measures.ssim:.3f}"
+            )
         except (InputError, DatasetError) as error:
             if len(inputs) == 1:
                 raise
@@ -142,14 +154,18 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
     return found
 
 
-def _paint(config: Config, target: Tensor, renderer, policy, label: str) -> tuple[Tensor, float]:  # type: ignore[no-untyped-def]
+def _paint(
+    config: Config, target: Tensor, renderer: Renderer, policy: Policy | None, label: str
+) -> tuple[Tensor, float]:
     """The strokes, and the seconds that painting took."""
     generator = torch.Generator().manual_seed(config.seed)
     transfer = TransferConfig(steps=config.steps, seconds=config.seconds)
-    method: Method = config.method  # type: ignore[assignment]
+    method = cast(Method, config.method)  # checked at the start
     begun = time.monotonic()
     strokes = target.new_zeros(0, renderer.space.width)
-    with tqdm(total=100, desc=label, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}") as bar:
+    with tqdm(
+        total=100, desc=label, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
+    ) as bar:
         for progress in paint_with(method, target, config.strokes, renderer, policy, transfer, generator):
             strokes = progress.strokes
             bar.n = min(100, int(100 * progress.spent))

@@ -1,6 +1,6 @@
 """Draw a saved painting again, at any size.
 
-    python -m experiments.replay paintings/face/strokes.safetensors --size 2048 --out large.png
+python -m experiments.replay paintings/face/strokes.safetensors --size 2048 --out large.png
 """
 
 from __future__ import annotations

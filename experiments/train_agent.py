@@ -1,12 +1,11 @@
 """Teach an agent to paint KaoKore faces, through the learned renderer.
 
-    python -m experiments.train_agent --root ../shared/kaokore            # about an hour on two cores
-    python -m experiments.train_agent --resume runs/FOLDER                # go on where it stopped
+python -m experiments.train_agent --root ../shared/kaokore            # about an hour on two cores
+python -m experiments.train_agent --resume runs/FOLDER                # go on where it stopped
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from dataclasses import dataclass
@@ -116,10 +115,17 @@ def train_agent(config: Config) -> Path:
                 seconds = (time.monotonic() - begun) / len(dev)
                 mse = (torch.stack(pictures) - dev).square().mean().item()
                 board.add_scalar("dev/mse", mse, episode)
-                metrics = {"dev_mse": mse, "strokes": config.evaluate_strokes, "faces": len(dev), "seconds_a_face": seconds}
+                metrics = {
+                    "dev_mse": mse,
+                    "strokes": config.evaluate_strokes,
+                    "faces": len(dev),
+                    "seconds_a_face": seconds,
+                }
                 about = {**metrics, "renderer": made.kind, "renderer_hash": made.hash(), "episodes": episode}
                 about |= {"seed": config.seed, "data": "KaoKore v1.1 train, CC BY-SA 4.0, doi:10.20676/00000353"}
-                checkpoint = Checkpoint("policy", settings, policy.state_dict(), policy.space, about | runs.provenance())
+                checkpoint = Checkpoint(
+                    "policy", settings, policy.state_dict(), policy.space, about | runs.provenance()
+                )
                 checkpoint.save(folder / "latest.safetensors")
                 if mse < best:
                     best = mse
@@ -127,7 +133,9 @@ def train_agent(config: Config) -> Path:
                 pairs = torch.stack((dev[:8], torch.stack(pictures[:8]))).flatten(0, 1)
                 write_png(make_grid(pairs, min(8, len(dev)), padding=2), folder / "samples.png")
                 runs.save_state(folder / "state.safetensors", episode, objects, {"best": best})
-    print(f"{folder}/best.safetensors: dev MSE {best:.5f} with {config.evaluate_strokes} strokes; see samples.png there.")
+    print(
+        f"{folder}/best.safetensors: dev MSE {best:.5f} with {config.evaluate_strokes} strokes; see samples.png there."
+    )
     return folder
 
 
@@ -140,9 +148,8 @@ def batch_of(faces: Tensor, n: int, generator: torch.Generator) -> Tensor:
 
 def paint(policy: Policy, renderer: Renderer, face: Tensor, count: int) -> Tensor:
     """The finished canvas (3, H, W)."""
-    canvas = blank((face.shape[-2], face.shape[-1]), device=face.device)
-    for canvas, _ in paint_picture(policy, renderer, canvas, face, count):  # noqa: B007
-        pass
+    ground = blank((face.shape[-2], face.shape[-1]), device=face.device)
+    *_, (canvas, _) = paint_picture(policy, renderer, ground, face, count)
     return canvas
 
 

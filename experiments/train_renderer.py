@@ -1,8 +1,8 @@
 """Learn a renderer from a true brush.
 
-    python -m experiments.train_renderer                       # ours, about 20 minutes on two cores
-    python -m experiments.train_renderer --arch huang2019      # the baseline's network
-    python -m experiments.train_renderer --resume runs/FOLDER  # go on where it stopped
+python -m experiments.train_renderer                       # ours, about 20 minutes on two cores
+python -m experiments.train_renderer --arch huang2019      # the baseline's network
+python -m experiments.train_renderer --resume runs/FOLDER  # go on where it stopped
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
@@ -25,6 +25,7 @@ from painter.load import KINDS
 from renderer.bezier import ExactBezier
 from renderer.checkpoint import Checkpoint
 from renderer.pictures import write_png
+from renderer.protocol import Renderer
 
 # Never the seed of a training: the strokes that fidelity is measured on.
 TEST_SEED = 20_190_001
@@ -91,7 +92,7 @@ def train_renderer(config: Config) -> Path:
                 bar.set_postfix(alpha_mse=f"{progress.loss:.1e}")
             last = progress.step == config.steps
             if last or time.monotonic() - saved > config.minutes_between_saves * 60:
-                error = alpha_error(network, brush, config.test_strokes if last else 200, TEST_SEED)
+                error = alpha_error(cast(Renderer, network), brush, config.test_strokes if last else 200, TEST_SEED)
                 board.add_scalar("test/alpha_mse", error, progress.step)
                 runs.save_state(folder / "state.safetensors", progress.step, objects)
                 about = {"alpha_mse": error, "steps": progress.step, "seed": config.seed, **runs.provenance()}
@@ -100,12 +101,16 @@ def train_renderer(config: Config) -> Path:
                 write_png(sheet(network, brush), folder / "samples.png")
                 saved = time.monotonic()
     error = Checkpoint.load(folder / "latest.safetensors").about["alpha_mse"]
-    print(f"{folder}/latest.safetensors: alpha MSE {error:.2e} on {config.test_strokes} new strokes; see samples.png there.")
+    print(
+        f"{folder}/latest.safetensors: alpha MSE {error:.2e} on {config.test_strokes} new strokes; see samples.png there."
+    )
     return folder
 
 
 @torch.no_grad()
-def sheet(renderer: torch.nn.Module, brush: ExactBezier, columns: int = 10, rows: int = 3, seed: int = TEST_SEED) -> torch.Tensor:
+def sheet(
+    renderer: torch.nn.Module, brush: ExactBezier, columns: int = 10, rows: int = 3, seed: int = TEST_SEED
+) -> torch.Tensor:
     """A picture (3, H, W) for the eye: in each pair of rows, true strokes above, learned ones below."""
     strokes = brush.space.sample(columns * rows, torch.Generator().manual_seed(seed))
     true, learned = (1 - draw(strokes, (128, 128)).alpha for draw in (brush, renderer))

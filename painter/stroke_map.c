@@ -39,7 +39,7 @@ static Row map_row(const float *maps, int G, float v) {
 }
 
 void stroke_map_forward(const float *shapes, const float *all_maps, const int64_t *box, const int64_t *start, float *alpha,
-                        int64_t N, int G, float sharpness, int threads) {
+                        int64_t N, int64_t G, float sharpness, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
     for (int64_t i = 0; i < N; i++) {
         const float *s = shapes + 14 * i, *maps = all_maps + i * 2 * G * G;
@@ -70,7 +70,7 @@ void stroke_map_forward(const float *shapes, const float *all_maps, const int64_
 // grad_shapes (N, 14), grad_maps (N, 2, G, G) and grad_sharpness (N) must be zero on entry.
 void stroke_map_backward(const float *shapes, const float *all_maps, const int64_t *box, const int64_t *start,
                          const float *grad_alpha, float *grad_shapes, float *grad_maps, float *grad_sharpness, int64_t N,
-                         int G, float sharpness, int threads) {
+                         int64_t G, float sharpness, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
     for (int64_t i = 0; i < N; i++) {
         const float *s = shapes + 14 * i, *maps = all_maps + i * 2 * G * G;

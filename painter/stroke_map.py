@@ -122,26 +122,17 @@ class _Decode(Function):
     def forward(ctx, shapes, maps, sharpness, box, start, total):  # type: ignore[no-untyped-def]
         shapes, maps = shapes.contiguous(), maps.contiguous()
         alpha = shapes.new_empty(total)
-        ctx.save_for_backward(shapes, maps, sharpness, box, start)
-        tensors = (native.pointer(t) for t in (shapes, maps, box, start, alpha))
-        _kernel(shapes).stroke_map_forward(*tensors, *_Decode.scalars(shapes, maps, sharpness))
+        numbers = (len(shapes), maps.shape[-1], float(sharpness))
+        native.call(_kernel(shapes), "stroke_map_forward", (shapes, maps, box, start, alpha), *numbers)
+        ctx.save_for_backward(shapes, maps, box, start)
+        ctx.numbers = numbers
         return alpha
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        shapes, maps, sharpness, box, start = ctx.saved_tensors
-        grad = grad.contiguous()  # named, so that it lives until the kernel has read it
+        shapes, maps, box, start = ctx.saved_tensors
         grads = torch.zeros_like(shapes), torch.zeros_like(maps), shapes.new_zeros(len(shapes))
-        tensors = (native.pointer(t) for t in (shapes, maps, box, start, grad, *grads))
-        _kernel(shapes).stroke_map_backward(*tensors, *_Decode.scalars(shapes, maps, sharpness))
+        tensors = (shapes, maps, box, start, grad.contiguous(), *grads)
+        native.call(_kernel(shapes), "stroke_map_backward", tensors, *ctx.numbers)
         return grads[0], grads[1], grads[2].sum(), None, None, None
-
-    @staticmethod
-    def scalars(shapes: Tensor, maps: Tensor, sharpness: Tensor) -> tuple[ctypes._SimpleCData, ...]:
-        return (
-            ctypes.c_int64(len(shapes)),
-            ctypes.c_int(maps.shape[-1]),
-            ctypes.c_float(float(sharpness)),
-            ctypes.c_int(torch.get_num_threads()),
-        )

@@ -61,7 +61,7 @@ def transfer(
     renderer: Renderer,
     count: int,
     canvas: Tensor,
-    config: TransferConfig = TransferConfig(),  # noqa: B008 - frozen
+    config: TransferConfig = TransferConfig(),
     loss: Loss = pixels,
     start: Tensor | None = None,
     generator: torch.Generator | None = None,
@@ -91,7 +91,9 @@ def transfer(
                     _reorder(optimizer, scaled, order)
                     painted, strokes = count - event.count, strokes[order]
                 now = paint(canvas, strokes[:painted], renderer)
-                scaled[painted : painted + event.count] = place(target, now, event.count, event.radius, generator) / rate
+                scaled[painted : painted + event.count] = (
+                    place(target, now, event.count, event.radius, generator) / rate
+                )
                 painted += event.count
         value = loss(paint(canvas, scaled[:painted] * rate, renderer)[None], target[None])[0]
         optimizer.zero_grad()

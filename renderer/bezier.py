@@ -59,7 +59,7 @@ def colours(strokes: Tensor, space: StrokeSpace = BEZIER) -> Tensor:
 
 def pixel_centres(size: tuple[int, int], window: Window | None, like: Tensor) -> tuple[Tensor, Tensor]:
     """x `(B or 1, w)` and y `(B or 1, h)` of the pixel centres of the canvas or of the windows, in pixels."""
-    height, width = (size if window is None else (window.height, window.width))
+    height, width = size if window is None else (window.height, window.width)
     x = torch.arange(width, dtype=like.dtype, device=like.device)[None] + 0.5
     y = torch.arange(height, dtype=like.dtype, device=like.device)[None] + 0.5
     if window is None:
@@ -88,7 +88,8 @@ class ExactBezier:
             origin = torch.stack((window.left, window.top), -1).double().cpu().numpy()
         alpha = np.empty((len(strokes), 1, *shape), np.float32)
         for i in range(len(strokes)):
-            alpha[i, 0] = self._draw(*(part[i] for part in curve), origin[i], shape)
+            start, control, end, radius, opacity = (part[i] for part in curve)
+            alpha[i, 0] = self._draw(start, control, end, radius, opacity, origin[i], shape)
         return Mark(torch.from_numpy(alpha).to(strokes), colours(strokes))
 
     def _draw(
@@ -146,7 +147,9 @@ class AnalyticBezier:
         distance = (square + 1e-12).sqrt()  # (B, T, h, w)
         depth, nearest = (radius[..., None, None] - distance).max(1)
         half_width = radius.gather(1, nearest.flatten(1)).view_as(depth)
-        last = ((distance <= radius[..., None, None]) * torch.arange(1, self.discs + 1, device=t.device)[:, None, None]).amax(1)
+        last = (
+            (distance <= radius[..., None, None]) * torch.arange(1, self.discs + 1, device=t.device)[:, None, None]
+        ).amax(1)
         last = torch.where(last > 0, last - 1, nearest)
         value = opacity.gather(1, last.flatten(1)).view_as(depth)
         return Mark((edge(depth) - edge(depth - 2 * half_width))[:, None] * value[:, None], colours(strokes))

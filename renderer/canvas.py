@@ -57,7 +57,9 @@ def paint(canvas: Tensor, strokes: Tensor, renderer: Renderer) -> Tensor:
 
 
 @torch.no_grad()
-def paint_steps(canvas: Tensor, strokes: Tensor, renderer: Renderer, every: int = 1, chunk: int = 256) -> Iterator[Tensor]:
+def paint_steps(
+    canvas: Tensor, strokes: Tensor, renderer: Renderer, every: int = 1, chunk: int = 256
+) -> Iterator[Tensor]:
     """Yields the canvas `(3, H, W)` before the first and after every `every` strokes, last the finished picture.
 
     The same tensor each time, changed in place: copy what is to be kept.
@@ -154,26 +156,20 @@ class _Composite(Function):
     def forward(ctx, canvas, alpha, colour, box, start, picture, keep):  # type: ignore[no-untyped-def]
         canvas, colour = canvas.clone(memory_format=torch.contiguous_format), colour.contiguous()
         before = alpha.new_empty(3, len(alpha)) if keep else None
+        ctx.sizes = (len(box), len(alpha), *canvas.shape[-2:])
+        native.call(
+            _kernel(canvas), "composite_forward", (canvas, alpha, colour, box, start, picture, before), *ctx.sizes
+        )
         ctx.save_for_backward(alpha, colour, box, start, picture, before)
-        tensors = [native.pointer(t) for t in (canvas, alpha, colour, box, start, picture)]
-        tensors.append(None if before is None else native.pointer(before))
-        _kernel(canvas).composite_forward(*tensors, *_Composite.sizes(alpha, box, canvas))
         return canvas
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        alpha, colour, box, start, picture, before = ctx.saved_tensors
         grad = grad.clone(memory_format=torch.contiguous_format)
+        alpha, colour = ctx.saved_tensors[:2]
         grad_alpha = torch.empty_like(alpha)
         grad_colour = alpha.new_zeros(torch.get_num_threads(), *colour.shape)  # a row for each band of the canvas
-        tensors = (alpha, colour, box, start, picture, before, grad_alpha, grad_colour)
-        sizes = _Composite.sizes(alpha, box, grad)
-        _kernel(grad).composite_backward(native.pointer(grad), *(native.pointer(t) for t in tensors), *sizes)
+        tensors = (grad, *ctx.saved_tensors, grad_alpha, grad_colour)
+        native.call(_kernel(grad), "composite_backward", tensors, *ctx.sizes)
         return grad, grad_alpha, grad_colour.sum(0), None, None, None, None
-
-    @staticmethod
-    def sizes(alpha: Tensor, box: Tensor, canvas: Tensor) -> tuple[ctypes._SimpleCData, ...]:
-        H, W = canvas.shape[-2:]
-        numbers = (len(box), len(alpha), H, W)
-        return (*(ctypes.c_int64(number) for number in numbers), ctypes.c_int(torch.get_num_threads()))

@@ -44,7 +44,12 @@ class Checkpoint:
 
     def save(self, path: str | Path) -> None:
         """Writes the file whole or not at all. Raises `InputError` when it cannot be written."""
-        metadata = {"format": FORMAT, "kind": self.kind, "config": json.dumps(self.config), "about": json.dumps(self.about)}
+        metadata = {
+            "format": FORMAT,
+            "kind": self.kind,
+            "config": json.dumps(self.config),
+            "about": json.dumps(self.about),
+        }
         if self.space is not None:
             metadata["space"] = self.space.to_json()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
@@ -53,7 +58,10 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path_or_name: str | Path, *kinds: str) -> Checkpoint:
-        """Reads a file, or `checkpoints/NAME.safetensors` for a bare name. Raises `CheckpointError` unless it is one of `kinds`."""
+        """Reads a file, or `checkpoints/NAME.safetensors` for a bare name.
+
+        Raises `CheckpointError` unless it is a sound checkpoint of one of `kinds` (of any, when none are named).
+        """
         path = find(path_or_name)
         try:
             with safe_open(path, "pt") as file:

@@ -51,7 +51,9 @@ def write_mp4(painting: Painting, path: str | Path, longest: int = 512, renderer
 def write_gif(painting: Painting, path: str | Path, longest: int = 256, renderer: Renderer | None = None) -> None:
     """Ten frames a second, looping; the palette is the finished picture's, with the ground. Raises `InputError`."""
     finished = Image.fromarray(to_bytes(painting.render(longest, renderer)))
-    ground = Image.new("RGB", (max(1, finished.width // 8), finished.height), tuple(round(255 * v) for v in painting.background))
+    ground = Image.new(
+        "RGB", (max(1, finished.width // 8), finished.height), tuple(round(255 * v) for v in painting.background)
+    )
     both = Image.new("RGB", (finished.width + ground.width, finished.height))
     both.paste(finished, (0, 0))
     both.paste(ground, (finished.width, 0))

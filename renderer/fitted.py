@@ -37,7 +37,7 @@ class Candidates:
 def candidates(canvas: Tensor, target: Tensor, strokes: Tensor, renderer: Renderer) -> Candidates:
     """Weighs strokes `(B, K, P)` against canvas and target `(B, 3, H, W)`. `gain` is
     differentiable in the strokes' shapes (not in the canvas)."""
-    B, K, P = strokes.shape
+    B, K, _ = strokes.shape
     size = (canvas.shape[-2], canvas.shape[-1])
     flat = strokes.flatten(0, 1)
     drawn: Patches | Tensor
@@ -63,7 +63,6 @@ def paint_fitted(
     canvas (B, 3, H, W), differentiable in the strokes' shapes; the strokes painted (B, limit, P); and which of them
     are real, (B, limit) bool (the others are blank).
     """
-    B, K, P = proposed.strokes.shape
     if isinstance(proposed.drawn, Patches):
         drawn = proposed.drawn
         canvas, index, colour = _PaintFitted.apply(
@@ -118,13 +117,6 @@ def _kernel(canvas: Tensor) -> ctypes.CDLL | None:
     return native.load(Path(__file__).with_name("fitted.c"))
 
 
-def _call(name: str, tensors: tuple[Tensor, ...], sizes: tuple[int, ...]) -> None:
-    library = native.load(Path(__file__).with_name("fitted.c"))
-    assert library is not None
-    numbers = (ctypes.c_int64(size) for size in sizes)
-    getattr(library, name)(*(native.pointer(t) for t in tensors), *numbers, ctypes.c_int(torch.get_num_threads()))
-
-
 class _Gains(Function):
     """gain (B * K,) and colour (B * K, 3); gradient into alpha only."""
 
@@ -132,7 +124,7 @@ class _Gains(Function):
     def forward(ctx, canvas, target, alpha, box, start):  # type: ignore[no-untyped-def]
         gain, colour = alpha.new_empty(len(box)), alpha.new_empty(len(box), 3)
         sizes = (len(canvas), len(box) // len(canvas), *canvas.shape[-2:])
-        _call("gains_forward", (canvas, target, alpha, box, start, gain, colour), sizes)
+        native.call(_kernel(canvas), "gains_forward", (canvas, target, alpha, box, start, gain, colour), *sizes)
         ctx.save_for_backward(canvas, target, alpha, box, start, colour)
         ctx.sizes = sizes
         ctx.mark_non_differentiable(colour)
@@ -143,7 +135,8 @@ class _Gains(Function):
     def backward(ctx, grad_gain, _):  # type: ignore[no-untyped-def]
         canvas, target, alpha, box, start, colour = ctx.saved_tensors
         grad_alpha, grad_gain = torch.empty_like(alpha), grad_gain.contiguous()
-        _call("gains_backward", (canvas, target, alpha, box, start, colour, grad_gain, grad_alpha), ctx.sizes)
+        tensors = (canvas, target, alpha, box, start, colour, grad_gain, grad_alpha)
+        native.call(_kernel(canvas), "gains_backward", tensors, *ctx.sizes)
         return None, None, grad_alpha, None, None
 
 
@@ -152,13 +145,19 @@ class _PaintFitted(Function):
 
     @staticmethod
     def forward(ctx, canvas, target, alpha, box, start, order, least, limit):  # type: ignore[no-untyped-def]
-        canvas, order, least = canvas.clone(memory_format=torch.contiguous_format), order.contiguous(), least.contiguous()
+        canvas, order, least = (
+            canvas.clone(memory_format=torch.contiguous_format),
+            order.contiguous(),
+            least.contiguous(),
+        )
         painted = torch.empty(len(canvas), limit, dtype=torch.long)
         colour, weight, free = alpha.new_zeros(3, len(box), 3).unbind()
         before = alpha.new_empty(3, len(alpha))
         H, W = canvas.shape[-2:]
         tensors = (canvas, target, alpha, box, start, order, least, painted, colour, weight, free, before)
-        _call("paint_fitted_forward", tensors, (len(canvas), order.shape[1], limit, len(alpha), H, W))
+        native.call(
+            _kernel(canvas), "paint_fitted_forward", tensors, len(canvas), order.shape[1], limit, len(alpha), H, W
+        )
         ctx.save_for_backward(target, alpha, box, start, painted, colour, weight, free, before)
         ctx.sizes = (len(canvas), limit, len(alpha), H, W)
         ctx.mark_non_differentiable(painted, colour)
@@ -170,5 +169,5 @@ class _PaintFitted(Function):
         target, alpha, box, start, painted, colour, weight, free, before = ctx.saved_tensors
         grad, grad_alpha = grad.clone(memory_format=torch.contiguous_format), torch.zeros_like(alpha)
         tensors = (grad, target, alpha, box, start, painted, colour, weight, free, before, grad_alpha)
-        _call("paint_fitted_backward", tensors, ctx.sizes)
+        native.call(_kernel(grad), "paint_fitted_backward", tensors, *ctx.sizes)
         return grad, None, grad_alpha, None, None, None, None, None

@@ -9,8 +9,10 @@ import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 # -ffast-math lets the compiler use vector exponentials. It must not be given to the linker as well: gcc would then link
@@ -63,8 +65,12 @@ def _processor() -> str:
         return f"{platform.machine()} {platform.processor()}"
 
 
-def pointer(tensor: Tensor) -> ctypes.c_void_p:
-    """The address of a contiguous CPU tensor's first value."""
-    assert tensor.is_contiguous(), "a kernel reads contiguous memory"
-    assert tensor.device.type == "cpu", "a kernel reads CPU memory"
-    return ctypes.c_void_p(tensor.data_ptr())
+def call(library: ctypes.CDLL | None, name: str, tensors: Sequence[Tensor | None], *numbers: int | float) -> None:
+    """Calls a kernel: the addresses of contiguous CPU tensors (None is a null pointer), then numbers, then the threads."""
+    assert library is not None, "callers ask first whether the kernel is there"
+    arguments: list[ctypes._SimpleCData | None] = []
+    for tensor in tensors:
+        assert tensor is None or (tensor.is_contiguous() and tensor.device.type == "cpu"), "a kernel reads plain memory"
+        arguments.append(None if tensor is None else ctypes.c_void_p(tensor.data_ptr()))
+    arguments += [ctypes.c_float(n) if isinstance(n, float) else ctypes.c_int64(n) for n in numbers]
+    getattr(library, name)(*arguments, ctypes.c_int(torch.get_num_threads()))

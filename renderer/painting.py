@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -95,9 +94,7 @@ class Painting:
         scale = longest / max(self.height, self.width)
         return max(1, round(self.height * scale)), max(1, round(self.width * scale))
 
-    def frames(
-        self, longest: int | None = None, renderer: Renderer | None = None, every: int = 1
-    ) -> Iterator[Tensor]:
+    def frames(self, longest: int | None = None, renderer: Renderer | None = None, every: int = 1) -> Iterator[Tensor]:
         """The canvas (3, H, W) before the first and after every `every` strokes; the same tensor, changed in place."""
         renderer = ExactBezier() if renderer is None else renderer
         renderer.space.require(self.space)

@@ -38,7 +38,9 @@ def read_picture(path: str | Path, longest: int | None = None) -> Tensor:
             with Image.open(path) as image:
                 width, height = image.size
                 if width * height > MOST_PIXELS:
-                    raise PictureError(f"{path} has {width}x{height} pixels, more than can be read here; reduce it first.")
+                    raise PictureError(
+                        f"{path} has {width}x{height} pixels, more than can be read here; reduce it first."
+                    )
                 if longest is not None:
                     image.draft("RGB", (2 * longest, 2 * longest))
                 values = _values(image)

@@ -42,7 +42,9 @@ def to_svg(painting: Painting) -> str:
                 f'<stop offset="{offset}" stop-color="{colour}" stop-opacity="{_number(value, 3)}"/>'
                 for offset, value in zip((0, 1), opacity, strict=True)
             )
-            gradients.append(f'<linearGradient id="g{i}" gradientUnits="userSpaceOnUse" {ends}>{stops}</linearGradient>')
+            gradients.append(
+                f'<linearGradient id="g{i}" gradientUnits="userSpaceOnUse" {ends}>{stops}</linearGradient>'
+            )
             fill = f'fill="url(#g{i})"'
         paths.append(f'<path {fill} d="{_outline(start, control, end, radius)}"/>')
     ground = "#" + "".join(f"{round(255 * value):02x}" for value in painting.background)
@@ -89,7 +91,9 @@ def _outline(start: np.ndarray, control: np.ndarray, end: np.ndarray, radius: np
     back = "L".join(_point(point) for point in right[::-1][1:])
     body = f"M{line}{far}" + (f"L{back}" if len(right) > 1 else "") + f"{near}Z"
     # A disc that swallows the stroke's end is an end of its own.
-    ends = [_disc(p, r) for p, r, inside in ((start, radius[0], outside[0]), (end, radius[1], outside[-1])) if not inside]
+    ends = [
+        _disc(p, r) for p, r, inside in ((start, radius[0], outside[0]), (end, radius[1], outside[-1])) if not inside
+    ]
     return body + "".join(ends)
 
 
