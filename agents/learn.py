@@ -64,7 +64,7 @@ def learn_episode(
         error_before = (before - target).square().mean((1, 2, 3)) + 1e-5
         if number % config.horizon == 1 or config.horizon == 1:
             reference = error_before
-        loss = loss + (error / reference).mean() - config.proposals * _relative_gain(played, before, target)
+        loss = loss + (error / reference).mean() - config.proposals * _relative_gain(played, before, target, policy.each)
         if number % config.horizon == 0 or number == len(config.limits):
             optimizer.zero_grad()
             loss.backward()
@@ -92,10 +92,17 @@ def _play(
     return play(policy, renderer, canvas, target, grids, limit, noise=noise)
 
 
-def _relative_gain(played: Round, canvas: Tensor, target: Tensor) -> Tensor:
-    """The mean gain of all proposals, each relative to the squared error around the cells of its grid."""
+def _relative_gain(played: Round, canvas: Tensor, target: Tensor, each: int) -> Tensor:
+    """The gain of all proposals, each relative to the squared error that a cell of its grid sees on average.
+
+    Of the proposals for one cell the best counts for as much as the mean of all: they should differ.
+    """
     total = (canvas - target).square().sum((1, 2, 3))
-    counts = played.grid.bincount().to(target)
-    mean = total[:, None] * 9 / counts[None]  # a grid's cells see nine windows' worth of the picture
-    share = played.gain / mean[:, played.grid]
-    return (share / counts[played.grid]).sum(1).mean()
+    counts = played.grid.bincount().to(target) / each  # cells of each grid
+    mean = total[:, None] * 9 / counts[None]  # a cell sees a window of nine
+    share = played.gain / mean[:, played.grid] / counts[played.grid]
+    result = target.new_zeros(())
+    for part in share.split([int(n) for n in (counts * each).tolist()], 1):
+        proposals = part.view(len(part), each, -1)
+        result = result + (proposals.amax(1) + proposals.mean(1)).sum(1).mean()
+    return result

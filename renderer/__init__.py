@@ -1,11 +1,15 @@
-"""How a stroke becomes pixels: stroke spaces, brushes, canvas, tiling, and the file formats around them."""
+"""How a stroke becomes pixels: stroke spaces, brushes, canvas, and the file formats around them."""
 
 from renderer.bezier import AnalyticBezier, ExactBezier
 from renderer.canvas import blank, over, paint, paint_steps
 from renderer.checkpoint import Checkpoint, CheckpointError
 from renderer.errors import InputError
+from renderer.film import write_gif, write_mp4
+from renderer.painting import Film, Painting, PaintingError
+from renderer.pictures import PictureError, fit, read_picture, write_png
 from renderer.protocol import Mark, Renderer, Window
 from renderer.space import BEZIER, Field, SpaceError, StrokeSpace
+from renderer.svg import to_svg, write_svg
 
 __all__ = [
     "BEZIER",
@@ -14,14 +18,25 @@ __all__ = [
     "CheckpointError",
     "ExactBezier",
     "Field",
+    "Film",
     "InputError",
     "Mark",
+    "Painting",
+    "PaintingError",
+    "PictureError",
     "Renderer",
     "SpaceError",
     "StrokeSpace",
     "Window",
     "blank",
+    "fit",
     "over",
     "paint",
     "paint_steps",
+    "read_picture",
+    "to_svg",
+    "write_gif",
+    "write_mp4",
+    "write_png",
+    "write_svg",
 ]

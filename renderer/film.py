@@ -3,96 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, repeat
 from pathlib import Path
 
 import av
 import numpy as np
-import torch
+from av.video.reformatter import Colorspace
 from PIL import Image
-from torch import Tensor
 
 from renderer.errors import InputError
 from renderer.files import atomic
-from renderer.painting import Painting, pace
+from renderer.painting import Painting
 from renderer.pictures import to_bytes
 from renderer.protocol import Renderer
 
 FPS = 30
-GIF_FPS = 10
-HOLD = 1.5  # seconds on the finished picture
+GIF_FPS = 12.5  # a GIF counts in hundredths of a second
+LARGEST_FILM = 4096  # pixels a side; beyond, few players follow
+SMALLEST_FILM = 16  # a macroblock of H.264
+BLANK, FINISHED, GIF_FINISHED = 0.5, 1.5, 2.0  # seconds on the blank ground and on the finished picture
 
 
 def seconds_for(strokes: int) -> float:
-    """Length of a film without its last, held picture: 4 strokes a second, within 2 and 10 seconds."""
-    return min(10.0, max(2.0, strokes / 4))
+    """How long painting takes in a film: 20 strokes a second, within 2 and 10 seconds."""
+    return min(10.0, max(2.0, strokes / 20))
 
 
 def write_mp4(painting: Painting, path: str | Path, longest: int = 512, renderer: Renderer | None = None) -> None:
     """H.264, 4:2:0, 30 frames a second, index first, from the blank ground to the finished picture.
 
-    The codec wants even sides: an odd one is grown by repeating its last pixel. Raises `InputError`.
+    The codec wants even sides of 16 pixels or more: tiny pictures are enlarged by whole pixels, and what is missing
+    then is filled by repeating the last row and column. Raises `InputError`.
     """
+    _check(longest)
     height, width = painting.size(longest)
-    rows, columns = max(16, height + height % 2), max(16, width + width % 2)
+    enlarge = -(-SMALLEST_FILM // max(height, width))
+    rows, columns = (max(SMALLEST_FILM, side * enlarge + side * enlarge % 2) for side in (height, width))
+    margin = ((0, rows - height * enlarge), (0, columns - width * enlarge), (0, 0))
     with atomic(path) as temporary:
         try:
             with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container:
-                stream = container.add_stream("libx264", rate=FPS)
+                stream = container.add_stream("libx264", rate=FPS, options={"crf": "18", "preset": "veryfast"})
                 stream.width, stream.height, stream.pix_fmt = columns, rows, "yuv420p"
-                stream.options = {"crf": "18", "preset": "veryfast"}
-                for image in _images(painting, longest, renderer, FPS):
-                    padded = np.pad(image, ((0, rows - height), (0, columns - width), (0, 0)), mode="edge")
-                    container.mux(stream.encode(av.VideoFrame.from_ndarray(padded, format="rgb24")))
+                # Said aloud, because players guess differently: BT.709 in every respect, narrow range.
+                context = stream.codec_context
+                context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
+                for image in _held(_images(painting, longest, renderer, FPS), FPS):
+                    padded = np.pad(image.repeat(enlarge, 0).repeat(enlarge, 1), margin, mode="edge")
+                    frame = av.VideoFrame.from_ndarray(padded, format="rgb24")
+                    frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=1)
+                    container.mux(stream.encode(frame))
                 container.mux(stream.encode(None))
         except av.error.FFmpegError as error:
-            raise InputError(f"The film {path} cannot be written: {error}.") from error
+            raise InputError(f"The film {path} cannot be written: {error.strerror}.") from error
 
 
 def write_gif(painting: Painting, path: str | Path, longest: int = 256, renderer: Renderer | None = None) -> None:
-    """Ten frames a second, looping; the palette is the finished picture's, with the ground. Raises `InputError`."""
-    finished = Image.fromarray(to_bytes(painting.render(longest, renderer)))
-    ground = Image.new(
-        "RGB", (max(1, finished.width // 8), finished.height), tuple(round(255 * v) for v in painting.background)
-    )
-    both = Image.new("RGB", (finished.width + ground.width, finished.height))
-    both.paste(finished, (0, 0))
-    both.paste(ground, (finished.width, 0))
-    palette = both.quantize(255, Image.Quantize.MEDIANCUT)
+    """Twelve frames a second, looping, two seconds on the finished picture. Raises `InputError`.
+
+    One palette for all frames, of the finished picture's colours and the ground: nothing flickers.
+    """
+    _check(longest)
+    finished = painting.render(longest, renderer)
+    ground = finished.new_tensor(painting.background)[:, None, None].expand(3, finished.shape[1], max(1, finished.shape[2] // 8))
+    with_ground = np.concatenate((to_bytes(finished), to_bytes(ground)), 1)
+    palette = Image.fromarray(with_ground).quantize(255, Image.Quantize.MEDIANCUT)
     images = (
         Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE)
-        for image in _images(painting, longest, renderer, GIF_FPS, hold=False)
+        for image in _images(painting, longest, renderer, GIF_FPS)
     )
     first = next(images)
-    count = _count(painting, GIF_FPS)
-    durations = [1000 // GIF_FPS] * (count - 1) + [round(1000 * HOLD)]
+    each = round(1000 / GIF_FPS)
+    middle = [each] * (_count(painting, GIF_FPS) - 2)
+    durations = [round(1000 * BLANK), *middle, round(1000 * GIF_FINISHED)]
     with atomic(path) as temporary:
         first.save(temporary, "GIF", save_all=True, append_images=images, duration=durations, loop=0, optimize=False)
 
 
-def _count(painting: Painting, fps: int) -> int:
+def _check(longest: int) -> None:
+    if longest > LARGEST_FILM:
+        raise InputError(f"A film can have at most {LARGEST_FILM} pixels on its long side, not {longest}.")
+
+
+def _count(painting: Painting, fps: float) -> int:
     return round(seconds_for(len(painting.strokes)) * fps)
 
 
-def _images(
-    painting: Painting, longest: int, renderer: Renderer | None, fps: int, hold: bool = True
-) -> Iterator[np.ndarray]:
-    """(H, W, 3) uint8 frames at the pace of the film."""
-    counts = pace(len(painting.strokes), _count(painting, fps))
-    canvases = painting.frames(longest, renderer)
-    shown, canvas = 0, next(canvases)
-    image = to_bytes(canvas)
-    for count in counts:
-        if count > shown:
-            canvas = _skip(canvases, count - shown)
-            shown, image = count, to_bytes(canvas)
+def _images(painting: Painting, longest: int, renderer: Renderer | None, fps: float) -> Iterator[np.ndarray]:
+    """(H, W, 3) uint8 frames of the time in which it is painted."""
+    return map(to_bytes, painting.frames(_count(painting, fps), longest, renderer))
+
+
+def _held(images: Iterator[np.ndarray], fps: float) -> Iterator[np.ndarray]:
+    """The first and the last picture stay for a while."""
+    image = next(images)
+    yield from repeat(image, round(BLANK * fps))
+    for image in chain((image,), images):  # noqa: B020, B007
         yield image
-    if hold:
-        for _ in range(round(HOLD * fps)):
-            yield image
-
-
-def _skip(canvases: Iterator[Tensor], n: int) -> Tensor:
-    canvas = torch.empty(0)
-    for _ in range(n):
-        canvas = next(canvases)
-    return canvas
+    yield from repeat(image, round(FINISHED * fps))

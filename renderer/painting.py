@@ -21,23 +21,25 @@ from renderer.bezier import ExactBezier
 from renderer.canvas import blank, paint_steps
 from renderer.errors import InputError
 from renderer.files import atomic
-from renderer.pictures import to_bytes
+from renderer.pictures import fitted_size, to_bytes
 from renderer.protocol import Renderer
-from renderer.space import StrokeSpace
+from renderer.space import BEZIER, StrokeSpace
 
 FORMAT = "kaokore-painting/1"
-LARGEST = 16384
+LARGEST = 16_384  # pixels on the long side
+AT_ONCE = 16_000_000  # pixels of marks that may be in memory at once, if every stroke covered the canvas
 
 
 class PaintingError(InputError):
     """A file is no painting, or a painting's strokes cannot be right."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Painting:
-    """strokes (N, P) in [0, 1], in painting order; height and width in pixels as it was painted; ground in sRGB.
+    """strokes (N, P) in [0, 1], in painting order; height and width in pixels as it was painted; background in sRGB.
 
-    Raises `PaintingError` for strokes outside [0, 1] (or not numbers) and for columns that the space does not have.
+    Without strokes it is its ground. `made_by` is anything that JSON can hold. Raises `PaintingError` for strokes
+    outside [0, 1] (or not numbers) and for columns that the space does not have.
     """
 
     strokes: Tensor
@@ -48,20 +50,30 @@ class Painting:
     made_by: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.strokes.dim() != 2 or self.strokes.shape[1] != self.space.width:
-            shape = tuple(self.strokes.shape)
-            raise PaintingError(f"Strokes of the space {self.space.name} are (N, {self.space.width}), not {shape}.")
-        if not bool(((self.strokes >= 0) & (self.strokes <= 1)).all()):
+        shape = tuple(self.strokes.shape)
+        if len(shape) != 2 or shape[1] != self.space.width or not self.strokes.is_floating_point():
+            wanted = f"floating-point numbers of shape (N, {self.space.width})"
+            raise PaintingError(f"Strokes of the space {self.space.name} are {wanted}, not {self.strokes.dtype} {shape}.")
+        if not bool(((self.strokes >= 0) & (self.strokes <= 1)).all()):  # false for NaN, too
             raise PaintingError("A painting's strokes must be numbers between 0 and 1.")
-        if self.height < 1 or self.width < 1:
-            raise PaintingError(f"A painting needs at least one pixel, not {self.width}x{self.height}.")
+        if not (1 <= self.height <= LARGEST and 1 <= self.width <= LARGEST):
+            raise PaintingError(f"A painting has 1 to {LARGEST} pixels a side, not {self.width}x{self.height}.")
+        if len(self.background) != 3 or not all(0 <= value <= 1 for value in self.background):
+            raise PaintingError(f"A ground is three numbers between 0 and 1, not {self.background}.")
 
     def save(self, path: str | Path) -> None:
-        """Writes one safetensors file, whole or not at all. Raises `InputError`."""
-        about = {"height": self.height, "width": self.width, "background": self.background, "made_by": self.made_by}
-        metadata = {"format": FORMAT, "space": self.space.to_json(), "about": json.dumps(about)}
+        """Writes one safetensors file, whole or not at all: the same bytes for the same painting. Raises `InputError`."""
+        about = {
+            "format": FORMAT,
+            "space": json.loads(self.space.to_json()),
+            "height": self.height,
+            "width": self.width,
+            "background": self.background,
+            "made_by": self.made_by,
+        }
+        # All in one entry, because safetensors writes several in an order that changes from run to run.
         with atomic(path) as temporary:
-            save_file({"strokes": self.strokes.detach().cpu().contiguous()}, temporary, metadata)
+            save_file({"strokes": self.strokes.detach().cpu().contiguous()}, temporary, {"painting": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | Path) -> Painting:
@@ -71,19 +83,18 @@ class Painting:
             raise PaintingError(f"There is no painting {path}.")
         try:
             with safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise PaintingError(f"{path} is not a painting of Kaokore Painter.")
+                about = json.loads((file.metadata() or {}).get("painting", "{}"))
+                if about.get("format") != FORMAT:
+                    raise PaintingError(f"{path} is not a painting of Kaokore Painter, or of another version of it.")
                 strokes = file.get_tensor("strokes")
-            about = json.loads(metadata["about"])
-            space, ground = StrokeSpace.from_json(metadata["space"]), about["background"]
-            red, green, blue = (float(value) for value in ground)
+            space = StrokeSpace.from_json(json.dumps(about["space"]))
+            red, green, blue = (float(value) for value in about["background"])
             size = int(about["height"]), int(about["width"])
             return cls(strokes, space, *size, (red, green, blue), dict(about["made_by"]))
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            if isinstance(error, PaintingError) and str(path) in str(error):
                 raise
-            raise PaintingError(f"{path} is damaged or not a painting ({error}).") from error
+            raise PaintingError(f"{path} is damaged or not a painting ({str(error).rstrip('.')}).") from error
 
     def size(self, longest: int | None = None) -> tuple[int, int]:
         """(height, width) with `longest` pixels on the long side; as it was painted for None. Raises `PaintingError`."""
@@ -91,29 +102,39 @@ class Painting:
             return self.height, self.width
         if not 1 <= longest <= LARGEST:
             raise PaintingError(f"A painting can be drawn with 1 to {LARGEST} pixels on its long side, not {longest}.")
-        scale = longest / max(self.height, self.width)
-        return max(1, round(self.height * scale)), max(1, round(self.width * scale))
-
-    def frames(self, longest: int | None = None, renderer: Renderer | None = None, every: int = 1) -> Iterator[Tensor]:
-        """The canvas (3, H, W) before the first and after every `every` strokes; the same tensor, changed in place."""
-        renderer = ExactBezier() if renderer is None else renderer
-        renderer.space.require(self.space)
-        # Large strokes on a large canvas are drawn few at a time, so that memory stays bounded.
-        size = self.size(longest)
-        chunk = max(1, min(256, 64_000_000 // (size[0] * size[1])))
-        return paint_steps(blank(size, self.background), self.strokes, renderer, every, chunk)
+        return fitted_size((self.height, self.width), longest)
 
     def render(self, longest: int | None = None, renderer: Renderer | None = None) -> Tensor:
         """The picture (3, H, W) in [0, 1], drawn with the true brush or another renderer of the same space."""
         canvas = blank(self.size(longest), self.background)
-        for canvas in self.frames(longest, renderer, every=max(1, len(self.strokes))):  # noqa: B007
+        for canvas in self._steps(longest, renderer, every=max(1, len(self.strokes))):  # noqa: B007
             pass
         return canvas.clamp(0, 1)
 
+    def frames(self, count: int, longest: int | None = None, renderer: Renderer | None = None) -> Iterator[Tensor]:
+        """Yields `count` canvases (3, H, W), from the blank ground to the finished picture, at the pace of `pace`.
+
+        The same tensor each time, changed in place: copy what is to be kept.
+        """
+        canvases = self._steps(longest, renderer)
+        canvas, shown = next(canvases), 0
+        for wanted in pace(len(self.strokes), count):
+            while shown < wanted:
+                canvas, shown = next(canvases), shown + 1
+            yield canvas
+
+    def _steps(self, longest: int | None, renderer: Renderer | None, every: int = 1) -> Iterator[Tensor]:
+        height, width = self.size(longest)
+        renderer = true_brush(self.space, (height, width)) if renderer is None else renderer
+        renderer.space.require(self.space)
+        chunk = max(1, min(256, AT_ONCE // (height * width)))
+        ground = blank((height, width), self.background)
+        return paint_steps(ground, self.strokes.detach().cpu().to(ground), renderer, every, chunk)
+
     def _repr_png_(self) -> bytes:
-        """Shown by a notebook."""
+        """Shown by a notebook, enlarged if it is small."""
         buffer = io.BytesIO()
-        Image.fromarray(to_bytes(self.render(max(256, self.height, self.width)))).save(buffer, "PNG")
+        Image.fromarray(to_bytes(self.render(max(384, self.height, self.width)))).save(buffer, "PNG")
         return buffer.getvalue()
 
     def film(self, longest: int = 384) -> Film:
@@ -134,7 +155,16 @@ class Film:
 
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.mp4).decode()
-        return f'<video controls autoplay loop muted src="data:video/mp4;base64,{data}"></video>'
+        return f'<video controls autoplay loop muted playsinline src="data:video/mp4;base64,{data}"></video>'
+
+
+def true_brush(space: StrokeSpace, size: tuple[int, int]) -> Renderer:
+    """The brush that strokes of `space` were meant for. Raises `SpaceError` where there is none.
+
+    On large canvases it takes fewer samples a pixel: its time grows with the samples, and edges are finer anyway.
+    """
+    BEZIER.require(space)
+    return ExactBezier(supersample=4 if max(size) <= 1024 else 2 if max(size) <= 4096 else 1)
 
 
 def pace(strokes: int, frames: int) -> list[int]:
@@ -142,8 +172,7 @@ def pace(strokes: int, frames: int) -> list[int]:
 
     The first strokes change the picture most, and are the ones that a person wants to see put down.
 
-    >>> pace(100, 5)
-    [0, 6, 25, 56, 100]
+    >>> pace(100, 5), pace(1, 3)
+    ([0, 7, 25, 57, 100], [0, 1, 1])
     """
-    last = max(1, frames - 1)
-    return [math.floor(strokes * (i / last) ** 2) for i in range(frames)]
+    return [math.ceil(strokes * (i / max(1, frames - 1)) ** 2) for i in range(frames)]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from renderer.errors import InputError
 from renderer.files import atomic
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+MANY_PIXELS = 50_000_000  # a larger picture is reduced before it becomes numbers, where so many are not needed
 MOST_PIXELS = 500_000_000  # beyond, decoding alone would take many GiB
+ORIENTATION = 0x0112  # the EXIF tag
 
 
 class PictureError(InputError):
@@ -26,69 +30,133 @@ class PictureError(InputError):
 def read_picture(path: str | Path, longest: int | None = None) -> Tensor:
     """`(3, H, W)` float32 in [0, 1], turned as its EXIF data say, transparency over white, 16 bits scaled and not cut.
 
-    `longest`: the side (pixels) that the picture will be reduced to later; a JPEG much larger is decoded smaller then,
-    by halves and never below twice that side. Raises `PictureError` in one sentence.
+    `longest`: the side (pixels) that the picture will be reduced to later. A huge picture comes smaller then, but never
+    below twice that side. Of an animation, the first picture. Colour profiles are not looked at, and 16-bit colour
+    keeps all its bits in PNG only. Raises `PictureError` in one sentence.
     """
     path = Path(path)
     if not path.is_file():
         raise PictureError(f"There is no picture {path}.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                width, height = image.size
-                if width * height > MOST_PIXELS:
-                    raise PictureError(
-                        f"{path} has {width}x{height} pixels, more than can be read here; reduce it first."
-                    )
-                if longest is not None:
-                    image.draft("RGB", (2 * longest, 2 * longest))
-                values = _values(image)
-    except PictureError:
+        with _unguarded(), Image.open(path) as image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise PictureError(f"{path} has {width}x{height} pixels, more than can be read here; reduce it first.")
+            factor = _factor(image.size, longest)
+            image.draft(None, (width // factor, height // factor))  # lets JPEG, and only JPEG, decode a smaller one
+            image.load()
+            pixels = _turned(_pixels(image, path), _orientation(image))
+        factor = _factor(pixels.shape[:2], longest)
+        pixels = _resize(pixels, (pixels.shape[0] // factor, pixels.shape[1] // factor))
+    except InputError:
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:
         raise PictureError(f"{path} is not a picture that can be read.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
-        raise PictureError(f"{path} is damaged: {str(error) or type(error).__name__}.") from error
-    return torch.from_numpy(values).permute(2, 0, 1).contiguous()
+    except MemoryError as error:
+        raise PictureError(f"There is not enough memory for the picture {path}; reduce it first.") from error
+    except Exception as error:  # Pillow lets through whatever it stumbles over in a damaged file
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+        raise PictureError(f"{path} cannot be read or is damaged ({reason.rstrip('.')}).") from error
+    return torch.from_numpy(np.float32(pixels) / np.float32(_top(pixels))).permute(2, 0, 1).contiguous().clamp_(0, 1)
 
 
-def _values(image: Image.Image) -> np.ndarray:
-    """(H, W, 3) float32 in [0, 1]."""
-    # Pillow keeps 16 bits only for greyscale; 16-bit colour comes as 8 bits.
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        grey = np.asarray(ImageOps.exif_transpose(image)).astype(np.float32)
-        top = 65535.0 if grey.max() > 255 or image.mode != "F" else (255.0 if grey.max() > 1 else 1.0)
-        return np.repeat((grey / top).clip(0, 1)[:, :, None], 3, 2)
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+@contextmanager
+def _unguarded() -> Iterator[None]:
+    """Pillow without its own limit on pixels, which is lower than ours, and without its warnings of odd metadata."""
+    limit = Image.MAX_IMAGE_PIXELS
+    try:
+        Image.MAX_IMAGE_PIXELS = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _factor(size: tuple[int, ...], longest: int | None) -> int:
+    """The whole number that brings a picture below `MANY_PIXELS`, as far as twice `longest` allows."""
+    if longest is None:
+        return 1
+    return max(1, min(math.ceil(math.sqrt(size[0] * size[1] / MANY_PIXELS)), max(size) // (2 * longest), min(size)))
+
+
+def _pixels(image: Image.Image, path: Path) -> np.ndarray:
+    """`(H, W, 3)` of the file's own type: uint8, uint16, int32 or float32."""
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = np.nan_to_num(np.asarray(image))
+        return np.repeat(grey[:, :, None], 3, 2)
+    if image.format == "PNG" and image.mode in ("RGB", "RGBA") and _depth(path) == 16:  # Pillow would keep 8 bits
+        deep = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        if deep.shape[2] == 3:
+            return deep[:, :, ::-1]
+        alpha = deep[:, :, 3:] / np.float32(65535)
+        return (deep[:, :, 2::-1] * alpha + 65535 * (1 - alpha)).round().astype(np.uint16)
+    if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("RGB")).astype(np.float32) / 255
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _depth(path: Path) -> int:
+    """Bits a channel of a PNG, which stand after the signature, the first chunk's head, width and height."""
+    with path.open("rb") as file:
+        return file.read(25)[24]
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # a picture with damaged EXIF data is still a picture
+        return 1
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """`(H, W, 3)` as it should be seen; EXIF's orientations 1 to 8 are all turns and mirror images."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _top(pixels: np.ndarray) -> float:
+    """The value that means white: known for integers of 8 and 16 bits, guessed from the values for wider ones."""
+    if pixels.dtype == np.uint8:
+        return 255
+    guesses = (1, 255, 65535) if pixels.dtype.kind == "f" else (65535,)
+    return 65535 if pixels.dtype == np.uint16 else next((top for top in guesses if pixels.max() <= top), pixels.max())
+
+
+def fitted_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """`size` (height, width) scaled to `longest` pixels on the long side; the short side has at least one.
+
+    >>> fitted_size((600, 400), 128)
+    (128, 85)
+    """
+    height, width = (max(1, round(side * longest / max(size))) for side in size)
+    return height, width
 
 
 def fit(picture: Tensor, longest: int) -> Tensor:
-    """The whole picture `(3, H, W)` with `longest` pixels on its long side, by area interpolation (OpenCV's INTER_AREA).
-
-    The short side keeps the aspect ratio, with at least one pixel.
-    """
+    """The whole picture `(3, H, W)` with `longest` pixels on its long side, by area interpolation (OpenCV's INTER_AREA)."""
     height, width = picture.shape[1:]
-    scale = longest / max(height, width)
-    return _resize(picture, (max(1, round(height * scale)), max(1, round(width * scale))))
-
-
-def _resize(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    if size == tuple(picture.shape[1:]):
-        return picture
-    image = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
-    resized = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    resized = _resize(picture.permute(1, 2, 0).cpu().numpy(), fitted_size((height, width), longest))
     return torch.from_numpy(resized).permute(2, 0, 1).contiguous().clamp(0, 1)
+
+
+def _resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if size == pixels.shape[:2]:
+        return pixels
+    if pixels.dtype == np.int32:  # OpenCV cannot
+        pixels = pixels.astype(np.float64)
+    return cv2.resize(np.ascontiguousarray(pixels), size[::-1], interpolation=cv2.INTER_AREA)
 
 
 def fit_square(image: Image.Image, side: int) -> np.ndarray:
     """A (nearly square) image as `(3, side, side)` uint8, by area interpolation."""
-    pixels = cv2.resize(np.asarray(image.convert("RGB")), (side, side), interpolation=cv2.INTER_AREA)
-    return pixels.transpose(2, 0, 1)
+    return _resize(np.asarray(image.convert("RGB")), (side, side)).transpose(2, 0, 1)
 
 
 def find_pictures(inputs: Iterable[str | Path]) -> list[Path]:
@@ -99,7 +167,7 @@ def find_pictures(inputs: Iterable[str | Path]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, inputs):
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+            inside = _pictures_in(path)
             if not inside:
                 raise PictureError(f"The folder {path} holds no pictures ({', '.join(SUFFIXES)}).")
             found += inside
@@ -108,6 +176,15 @@ def find_pictures(inputs: Iterable[str | Path]) -> list[Path]:
         else:
             raise PictureError(f"There is no picture or folder {path}.")
     return found
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise PictureError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+    # Hidden files are no pictures: macOS leaves a `._face.jpg` beside every face.jpg on other file systems.
+    return [f for f in files if f.suffix.lower() in SUFFIXES and not f.name.startswith(".") and f.is_file()]
 
 
 def to_bytes(picture: Tensor) -> np.ndarray:

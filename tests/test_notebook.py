@@ -1,0 +1,26 @@
+"""The notebook runs from top to bottom, and git holds it without outputs."""
+
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "quickstart.ipynb"
+
+
+def test_outputs_are_stripped():
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    assert all(not cell.outputs and cell.execution_count is None for cell in cells if cell.cell_type == "code")
+
+
+# The notebook's kernel is another process with another event loop; what its libraries warn of there is not ours.
+@pytest.mark.filterwarnings("ignore")
+def test_it_runs_and_shows_a_film(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "2"))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [output.data for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs if "data" in output]
+    assert any("video/mp4" in data.get("text/html", "") for data in shown)
+    assert sum("image/png" in data for data in shown) == 3
