@@ -64,7 +64,9 @@ def learn_episode(
         error_before = (before - target).square().mean((1, 2, 3)) + 1e-5
         if number % config.horizon == 1 or config.horizon == 1:
             reference = error_before
-        loss = loss + (error / reference).mean() - config.proposals * _relative_gain(played, before, target, policy.each)
+        loss = (
+            loss + (error / reference).mean() - config.proposals * _relative_gain(played, before, target, policy.each)
+        )
         if number % config.horizon == 0 or number == len(config.limits):
             optimizer.zero_grad()
             loss.backward()

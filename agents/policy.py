@@ -40,7 +40,7 @@ class Policy(nn.Module):
         self.head = nn.Conv2d(width, 10 * each, 1)
         with torch.no_grad():
             self.head.weight.mul_(0.3)
-            self.head.bias.copy_(_fan(each).flatten())
+            self.head.bias = nn.Parameter(_fan(each).flatten())
 
     def forward(self, canvas: Tensor, target: Tensor, grid: tuple[int, int]) -> Tensor:
         """Proposals for one grid."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from agents.planning import promising, refine
 from agents.policy import Policy
 from renderer.fitted import candidates, paint_fitted
 from renderer.protocol import Renderer
@@ -45,14 +46,24 @@ def play(
     limit: int,
     patience: float = 0.5,
     noise: Tensor | None = None,
+    planning: int = 0,
 ) -> Round:
     """One round on canvas and target (B, 3, H, W). At most `limit` strokes are painted.
 
     A stroke whose gain has fallen below `patience` times what it was, because others of the round went before it, is
-    left for a later round. `noise` (B, K) multiplies gains for the order only (exploration).
+    left for a later round. `noise` (B, K) multiplies gains for the order only (exploration). With `planning`, the
+    most promising proposals are improved by so many steps of gradient ascent on the model first.
     """
     parts = [policy(canvas, target, grid) for grid in grids]
-    proposed = candidates(canvas, target, torch.cat(parts, 1), renderer)
+    grid = torch.cat([torch.full((part.shape[1],), i, device=canvas.device) for i, part in enumerate(parts)])
+    strokes = torch.cat(parts, 1)
+    proposed = candidates(canvas, target, strokes, renderer)
+    offered = proposed.gain
+    if planning > 0:
+        chosen = promising(offered.detach(), _cells(grids, policy.each, canvas.device), 3 * limit + 2)
+        cell = torch.tensor([1 / min(rows, columns) for rows, columns in grids], device=canvas.device)[grid[chosen]]
+        strokes = strokes.gather(1, chosen[..., None].expand(-1, -1, strokes.shape[-1]))
+        proposed = candidates(canvas, target, refine(strokes, cell, canvas, target, renderer, planning), renderer)
     gain = proposed.gain.detach()
     B, K = gain.shape
     order = (gain if noise is None else gain * noise).argsort(1, descending=True)
@@ -60,8 +71,16 @@ def play(
     # Below the floor a stroke changes nothing that could be seen.
     least = (gain * patience).clamp(min=1e-6) if patience > 0 else torch.full_like(gain, -torch.inf)
     canvas, strokes, real = paint_fitted(canvas, target, proposed, order, least, limit, renderer)
-    grid = torch.repeat_interleave(torch.arange(len(parts)), torch.tensor([part.shape[1] for part in parts]))
-    return Round(canvas, strokes, real, proposed.gain, grid.to(gain.device))
+    return Round(canvas, strokes, real, offered, grid)
+
+
+def _cells(grids: list[Grid], each: int, device: torch.device) -> Tensor:
+    """(K,): a number for the cell that each proposal of `play` belongs to, of all grids."""
+    numbers, first = [], 0
+    for rows, columns in grids:
+        numbers.append(torch.arange(first, first + rows * columns, device=device).repeat(each))
+        first += rows * columns
+    return torch.cat(numbers)
 
 
 def grids_for(size: tuple[int, int], done: int, finest: int = 4) -> list[Grid]:
@@ -81,7 +100,13 @@ def grids_for(size: tuple[int, int], done: int, finest: int = 4) -> list[Grid]:
 
 @torch.no_grad()
 def paint_picture(
-    policy: Policy, renderer: Renderer, canvas: Tensor, target: Tensor, count: int, growth: float = 0.25
+    policy: Policy,
+    renderer: Renderer,
+    canvas: Tensor,
+    target: Tensor,
+    count: int,
+    planning: int = 10,
+    growth: float = 0.25,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Paints one picture, canvas and target (3, H, W), with exactly `count` strokes; every stroke count is a painting.
 
@@ -94,7 +119,7 @@ def paint_picture(
     while done < count:
         limit = min(max(2, int(done * growth)), count - done)
         grids = grids_for(size, done + ahead)
-        played = play(policy, renderer, canvas[None], target[None], grids, limit, patience)
+        played = play(policy, renderer, canvas[None], target[None], grids, limit, patience, planning=planning)
         strokes = played.strokes[0, played.real[0]]
         if len(strokes) > 0:
             canvas, done = played.canvas[0], done + len(strokes)

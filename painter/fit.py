@@ -79,10 +79,11 @@ def _one_thread(_: int) -> None:
 @torch.no_grad()
 def alpha_error(renderer: Renderer, brush: Renderer, n: int, seed: int, side: int = 128, batch: int = 100) -> float:
     """Mean squared error of alpha against the true brush, over `n` uniformly random strokes on a side x side canvas."""
+    device = next(renderer.parameters()).device if isinstance(renderer, nn.Module) else torch.device("cpu")
     generator = torch.Generator().manual_seed(seed)
     total = 0.0
     for first in range(0, n, batch):
         strokes = brush.space.sample(min(batch, n - first), generator)
-        true = brush(strokes, (side, side)).alpha
-        total += (renderer(strokes, (side, side)).alpha - true).square().mean((1, 2, 3)).sum().item()
+        true = brush(strokes, (side, side)).alpha.to(device)
+        total += (renderer(strokes.to(device), (side, side)).alpha - true).square().mean((1, 2, 3)).sum().item()
     return total / n

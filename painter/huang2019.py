@@ -36,8 +36,9 @@ class Huang2019(nn.Module):
         for i, layer in enumerate(self.convolution):
             x = layer(x)
             x = F.relu(x) if i % 2 == 0 else F.pixel_shuffle(x, 2)
-        # The convolutions know nothing of opacity 0: multiply by it, so that a blank stroke leaves no trace.
-        alpha = torch.sigmoid(x)
+        # A sigmoid is never quite 0: a stroke without any opacity is cut out, so that a blank one leaves no trace.
+        visible = (self.space.get(strokes, "opacity") > 0).any(-1)
+        alpha = torch.sigmoid(x) * visible[:, None, None, None]
         if size != (self.resolution, self.resolution):
             alpha = F.interpolate(alpha, size=size, mode="bilinear", align_corners=False, antialias=True)
         if window is not None:

@@ -67,7 +67,7 @@ def write_gif(painting: Painting, path: str | Path, longest: int = 256, renderer
     finished = painting.render(longest, renderer)
     ground = finished.new_tensor(painting.background)[:, None, None].expand(3, finished.shape[1], max(1, finished.shape[2] // 8))
     with_ground = np.concatenate((to_bytes(finished), to_bytes(ground)), 1)
-    palette = Image.fromarray(with_ground).quantize(255, Image.Quantize.MEDIANCUT)
+    palette = Image.fromarray(with_ground).quantize(255, Image.Quantize.MEDIANCUT, kmeans=1)
     images = (
         Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE)
         for image in _images(painting, longest, renderer, GIF_FPS)

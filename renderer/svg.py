@@ -1,111 +1,176 @@
 """A painting as true vectors: every stroke one filled outline, at home in any drawing program.
 
-A departure from the raster: where opacity changes along a stroke, the outline is filled with a linear gradient from
-start to end, while the brush gives each place the opacity of the last disc over it. They differ in sharp bends only.
+A departure from the raster: where opacity changes along a stroke, the brush gives each place the opacity of the last
+disc that touches it, and the outline is filled with a gradient that SVG knows: around a point where the stroke closes
+in on itself, else along a straight line. The two differ in bends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from renderer.bezier import BEZIER, curves
+from renderer.bezier import curves
 from renderer.files import atomic
 from renderer.painting import Painting
+from renderer.space import BEZIER
 
-SAME = 1 / 255  # opacities nearer than this are one flat opacity
+SAME = 1 / 255  # opacities nearer than this are one
+UNSEEN = 0.005  # pixels: what the two decimals of the file cannot tell from nothing
+TURN = np.deg2rad(15)  # how far a side may turn within one piece of its outline
+CAP = 3  # points around a round end, between its two corners
+DISCS = 96  # stand for all when asking whether a point is covered
+# The last disc to touch a place lies ahead of it, by a radius in the middle of the stroke and by nothing at its sides;
+# this is the mean, of sqrt(1 - x^2).
+AHEAD = np.pi / 4
 
 
-def write_svg(painting: Painting, path: str | Path) -> None:
+def write_svg(painting: Painting, path: str | Path, longest: int | None = None) -> None:
     """Writes `to_svg(painting)`, whole or not at all. Raises `InputError`."""
+    text = to_svg(painting, longest)
     with atomic(path) as temporary:
-        temporary.write_text(to_svg(painting), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
-def to_svg(painting: Painting) -> str:
-    """An SVG 1.1 document of the painting's size in user units. Raises `SpaceError` for strokes that are no Beziers."""
+def to_svg(painting: Painting, longest: int | None = None) -> str:
+    """An SVG 1.1 document; `longest`: pixels at which it is first shown. Raises `SpaceError` unless strokes are Beziers.
+
+    Strokes that cannot be seen, for want of width or opacity, are left out.
+    """
     BEZIER.require(painting.space)
-    strokes = painting.strokes.double()
-    curve = [part.numpy() for part in curves(strokes, (painting.height, painting.width))]
-    colours = (painting.space.get(strokes, "colour").numpy() * 255).round().astype(int)
-    gradients, paths = [], []
-    for i in range(len(strokes)):
-        start, control, end, radius, opacity = (part[i] for part in curve)
-        red, green, blue = colours[i]
-        colour = f"#{red:02x}{green:02x}{blue:02x}"
-        fill = f'fill="{colour}" fill-opacity="{_number(opacity[0], 3)}"'
-        length = float(np.hypot(*(end - start)))
-        if abs(opacity[0] - opacity[1]) > SAME and length > 1e-3:
-            ends = f'x1="{_number(start[0])}" y1="{_number(start[1])}" x2="{_number(end[0])}" y2="{_number(end[1])}"'
-            stops = "".join(
-                f'<stop offset="{offset}" stop-color="{colour}" stop-opacity="{_number(value, 3)}"/>'
-                for offset, value in zip((0, 1), opacity, strict=True)
-            )
-            gradients.append(
-                f'<linearGradient id="g{i}" gradientUnits="userSpaceOnUse" {ends}>{stops}</linearGradient>'
-            )
-            fill = f'fill="url(#g{i})"'
-        paths.append(f'<path {fill} d="{_outline(start, control, end, radius)}"/>')
-    ground = "#" + "".join(f"{round(255 * value):02x}" for value in painting.background)
-    width, height = painting.width, painting.height
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">',
-            "<defs>",
-            *gradients,
-            "</defs>",
-            f'<rect width="{width}" height="{height}" fill="{ground}"/>',
-            *paths,
-            "</svg>\n",
-        ]
+    height, width = painting.size(longest)
+    view = f'width="{width}" height="{height}" viewBox="0 0 {painting.width} {painting.height}"'
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {view}>',
+        f'<rect width="100%" height="100%" fill="{_hex(painting.background)}"/>',
+    ]
+    strokes = painting.strokes.detach().cpu().double()
+    colours = map(_hex, BEZIER.get(strokes, "colour").tolist())
+    parts = (part.numpy() for part in curves(strokes, (painting.height, painting.width)))
+    for i, (colour, start, control, end, radius, opacity) in enumerate(zip(colours, *parts, strict=True)):
+        if radius.max() < UNSEEN or opacity.max() < SAME / 2:
+            continue
+        # From here on in the stroke's own frame: x along the chord, in which the curve never turns back.
+        chord = end - start if np.hypot(*(end - start)) > UNSEEN else np.array([1.0, 0.0])
+        x, y = chord / np.hypot(*chord)
+        frame = np.array([[x, y], [-y, x]])  # local points @ frame + start are points of the picture
+        curve = (np.stack((start, control, end)) - start) @ frame.T
+        fill = f'"{colour}" fill-opacity="{_number(opacity[-1 if _swallowed(curve, radius) else 0], 3)}"'
+        if abs(opacity[0] - opacity[1]) > SAME and not _swallowed(curve, radius):
+            fill = f'"url(#g{i})"'
+            lines.append(_gradient(f'id="g{i}" gradientUnits="userSpaceOnUse"', colour, curve, radius, opacity, frame, start))
+        lines.append(f'<path fill={fill} d="{_path(_outline(curve, radius) @ frame + start)}"/>')
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def _outline(curve: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """The outline of a stroke, curve (3, 2) in its own frame and radii (2,), as closed cubic pieces `(n, 4, 2)`.
+
+    On the disc at t, the point in direction n is on the envelope where n . c' = -r': there, discs before and after do
+    not cover it. On the first disc it need only be <= (nothing comes before), on the last >=. Points of the envelope
+    may still be covered from afar, where a fat stroke bends or its width changes fast; they are dropped. Since the
+    curve never turns back along x, what is left is a top and a bottom, each in the order of x.
+    """
+    (t, points, velocity, radii), growth = _discs(curve, radius, DISCS), radius[1] - radius[0]
+    speed = np.hypot(*velocity.T)
+    along = np.where(speed > 1e-9, np.arctan2(velocity[:, 1], velocity[:, 0]), 0.0)
+    lean = np.arccos(np.clip(-growth / np.maximum(speed, 1e-9), -1, 1))  # between n and c' on the envelope
+    count = 3 + int(abs(along[-1] - along[0]) / TURN)
+    side = np.linspace(0, DISCS - 1, count).round().astype(int)
+    around = np.linspace(-1, 1, CAP + 2)[1:-1]
+    disc = np.concatenate((side, side, np.zeros(CAP, int), np.full(CAP, DISCS - 1)))
+    angle = np.concatenate(
+        (
+            along[side] + lean[side],
+            along[side] - lean[side],
+            along[0] + np.pi + around * (np.pi - lean[0]),
+            along[-1] + around * lean[-1],
+        )
+    )
+    normals = np.stack((np.cos(angle), np.sin(angle)), 1)
+    candidates = points[disc] + radii[disc, None] * normals
+    depth = radii - np.hypot(*(candidates[:, None] - points).transpose(2, 0, 1))
+    seen = depth.max(1) < 1e-3 * radii.max() + 1e-9
+    top, bottom = ((rows := np.flatnonzero(seen & half))[candidates[rows, 0].argsort()] for half in (normals[:, 1] >= 0, normals[:, 1] < 0))
+    order = np.concatenate((top, bottom[::-1]))
+    return _smooth(candidates[order], normals[order, ::-1] * [1, -1])
+
+
+def _discs(curve: np.ndarray, radius: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """t (count, 1), centres and velocities (count, 2), radii (count,) of discs along a curve."""
+    t = np.linspace(0, 1, count)[:, None]
+    centres = (1 - t) ** 2 * curve[0] + 2 * t * (1 - t) * curve[1] + t**2 * curve[2]
+    inner = t.clip(1e-3, 1 - 1e-3)  # a control point on an end leaves no direction there
+    velocity = 2 * (1 - inner) * (curve[1] - curve[0]) + 2 * inner * (curve[2] - curve[1])
+    return t, centres, velocity, ((1 - t) * radius[0] + t * radius[1])[:, 0]
+
+
+def _smooth(points: np.ndarray, tangents: np.ndarray) -> np.ndarray:
+    """A closed curve through points with unit tangents, (n, 2) each, as cubics `(n, 4, 2)`; circles come out as circles."""
+    following, ahead = np.roll(points, -1, 0), np.roll(tangents, -1, 0)
+    bend = np.clip((tangents * ahead).sum(1), 0, 1)  # cosine of the angle a between the tangents
+    # An arc of angle a has handles of 4/3 tan(a/4) radii, which are 2/3 / (1 + cos(a/2)) chords.
+    handle = (np.hypot(*(following - points).T) * 2 / 3 / (1 + np.sqrt((1 + bend) / 2)))[:, None]
+    return np.stack((points, points + handle * tangents, following - handle * ahead, following), 1)
+
+
+def _swallowed(curve: np.ndarray, radius: np.ndarray) -> bool:
+    """Whether the last disc covers all."""
+    return bool(radius[1] - radius[0] >= curve[2, 0])
+
+
+def _gradient(
+    attributes: str,
+    colour: str,
+    curve: np.ndarray,
+    radius: np.ndarray,
+    opacity: np.ndarray,
+    frame: np.ndarray,
+    start: np.ndarray,
+) -> str:
+    """How opacity changes over a stroke, given in its own frame."""
+    first, last = opacity
+    if radius[0] - radius[1] > 1.02 * curve[2, 0]:
+        # The last disc lies inside the first: circles around a point, which is the tip of the cone that they lie on.
+        inner = radius[1] / radius[0]
+        focus = curve[2] / (1 - inner) @ frame + start
+        circle = f'cx="{_number(start[0])}" cy="{_number(start[1])}" r="{_number(radius[0])}"'
+        circle += f' fx="{_number(focus[0])}" fy="{_number(focus[1])}"'
+        return f"<radialGradient {attributes} {circle}>{_stops(colour, ((inner, last), (1, first)))}</radialGradient>"
+    _, centres, _, radii = _discs(curve, radius, 3)
+    reach = np.maximum.accumulate(centres[:, 0] - AHEAD * radii)  # where each disc begins to be the last
+    length = max(reach[2] - reach[0], UNSEEN)
+    (x1, y1), (x2, y2) = np.array([[reach[0], 0], [reach[0] + length, 0]]) @ frame + start
+    stops = _stops(colour, ((0, first), ((reach[1] - reach[0]) / length, (first + last) / 2), (1, last)))
+    line = f'x1="{_number(x1)}" y1="{_number(y1)}" x2="{_number(x2)}" y2="{_number(y2)}"'
+    return f"<linearGradient {attributes} {line}>{stops}</linearGradient>"
+
+
+def _stops(colour: str, stops: Iterable[tuple[float, float]]) -> str:
+    return "".join(
+        f'<stop offset="{_number(offset, 3)}" stop-color="{colour}" stop-opacity="{_number(opacity, 3)}"/>'
+        for offset, opacity in stops
     )
 
 
-def _outline(start: np.ndarray, control: np.ndarray, end: np.ndarray, radius: np.ndarray) -> str:
-    """The outline of the discs of changing radius along a curve: both envelopes and round ends, as one closed path.
-
-    The tangent points of discs whose radius changes by r' for each unit of length lie not at right angles to the path
-    but turned forward, by the angle whose sine is -r'. Where r' is beyond 1, one disc holds the next: it alone is seen.
-    """
-    chord = np.abs(end - start).sum() + np.abs(control - start).sum()
-    steps = int(np.clip(chord / 3, 4, 24))
-    t = np.linspace(0, 1, steps + 1)[:, None]
-    points = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
-    radii = ((1 - t) * radius[0] + t * radius[1])[:, 0]
-    velocity = 2 * (1 - t) * (control - start) + 2 * t * (end - control)
-    speed = np.hypot(velocity[:, 0], velocity[:, 1])
-    growth = (radius[1] - radius[0]) / np.maximum(speed, 1e-9)
-    outside = np.abs(growth) < 1
-    if not outside.any():
-        return _disc(start if radius[0] >= radius[1] else end, max(radius))
-    points, radii, velocity, growth = points[outside], radii[outside], velocity[outside], growth[outside]
-    along = np.arctan2(velocity[:, 1], velocity[:, 0])
-    turn = np.arccos(np.clip(-growth, -1, 1))
-    left = points + radii[:, None] * np.stack((np.cos(along - turn), np.sin(along - turn)), 1)
-    right = points + radii[:, None] * np.stack((np.cos(along + turn), np.sin(along + turn)), 1)
-    # The caps run around the outside of the end discs; more than half a circle where the far disc is larger.
-    far = f"A{_number(radii[-1])} {_number(radii[-1])} 0 {int(growth[-1] > 0)} 1 {_point(right[-1])}"
-    near = f"A{_number(radii[0])} {_number(radii[0])} 0 {int(growth[0] < 0)} 1 {_point(left[0])}"
-    line = "L".join(_point(point) for point in left)
-    back = "L".join(_point(point) for point in right[::-1][1:])
-    body = f"M{line}{far}" + (f"L{back}" if len(right) > 1 else "") + f"{near}Z"
-    # A disc that swallows the stroke's end is an end of its own.
-    ends = [
-        _disc(p, r) for p, r, inside in ((start, radius[0], outside[0]), (end, radius[1], outside[-1])) if not inside
-    ]
-    return body + "".join(ends)
+def _path(pieces: np.ndarray) -> str:
+    """Cubics (n, 4, 2) as path data. Steps are between rounded points, so that roundings do not add up."""
+    pieces = pieces.round(2)
+    text = " ".join(map(_number, (pieces[:, 1:] - pieces[:, :1]).ravel())).replace(" -", "-")
+    return f"M{_number(pieces[0, 0, 0])} {_number(pieces[0, 0, 1])}c{text}z"
 
 
-def _disc(centre: np.ndarray, radius: float) -> str:
-    r = _number(radius)
-    left, right = (_point(centre + np.array([side * radius, 0.0])) for side in (-1, 1))
-    return f"M{left}A{r} {r} 0 1 1 {right}A{r} {r} 0 1 1 {left}Z"
-
-
-def _point(point: np.ndarray) -> str:
-    return f"{_number(point[0])} {_number(point[1])}"
+def _hex(colour: Iterable[float]) -> str:
+    return "#" + "".join(f"{round(255 * value):02x}" for value in colour)
 
 
 def _number(value: float, digits: int = 2) -> str:
-    return f"{value:.{digits}f}".rstrip("0").rstrip(".") or "0"
+    """As few characters as say the number.
+
+    >>> _number(-0.5), _number(30.0), _number(-0.001)
+    ('-.5', '30', '0')
+    """
+    text = f"{abs(value):.{digits}f}".rstrip("0").rstrip(".").removeprefix("0") or "0"
+    return f"-{text}" if value < 0 and text != "0" else text

@@ -1,0 +1,223 @@
+"""The contract over every renderer, and values that are known without one."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from painter.fit import alpha_error
+from painter.huang2019 import Huang2019
+from painter.load import load_renderer
+from painter.stroke_map import StrokeMap
+from renderer.bezier import AnalyticBezier, ExactBezier, bounds
+from renderer.canvas import over
+from renderer.protocol import Mark, Renderer, Window
+from renderer.space import BEZIER
+
+NAMES = ["exact", "analytic", "stroke-map", "shipped", "huang2019"]
+DIFFERENTIABLE = NAMES[1:]
+SIZE = (20, 28)  # not square
+
+
+@pytest.fixture(scope="module")
+def renderers() -> dict[str, Renderer]:
+    torch.manual_seed(0)
+    huang = Huang2019().requires_grad_(False)
+    # As made, it draws a nearly even grey: let strokes show.
+    huang.convolution[-1].weight.mul_(200)
+    return {
+        "exact": ExactBezier(),
+        "analytic": AnalyticBezier(24),
+        "stroke-map": StrokeMap(hidden=16, grid=4).requires_grad_(False),
+        "shipped": load_renderer("bezier"),
+        "huang2019": huang,
+    }
+
+
+@pytest.fixture
+def renderer(renderers: dict[str, Renderer], request: pytest.FixtureRequest) -> Renderer:
+    return renderers[request.param]
+
+
+every = pytest.mark.parametrize("renderer", NAMES, indirect=True)
+
+
+def sample(n: int, seed: int = 0) -> Tensor:
+    return BEZIER.sample(n, torch.Generator().manual_seed(seed))
+
+
+def stroke(start, end, radius, opacity=(1.0, 1.0), size=(1.0, 1.0), side=1.0) -> Tensor:  # type: ignore[no-untyped-def]
+    """A straight stroke given in pixels of a canvas of `size` (width, height) whose shorter side is `side`."""
+    strokes = torch.full((1, 13), 0.5)
+    scale = torch.tensor(size)
+    strokes = BEZIER.put(strokes, "start", torch.tensor([start]) / scale)
+    strokes = BEZIER.put(strokes, "end", torch.tensor([end]) / scale)
+    strokes = BEZIER.put(strokes, "radius", torch.tensor([radius]) / side)
+    return BEZIER.put(strokes, "opacity", torch.tensor([opacity]))
+
+
+@every
+@pytest.mark.parametrize("size", [(16, 16), SIZE, (31, 9)])
+def test_shapes_and_range(renderer: Renderer, size: tuple[int, int]) -> None:
+    assert isinstance(renderer, Renderer)
+    strokes = sample(5)
+    mark = renderer(strokes, size)
+    assert isinstance(mark, Mark)
+    assert mark.alpha.shape == (5, 1, *size)
+    assert mark.colour.shape == (5, 3, 1, 1)
+    assert mark.alpha.dtype == mark.colour.dtype == torch.float32
+    assert mark.alpha.min() >= 0
+    assert mark.alpha.max() <= 1
+    assert mark.alpha.flatten(1).std(1).max() > 0.01, "something is drawn"
+    assert torch.equal(mark.colour[:, :, 0, 0], BEZIER.get(strokes, "colour"))
+
+
+@every
+def test_opacity_0_leaves_the_canvas_bit_identical(renderer: Renderer) -> None:
+    strokes = sample(6, 1)
+    strokes[:, BEZIER.columns("opacity")] = 0
+    canvas = torch.rand(6, 3, *SIZE, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(over(canvas, renderer(strokes, SIZE)), canvas)
+    window = Window(torch.full((6,), 3), torch.full((6,), 2), 8, 8)
+    assert not renderer(strokes, SIZE, window).alpha.any()
+
+
+@every
+def test_one_opacity_is_enough_to_be_seen(renderer: Renderer) -> None:
+    strokes = stroke((4.0, 10.0), (24.0, 10.0), (3.0, 3.0), (0.0, 1.0), (28.0, 20.0), 20.0)
+    assert renderer(strokes, SIZE).alpha.max() > 0.1
+
+
+@every
+def test_a_batch_equals_one_by_one(renderer: Renderer) -> None:
+    strokes = sample(4, 3)
+    together = renderer(strokes, SIZE).alpha
+    for i in range(4):
+        torch.testing.assert_close(renderer(strokes[i : i + 1], SIZE).alpha[0], together[i], rtol=0, atol=1e-5)
+
+
+@every
+def test_drawing_twice_is_the_same(renderer: Renderer) -> None:
+    assert torch.equal(renderer(sample(3), SIZE).alpha, renderer(sample(3), SIZE).alpha)
+
+
+@every
+def test_a_window_is_a_crop(renderer: Renderer) -> None:
+    strokes = sample(4, 4)
+    whole = renderer(strokes, SIZE).alpha
+    left, top = torch.tensor([0, 5, 18, -3]), torch.tensor([0, 7, 12, 11])  # the last hangs over two edges
+    window = renderer(strokes, SIZE, Window(left, top, 11, 10)).alpha
+    assert window.shape == (4, 1, 11, 10)
+    for i, (x, y) in enumerate(zip(left.tolist(), top.tolist(), strict=True)):
+        inside = window[i, :, max(0, -y) : SIZE[0] - y, max(0, -x) : SIZE[1] - x]
+        crop = whole[i, :, max(0, y) : y + 11, max(0, x) : x + 10]
+        torch.testing.assert_close(inside, crop, rtol=0, atol=2e-6)
+
+
+@every
+def test_colour_does_not_change_alpha(renderer: Renderer) -> None:
+    strokes = sample(3)
+    other = BEZIER.put(strokes, "colour", 1 - BEZIER.get(strokes, "colour"))
+    assert torch.equal(renderer(strokes, SIZE).alpha, renderer(other, SIZE).alpha)
+
+
+@pytest.mark.parametrize("renderer", DIFFERENTIABLE, indirect=True)
+@pytest.mark.parametrize("field", [field.name for field in BEZIER.fields])
+def test_a_gradient_reaches_every_field(renderer: Renderer, field: str) -> None:
+    strokes = (0.25 + 0.5 * sample(8, 5)).requires_grad_()
+    goal = torch.rand(8, 3, *SIZE, generator=torch.Generator().manual_seed(6))
+    (over(torch.ones(8, 3, *SIZE), renderer(strokes, SIZE)) - goal).square().sum().backward()
+    assert strokes.grad is not None
+    assert strokes.grad.isfinite().all()
+    # Both ends, both axes, all channels.
+    assert (strokes.grad[:, BEZIER.columns(field)].abs().amax(0) > 1e-6).all()
+
+
+@pytest.mark.parametrize("renderer", ["analytic", "shipped"], indirect=True)
+def test_a_step_along_the_gradient_helps(renderer: Renderer) -> None:
+    """The sign of the gradient: a disc is pulled to where it should be."""
+    goal = renderer(stroke((20.0, 16.0), (20.0, 16.0), (6.0, 6.0), size=(32.0, 32.0), side=32.0), (32, 32)).alpha
+    strokes = stroke((16.0, 16.0), (16.0, 16.0), (6.0, 6.0), size=(32.0, 32.0), side=32.0).requires_grad_()
+    (renderer(strokes, (32, 32)).alpha - goal).square().sum().backward()
+    assert strokes.grad is not None
+    assert (strokes.grad[0, [0, 4]] < 0).all(), "to the right"
+
+
+# Known values. Huang's network and random weights know none.
+true = pytest.mark.parametrize("renderer", ["exact", "analytic", "shipped"], indirect=True)
+
+
+@true
+@pytest.mark.parametrize("radius", [5.0, 12.3])
+@pytest.mark.parametrize("opacity", [1.0, 0.3])
+def test_the_area_of_a_disc(renderer: Renderer, radius: float, opacity: float) -> None:
+    centre = (30.3, 33.9)
+    strokes = stroke(centre, centre, (radius, radius), (opacity, opacity), (64.0, 64.0), 64.0)
+    assert renderer(strokes, (64, 64)).alpha.sum() == pytest.approx(opacity * math.pi * radius**2, rel=0.01)
+
+
+@true
+def test_a_bar_is_as_long_and_as_wide_as_asked(renderer: Renderer) -> None:
+    """On a canvas that is not square: lengths along x count in widths, radii in short sides."""
+    strokes = stroke((16.0, 20.0), (80.0, 20.0), (5.0, 5.0), size=(96.0, 40.0), side=40.0)
+    alpha = renderer(strokes, (40, 96)).alpha[0, 0]
+    assert alpha.sum() == pytest.approx(64 * 10 + math.pi * 25, rel=0.01)
+    assert alpha[17:23, 16:80].min() > 0.99
+    assert alpha[:13].max() < 0.01
+    assert alpha[27:].max() < 0.01
+    assert alpha[:, :9].max() < 0.01
+
+
+@pytest.mark.parametrize("name", ["exact", "analytic", "shipped"])
+def test_a_hairline_fades_instead_of_vanishing(renderers: dict[str, Renderer], name: str) -> None:
+    """A line of radius r far below a pixel covers 2 r of each pixel that it crosses."""
+    renderer = AnalyticBezier(256) if name == "analytic" else renderers[name]
+    strokes = stroke((8.0, 30.2), (56.0, 34.4), (0.25, 0.25), size=(64.0, 64.0), side=64.0)
+    columns = renderer(strokes, (64, 64)).alpha[0, 0, :, 12:52].sum(0)
+    assert columns.mean() == pytest.approx(2 * 0.25, rel=0.15)
+
+
+@true
+def test_opacity_and_radius_run_from_start_to_end(renderer: Renderer) -> None:
+    strokes = stroke((16.0, 32.0), (48.0, 32.0), (3.0, 9.0), (0.2, 0.8), (64.0, 64.0), 64.0)
+    alpha = renderer(strokes, (64, 64)).alpha[0, 0]
+    # The last disc that holds a point has its centre up to 9 pixels further on.
+    assert alpha[32, 14] < 0.5 < alpha[32, 48]
+    assert (alpha[32, 18:44].diff() > -0.01).all()
+    assert alpha[:, 16].gt(0.05).sum() < alpha[:, 46].gt(0.05).sum()
+
+
+def test_resolution_never_enters_a_stroke() -> None:
+    strokes = sample(12, 7)
+    fine = nn.functional.avg_pool2d(ExactBezier()(strokes, (512, 512)).alpha, 4)
+    coarse = ExactBezier()(strokes, (128, 128)).alpha
+    assert (fine - coarse).square().mean() < 2e-5
+    assert (fine - coarse).mean().abs() < 1e-3, "neither larger nor smaller"
+
+
+def test_the_analytic_reference_is_the_true_brush() -> None:
+    assert alpha_error(AnalyticBezier(96), ExactBezier(), 16, seed=8, side=64, batch=8) < 2e-4
+
+
+def test_the_shipped_renderer_is_as_good_as_promised() -> None:
+    assert alpha_error(load_renderer("bezier"), ExactBezier(), 200, seed=9) <= 2e-4
+
+
+def test_bounds_hold_the_mark() -> None:
+    strokes, (height, width) = sample(50, 10), (40, 56)
+    left, top, right, bottom = bounds(strokes, (height, width))
+    alpha = ExactBezier()(strokes, (height, width)).alpha
+    for i in range(50):
+        assert 0 <= left[i] < width
+        assert 0 <= top[i] < height
+        outside = alpha[i, 0].clone()
+        outside[top[i] : bottom[i], left[i] : right[i]] = 0
+        assert not outside.any()
+
+
+def test_a_loaded_renderer_is_frozen(renderers: dict[str, Renderer]) -> None:
+    shipped = renderers["shipped"]
+    assert isinstance(shipped, nn.Module)
+    assert not any(parameter.requires_grad for parameter in shipped.parameters())
+    assert not shipped.training
