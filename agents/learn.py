@@ -99,7 +99,7 @@ def _relative_gain(played: Round, canvas: Tensor, target: Tensor, each: int) -> 
 
     Of the proposals for one cell the best counts for as much as the mean of all: they should differ.
     """
-    total = (canvas - target).square().sum((1, 2, 3))
+    total = (canvas - target).square().sum((1, 2, 3)) + 1e-5 * target[0].numel()  # as `error_before`: never 0
     counts = played.grid.bincount().to(target) / each  # cells of each grid
     mean = total[:, None] * 9 / counts[None]  # a cell sees a window of nine
     share = played.gain / mean[:, played.grid] / counts[played.grid]

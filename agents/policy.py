@@ -26,7 +26,7 @@ class Policy(nn.Module):
 
     space: StrokeSpace = BEZIER
 
-    def __init__(self, width: int = 64, blocks: int = 3, each: int = 8) -> None:
+    def __init__(self, width: int = 64, blocks: int = 3, each: int = 4) -> None:
         super().__init__()
         self.each = each
         self.stem = nn.Sequential(

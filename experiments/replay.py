@@ -1,6 +1,7 @@
-"""Draw a saved painting again, at any size.
+"""Draw a saved painting again, at any size: as a picture, a film or vectors.
 
-python -m experiments.replay paintings/face/strokes.safetensors --size 2048 --out large.png
+    python -m experiments.replay paintings/face/strokes.safetensors --size 2048 --out large.png
+    python -m experiments.replay paintings/face/strokes.safetensors --out face.svg
 """
 
 from __future__ import annotations
@@ -30,29 +31,34 @@ class Config:
     out: str
     """The file to write: .png, .mp4, .gif or .svg."""
     size: int = 512
-    """Pixels on the long side; an SVG has none and ignores it."""
+    """Pixels on the long side; an SVG is first shown at this size."""
     renderer: str = "exact"
-    """exact (the true brush), analytic, or a learned renderer."""
+    """exact (the true brush), analytic, or a learned renderer; an SVG is drawn by none."""
 
 
-def replay(config: Config) -> None:
-    """Draw a saved painting again, at any size."""
+def replay(config: Config) -> Path:
+    """Draw a saved painting again, at any size: as a picture, a film or vectors."""
     out = Path(config.out)
-    if out.suffix.lower() not in SUFFIXES:
+    suffix = out.suffix.lower()
+    if suffix not in SUFFIXES:
         raise InputError(f"{out} should end in one of {', '.join(SUFFIXES)}.")
     painting = Painting.load(config.strokes)
     height, width = painting.size(config.size)
-    renderer = load_renderer(config.renderer)
-    match out.suffix.lower():
-        case ".png":
-            write_png(painting.render(config.size, renderer), out)
-        case ".mp4":
-            write_mp4(painting, out, config.size, renderer)
-        case ".gif":
-            write_gif(painting, out, config.size, renderer)
-        case ".svg":
-            write_svg(painting, out)
-    print(f"{out}: {len(painting.strokes)} strokes, {width}x{height}.")
+    if suffix == ".svg":
+        if config.renderer != Config.renderer:
+            raise InputError("An SVG holds the strokes themselves and is drawn by its viewer; leave out --renderer.")
+        write_svg(painting, out, config.size)
+    else:
+        renderer = None if config.renderer == "exact" else load_renderer(config.renderer)  # None: exact, at any size
+        match suffix:
+            case ".png":
+                write_png(painting.render(config.size, renderer), out)
+            case ".mp4":
+                write_mp4(painting, out, config.size, renderer)
+            case ".gif":
+                write_gif(painting, out, config.size, renderer)
+    print(f"Wrote {out}: {len(painting.strokes)} strokes, {width}x{height} pixels.")
+    return out
 
 
 if __name__ == "__main__":

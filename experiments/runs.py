@@ -49,7 +49,7 @@ def resume(folder: str | Path, script: str, config: type[Config]) -> Config:
         if record["script"] != script:
             raise InputError(f"{folder} is a run of {record['script']}; resume it with that script.")
         return config(**record["arguments"])
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder} is not a run of {script} that can be resumed ({error}).") from error
 
 

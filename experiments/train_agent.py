@@ -38,7 +38,7 @@ class Config:
     """KaoKore's folder; else KAOKORE_ROOT, else data/kaokore."""
     renderer: str = "bezier"
     """The learned renderer to train through."""
-    episodes: int = 1200
+    episodes: int = 1000
     """Batches of faces, each painted once from a white canvas."""
     batch: int = 8
     size: int = 128
@@ -49,7 +49,7 @@ class Config:
     """Channels of the policy."""
     blocks: int = 3
     """Residual blocks of the policy."""
-    each: int = 8
+    each: int = 4
     """Strokes that the policy proposes for each cell."""
     horizon: int = LearnConfig.horizon
     """Rounds that gradients flow back through; 1 is a greedy policy."""

@@ -46,6 +46,7 @@ def place(
         spots.append(spot)
         square = (x - spot % W) ** 2 + (y - spot // W) ** 2
         chance = chance * (1 - 0.95 * torch.exp(-square / (2 * (1.3 * reach) ** 2 + 1e-9))) ** 2
+        chance = chance / chance.max()  # or many strokes on a small picture would leave nothing but zeros
     at = torch.tensor(spots, device=target.device, dtype=torch.long)
     centre = torch.stack((at % W + 0.5, at // W + 0.5), -1)
     local = angle.flatten()[at]

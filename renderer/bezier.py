@@ -103,15 +103,14 @@ class ExactBezier:
         shape: tuple[int, int],
     ) -> np.ndarray:
         s = self.supersample
-        points = np.stack((start, control, end)) * s
+        points = (np.stack((start, control, end)) - origin) * s
         length = np.abs(np.diff(points, axis=0)).sum()
         # Steps of at most 1.5 samples keep the outline smooth; at least 64 keep the run of opacity smooth.
         steps = int(np.clip(length / 1.5, 64, 2048))
         t = np.linspace(0, 1, steps)[:, None]
         centres = (1 - t) ** 2 * points[0] + 2 * t * (1 - t) * points[1] + t**2 * points[2]
         # OpenCV counts from pixel centres, in sixteenths here (shift=4); its discs are too large by .4 samples.
-        # Rounded before the window's corner is taken away, so that a window is a crop to the last bit.
-        centres = (np.rint((centres - 0.5) * 16) - origin * s * 16).astype(int)
+        centres = np.rint((centres - 0.5) * 16).astype(int)
         radii = np.rint((((1 - t) * radius[0] + t * radius[1]) * s - 0.4) * 16).astype(int).ravel()
         values = ((1 - t) * opacity[0] + t * opacity[1]).ravel()
         fine = np.zeros((shape[0] * s, shape[1] * s), np.float32)

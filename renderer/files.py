@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from renderer.errors import InputError
 
 
@@ -27,8 +29,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, SafetensorError) as error:  # safetensors reports a full disk by its own error
+        reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"Cannot write {path}: {reason}; choose another place or make room.") from error
     finally:
         if temporary is not None:

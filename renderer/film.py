@@ -17,6 +17,7 @@ from renderer.painting import Painting
 from renderer.pictures import to_bytes
 from renderer.protocol import Renderer
 
+CODEC = "libx264"
 FPS = 30
 GIF_FPS = 12.5  # a GIF counts in hundredths of a second
 LARGEST_FILM = 4096  # pixels a side; beyond, few players follow
@@ -43,7 +44,7 @@ def write_mp4(painting: Painting, path: str | Path, longest: int = 512, renderer
     with atomic(path) as temporary:
         try:
             with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container:
-                stream = container.add_stream("libx264", rate=FPS, options={"crf": "18", "preset": "veryfast"})
+                stream = container.add_stream(CODEC, rate=FPS, options={"crf": "18", "preset": "veryfast"})
                 stream.width, stream.height, stream.pix_fmt = columns, rows, "yuv420p"
                 # Said aloud, because players guess differently: BT.709 in every respect, narrow range.
                 context = stream.codec_context
@@ -54,6 +55,8 @@ def write_mp4(painting: Painting, path: str | Path, longest: int = 512, renderer
                     frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=1)
                     container.mux(stream.encode(frame))
                 container.mux(stream.encode(None))
+        except av.codec.codec.UnknownCodecError as error:
+            raise InputError(f"This build of PyAV has no {CODEC}; `pip install av` brings one that has.") from error
         except av.error.FFmpegError as error:
             raise InputError(f"The film {path} cannot be written: {error.strerror}.") from error
 
@@ -65,7 +68,9 @@ def write_gif(painting: Painting, path: str | Path, longest: int = 256, renderer
     """
     _check(longest)
     finished = painting.render(longest, renderer)
-    ground = finished.new_tensor(painting.background)[:, None, None].expand(3, finished.shape[1], max(1, finished.shape[2] // 8))
+    ground = finished.new_tensor(painting.background)[:, None, None].expand(
+        3, finished.shape[1], max(1, finished.shape[2] // 8)
+    )
     with_ground = np.concatenate((to_bytes(finished), to_bytes(ground)), 1)
     palette = Image.fromarray(with_ground).quantize(255, Image.Quantize.MEDIANCUT, kmeans=1)
     images = (
@@ -98,6 +103,6 @@ def _held(images: Iterator[np.ndarray], fps: float) -> Iterator[np.ndarray]:
     """The first and the last picture stay for a while."""
     image = next(images)
     yield from repeat(image, round(BLANK * fps))
-    for image in chain((image,), images):  # noqa: B020, B007
+    for image in chain((image,), images):  # noqa: B020
         yield image
     yield from repeat(image, round(FINISHED * fps))

@@ -53,7 +53,9 @@ class Painting:
         shape = tuple(self.strokes.shape)
         if len(shape) != 2 or shape[1] != self.space.width or not self.strokes.is_floating_point():
             wanted = f"floating-point numbers of shape (N, {self.space.width})"
-            raise PaintingError(f"Strokes of the space {self.space.name} are {wanted}, not {self.strokes.dtype} {shape}.")
+            raise PaintingError(
+                f"Strokes of the space {self.space.name} are {wanted}, not {self.strokes.dtype} {shape}."
+            )
         if not bool(((self.strokes >= 0) & (self.strokes <= 1)).all()):  # false for NaN, too
             raise PaintingError("A painting's strokes must be numbers between 0 and 1.")
         if not (1 <= self.height <= LARGEST and 1 <= self.width <= LARGEST):

@@ -86,7 +86,7 @@ def _pixels(image: Image.Image, path: Path) -> np.ndarray:
         grey = np.nan_to_num(np.asarray(image))
         return np.repeat(grey[:, :, None], 3, 2)
     if image.format == "PNG" and image.mode in ("RGB", "RGBA") and _depth(path) == 16:  # Pillow would keep 8 bits
-        deep = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        deep = np.asarray(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED))
         if deep.shape[2] == 3:
             return deep[:, :, ::-1]
         alpha = deep[:, :, 3:] / np.float32(65535)

@@ -19,9 +19,9 @@ from renderer.space import BEZIER
 
 SAME = 1 / 255  # opacities nearer than this are one
 UNSEEN = 0.005  # pixels: what the two decimals of the file cannot tell from nothing
-TURN = np.deg2rad(15)  # how far a side may turn within one piece of its outline
-CAP = 3  # points around a round end, between its two corners
-DISCS = 96  # stand for all when asking whether a point is covered
+NEAR = 0.05  # pixels: how far an outline may be from its stroke
+DISCS, CAP = 64, 47  # points of an outline along each side and around each end, before most are left out
+BERNSTEIN = np.array([[27, 27, 9, 1], [8, 24, 24, 8], [1, 9, 27, 27]]) / 64  # a cubic at 1/4, 1/2, 3/4
 # The last disc to touch a place lies ahead of it, by a radius in the middle of the stroke and by nothing at its sides;
 # this is the mean, of sqrt(1 - x^2).
 AHEAD = np.pi / 4
@@ -57,10 +57,13 @@ def to_svg(painting: Painting, longest: int | None = None) -> str:
         x, y = chord / np.hypot(*chord)
         frame = np.array([[x, y], [-y, x]])  # local points @ frame + start are points of the picture
         curve = (np.stack((start, control, end)) - start) @ frame.T
-        fill = f'"{colour}" fill-opacity="{_number(opacity[-1 if _swallowed(curve, radius) else 0], 3)}"'
-        if abs(opacity[0] - opacity[1]) > SAME and not _swallowed(curve, radius):
+        flat = abs(opacity[0] - opacity[1]) <= SAME or radius[1] - radius[0] >= curve[2, 0]  # the last disc covers all
+        if flat:
+            fill = f'"{colour}" fill-opacity="{_number(opacity[1], 3)}"'
+        else:
             fill = f'"url(#g{i})"'
-            lines.append(_gradient(f'id="g{i}" gradientUnits="userSpaceOnUse"', colour, curve, radius, opacity, frame, start))
+            name = f'id="g{i}" gradientUnits="userSpaceOnUse"'
+            lines.append(_gradient(name, colour, curve, radius, opacity, frame, start))
         lines.append(f'<path fill={fill} d="{_path(_outline(curve, radius) @ frame + start)}"/>')
     return "\n".join([*lines, "</svg>", ""])
 
@@ -73,38 +76,45 @@ def _outline(curve: np.ndarray, radius: np.ndarray) -> np.ndarray:
     may still be covered from afar, where a fat stroke bends or its width changes fast; they are dropped. Since the
     curve never turns back along x, what is left is a top and a bottom, each in the order of x.
     """
-    (t, points, velocity, radii), growth = _discs(curve, radius, DISCS), radius[1] - radius[0]
+    centres, velocity, radii = _discs(curve, radius, DISCS)
     speed = np.hypot(*velocity.T)
     along = np.where(speed > 1e-9, np.arctan2(velocity[:, 1], velocity[:, 0]), 0.0)
-    lean = np.arccos(np.clip(-growth / np.maximum(speed, 1e-9), -1, 1))  # between n and c' on the envelope
-    count = 3 + int(abs(along[-1] - along[0]) / TURN)
-    side = np.linspace(0, DISCS - 1, count).round().astype(int)
+    lean = np.arccos(np.clip((radius[0] - radius[1]) / np.maximum(speed, 1e-9), -1, 1))  # between n and c'
     around = np.linspace(-1, 1, CAP + 2)[1:-1]
-    disc = np.concatenate((side, side, np.zeros(CAP, int), np.full(CAP, DISCS - 1)))
-    angle = np.concatenate(
-        (
-            along[side] + lean[side],
-            along[side] - lean[side],
-            along[0] + np.pi + around * (np.pi - lean[0]),
-            along[-1] + around * lean[-1],
-        )
-    )
+    first, last = along[0] + np.pi + around * (np.pi - lean[0]), along[-1] + around * lean[-1]
+    angle = np.concatenate((along + lean, along - lean, first, last))
+    disc = np.concatenate((np.arange(DISCS), np.arange(DISCS), np.zeros(CAP, int), np.full(CAP, DISCS - 1)))
     normals = np.stack((np.cos(angle), np.sin(angle)), 1)
-    candidates = points[disc] + radii[disc, None] * normals
-    depth = radii - np.hypot(*(candidates[:, None] - points).transpose(2, 0, 1))
+    points = centres[disc] + radii[disc, None] * normals
+    depth = radii - np.hypot(*(points[:, None] - centres).transpose(2, 0, 1))
     seen = depth.max(1) < 1e-3 * radii.max() + 1e-9
-    top, bottom = ((rows := np.flatnonzero(seen & half))[candidates[rows, 0].argsort()] for half in (normals[:, 1] >= 0, normals[:, 1] < 0))
-    order = np.concatenate((top, bottom[::-1]))
-    return _smooth(candidates[order], normals[order, ::-1] * [1, -1])
+    top, bottom = (np.flatnonzero(seen & half) for half in (normals[:, 1] >= 0, normals[:, 1] < 0))
+    order = np.concatenate((top[points[top, 0].argsort()], bottom[points[bottom, 0].argsort()[::-1]]))
+    return _pieces(points[order], normals[order])
 
 
-def _discs(curve: np.ndarray, radius: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """t (count, 1), centres and velocities (count, 2), radii (count,) of discs along a curve."""
-    t = np.linspace(0, 1, count)[:, None]
+def _discs(curve: np.ndarray, radius: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centres and velocities (count, 2), radii (count,) of discs along a curve."""
+    t = (1 - np.cos(np.linspace(0, np.pi, count)))[:, None] / 2  # closer at the ends, where most can happen
     centres = (1 - t) ** 2 * curve[0] + 2 * t * (1 - t) * curve[1] + t**2 * curve[2]
     inner = t.clip(1e-3, 1 - 1e-3)  # a control point on an end leaves no direction there
     velocity = 2 * (1 - inner) * (curve[1] - curve[0]) + 2 * inner * (curve[2] - curve[1])
-    return t, centres, velocity, ((1 - t) * radius[0] + t * radius[1])[:, 0]
+    return centres, velocity, ((1 - t) * radius[0] + t * radius[1])[:, 0]
+
+
+def _pieces(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """A closed row of points with normals, (n, 2) each, as few cubics `(m, 4, 2)` that stay within `NEAR` of it."""
+    nodes = np.arange(0, len(points), max(1, len(points) // 6))
+    while True:
+        pieces = _smooth(points[nodes], normals[nodes, ::-1] * [1, -1])
+        middle = np.einsum("sk,nkd->nsd", BERNSTEIN, pieces)
+        nearest = np.hypot(*(middle[:, :, None] - points).transpose(3, 0, 1, 2)).argmin(2)
+        error = np.abs(((middle - points[nearest]) * normals[nearest]).sum(2)).max(1)
+        following = np.append(nodes[1:], len(points))
+        split = (error > NEAR) & (following - nodes > 1)
+        if not split.any():
+            return pieces
+        nodes = np.sort(np.concatenate((nodes, (nodes + following)[split] // 2)))
 
 
 def _smooth(points: np.ndarray, tangents: np.ndarray) -> np.ndarray:
@@ -116,13 +126,8 @@ def _smooth(points: np.ndarray, tangents: np.ndarray) -> np.ndarray:
     return np.stack((points, points + handle * tangents, following - handle * ahead, following), 1)
 
 
-def _swallowed(curve: np.ndarray, radius: np.ndarray) -> bool:
-    """Whether the last disc covers all."""
-    return bool(radius[1] - radius[0] >= curve[2, 0])
-
-
 def _gradient(
-    attributes: str,
+    name: str,
     colour: str,
     curve: np.ndarray,
     radius: np.ndarray,
@@ -138,14 +143,14 @@ def _gradient(
         focus = curve[2] / (1 - inner) @ frame + start
         circle = f'cx="{_number(start[0])}" cy="{_number(start[1])}" r="{_number(radius[0])}"'
         circle += f' fx="{_number(focus[0])}" fy="{_number(focus[1])}"'
-        return f"<radialGradient {attributes} {circle}>{_stops(colour, ((inner, last), (1, first)))}</radialGradient>"
-    _, centres, _, radii = _discs(curve, radius, 3)
+        return f"<radialGradient {name} {circle}>{_stops(colour, ((inner, last), (1, first)))}</radialGradient>"
+    centres, _, radii = _discs(curve, radius, 3)
     reach = np.maximum.accumulate(centres[:, 0] - AHEAD * radii)  # where each disc begins to be the last
     length = max(reach[2] - reach[0], UNSEEN)
     (x1, y1), (x2, y2) = np.array([[reach[0], 0], [reach[0] + length, 0]]) @ frame + start
     stops = _stops(colour, ((0, first), ((reach[1] - reach[0]) / length, (first + last) / 2), (1, last)))
     line = f'x1="{_number(x1)}" y1="{_number(y1)}" x2="{_number(x2)}" y2="{_number(y2)}"'
-    return f"<linearGradient {attributes} {line}>{stops}</linearGradient>"
+    return f"<linearGradient {name} {line}>{stops}</linearGradient>"
 
 
 def _stops(colour: str, stops: Iterable[tuple[float, float]]) -> str:
@@ -158,6 +163,8 @@ def _stops(colour: str, stops: Iterable[tuple[float, float]]) -> str:
 def _path(pieces: np.ndarray) -> str:
     """Cubics (n, 4, 2) as path data. Steps are between rounded points, so that roundings do not add up."""
     pieces = pieces.round(2)
+    moving = (pieces != pieces[:, :1]).any((1, 2))
+    pieces = pieces[moving] if moving.any() else pieces
     text = " ".join(map(_number, (pieces[:, 1:] - pieces[:, :1]).ravel())).replace(" -", "-")
     return f"M{_number(pieces[0, 0, 0])} {_number(pieces[0, 0, 1])}c{text}z"
 

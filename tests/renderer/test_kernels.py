@@ -65,7 +65,7 @@ class Boxed:
 
 def close(actual: Tensor, expected: Tensor, relative: float = 1e-4) -> None:
     """Equal up to a part of the largest value."""
-    expected = expected.to(actual)
+    actual, expected = actual.detach(), expected.detach().to(actual)
     torch.testing.assert_close(actual, expected, rtol=0, atol=relative * float(expected.abs().max()) + 1e-7)
 
 
@@ -214,7 +214,7 @@ def test_fitted(monkeypatch: pytest.MonkeyPatch, least: float, limit: int) -> No
     for ours, wanted in zip(actual, expected, strict=True):
         assert wanted.abs().max() > 0
         close(ours, wanted, 2e-4)
-    assert expected[4].sum() == (24 if least < 0 else expected[4].sum())
+    assert expected[4].all() or least > 0
 
 
 def test_gradients_of_the_references() -> None:
@@ -248,6 +248,7 @@ def test_kernels_can_be_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_compiler_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("KAOKORE_NATIVE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CC", "/nonexistent")
     assert load(SOURCES[0]) is None
@@ -256,21 +257,22 @@ def test_a_missing_compiler_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    monkeypatch.delenv("KAOKORE_NATIVE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert load(SOURCES[0]) is None
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
 def test_a_kernel_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("KAOKORE_NATIVE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     source = tmp_path / "answer.c"
     source.write_text("int answer(void) { return 42; }")
     assert load(source).answer() == 42
     assert [path.suffix for path in (tmp_path / "kaokore-painter").iterdir()] == [".so"], "nothing is left behind"
-    monkeypatch.setattr(subprocess, "run", None)
-    assert load(source).answer() == 42
-    monkeypatch.undo()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", None)
+        assert load(source).answer() == 42
     source.write_text("int answer(void) { return 43; }")
     assert load(source).answer() == 43, "another source is another library"
     source.write_text("int answer(void) { this is no C }")

@@ -112,7 +112,10 @@ def test_a_window_is_a_crop(renderer: Renderer) -> None:
     for i, (x, y) in enumerate(zip(left.tolist(), top.tolist(), strict=True)):
         inside = window[i, :, max(0, -y) : SIZE[0] - y, max(0, -x) : SIZE[1] - x]
         crop = whole[i, :, max(0, y) : y + 11, max(0, x) : x + 10]
-        torch.testing.assert_close(inside, crop, rtol=0, atol=2e-6)
+        # OpenCV clips its polygons in fixed point: now and then one of the 16 samples of a pixel comes out otherwise.
+        exact = isinstance(renderer, ExactBezier)
+        torch.testing.assert_close(inside, crop, rtol=0, atol=1 / 16 if exact else 2e-6)
+        assert (inside - crop).abs().mean() < 1e-4
 
 
 @every

@@ -69,7 +69,9 @@ def _without_low() -> str:
     return json.dumps(data)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"name": "x"}', '{"name": "x", "fields": 3}', _without_low()])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", "null", '{"name": "x"}', '{"name": "x", "fields": 3}', _without_low()]
+)
 def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(SpaceError, match="Not a description of a stroke space"):
         StrokeSpace.from_json(text)
@@ -84,7 +86,7 @@ def test_an_unknown_field_is_named_beside_the_known(use) -> None:  # type: ignor
 
 def test_a_mismatch_is_refused() -> None:
     BEZIER.require(StrokeSpace.from_json(BEZIER.to_json()))
-    with pytest.raises(SpaceError, match="'other' with 3 columns.*'bezier' with 13"):
+    with pytest.raises(SpaceError, match=r"'other' with 3 columns.*'bezier' with 13"):
         BEZIER.require(OTHER)
     moved = StrokeSpace("bezier", (*BEZIER.fields[1:], BEZIER.fields[0]))
     with pytest.raises(SpaceError):

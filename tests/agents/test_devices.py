@@ -1,0 +1,251 @@
+"""Everything runs on a GPU, where the picture is: on fake CUDA tensors, and on a pretended device that computes."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+import painter.stroke_map
+import renderer.canvas
+import renderer.fitted
+from agents import dynamics
+from agents.learn import LearnConfig, learn_episode
+from agents.planning import promising, refine
+from agents.policy import Policy
+from agents.rounds import paint_picture, play
+from painter.features import Perceptual
+from painter.fit import RandomStrokes, alpha_error, fit
+from painter.huang2019 import Huang2019
+from painter.load import load_renderer
+from painter.losses import pixels, total_variation
+from painter.placement import place
+from painter.stroke_map import StrokeMap
+from painter.transfer import TransferConfig, transfer
+from renderer.bezier import AnalyticBezier, ExactBezier
+from renderer.canvas import blank, paint, paint_steps
+from renderer.fitted import candidates, paint_fitted
+from renderer.protocol import Window
+from renderer.worth import worth
+from tests.renderer.pretend_gpu import OnGPU, pretend_gpu
+
+Device = torch.device
+SIZE = (12, 16)
+
+
+def random(*shape: int, device: Device, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)).to(device)
+
+
+def made(build: Callable[[], nn.Module], device: Device) -> nn.Module:
+    """The same weights on every device."""
+    if device.type == "cuda":  # a module of fake tensors cannot be moved there, but it can be made there
+        with device:
+            return build()
+    torch.manual_seed(0)
+    return build().to(device)
+
+
+def stroke_map(device: Device) -> nn.Module:
+    return made(lambda: StrokeMap(8, 4).requires_grad_(False), device)
+
+
+def policy(device: Device) -> Policy:
+    network = made(lambda: Policy(width=16, blocks=1, each=2), device)
+    assert isinstance(network, Policy)
+    return network
+
+
+def batch(device: Device) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        random(2, 3, *SIZE, device=device),
+        random(2, 3, *SIZE, device=device, seed=1),
+        random(2, 6, 13, device=device, seed=2),
+    )
+
+
+RENDERERS: dict[str, Callable[[Device], nn.Module]] = {
+    "analytic": lambda device: AnalyticBezier(6),
+    "stroke-map": stroke_map,
+    "huang2019": lambda device: made(Huang2019, device),
+}
+
+
+def whole(name: str, device: Device) -> list[Tensor]:
+    return list(RENDERERS[name](device)(random(3, 13, device=device), SIZE))
+
+
+def window(name: str, device: Device) -> list[Tensor]:
+    left, top = torch.tensor([0, 3, 9], device=device), torch.tensor([-2, 1, 5], device=device)
+    return list(RENDERERS[name](device)(random(3, 13, device=device), SIZE, Window(left, top, 6, 5)))
+
+
+def painting(name: str, device: Device) -> list[Tensor]:
+    canvas, _, strokes = batch(device)
+    return [paint(canvas, strokes, RENDERERS[name](device)), blank(SIZE, device=device)]
+
+
+def fitting_colours(device: Device) -> list[Tensor]:
+    canvas, target, strokes = batch(device)
+    brush = stroke_map(device)
+    proposed = candidates(canvas, target, strokes, brush)
+    order = proposed.gain.argsort(1, descending=True) + torch.arange(2, device=device)[:, None] * 6
+    painted = paint_fitted(canvas, target, proposed, order, proposed.gain * 0.5, 4, brush)
+    return [proposed.strokes, proposed.gain, *painted]
+
+
+def proposing(device: Device) -> list[Tensor]:
+    return [policy(device)(*batch(device)[:2], (2, 3))]
+
+
+def a_round(device: Device) -> list[Tensor]:
+    noise = random(2, 2 * (4 + 20), device=device)
+    canvas, target, _ = batch(device)
+    return list(play(policy(device), stroke_map(device), canvas, target, [(2, 2), (4, 5)], 4, noise=noise))
+
+
+def perceiving(device: Device) -> list[Tensor]:
+    return [made(Perceptual, device)(*batch(device)[:2])]
+
+
+def measuring(device: Device) -> list[Tensor]:
+    canvas, target, _ = batch(device)
+    return [pixels(canvas, target), total_variation(canvas, target)]
+
+
+def deciding(device: Device) -> list[Tensor]:
+    _, target, strokes = batch(device)
+    state = dynamics.begin(target)
+    after = dynamics.step(state, strokes, stroke_map(device))
+    return [dynamics.observe(after, 5), dynamics.l2(state, after), dynamics.finished(after, 1)]
+
+
+FORWARD: dict[str, Callable[[Device], list[Tensor]]] = {
+    **{
+        f"{function.__name__}-{name}": lambda device, name=name, function=function: function(name, device)
+        for name in RENDERERS
+        for function in (whole, window, painting)
+    },
+    **{
+        function.__name__: function
+        for function in (fitting_colours, proposing, a_round, perceiving, measuring, deciding)
+    },
+}
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_on_fake_cuda_tensors(name: str) -> None:
+    """A tensor that is made without saying where meets the others here, and raises."""
+    with FakeTensorMode():
+        assert all(tensor.device.type == "cuda" for tensor in FORWARD[name](torch.device("cuda")))
+
+
+# What asks for values, or differentiates.
+
+
+def gradients(device: Device) -> list[Tensor]:
+    canvas, _, strokes = batch(device)
+    strokes.requires_grad_()
+    network = made(lambda: StrokeMap(8, 4), device)
+    paint(canvas, strokes, network).square().sum().backward()
+    return [tensor.grad for tensor in (strokes, *network.parameters()) if tensor.grad is not None]
+
+
+def painting_in_steps(device: Device) -> list[Tensor]:
+    canvas, _, strokes = batch(device)
+    return [frame.clone() for frame in paint_steps(canvas[0], strokes[0], stroke_map(device))]
+
+
+def weighing(device: Device) -> list[Tensor]:
+    canvas, target, strokes = batch(device)
+    return [worth(canvas[0], strokes[0], stroke_map(device), target[0])]
+
+
+def placing(device: Device) -> list[Tensor]:
+    canvas, target, _ = batch(device)
+    return [place(target[0], canvas[0], 5, 0.1, torch.Generator().manual_seed(0))]
+
+
+def optimising(device: Device) -> list[Tensor]:
+    canvas, target, _ = batch(device)
+    config = TransferConfig(steps=6, stages=2, moves=2, moved=0.3)
+    generator = torch.Generator().manual_seed(0)
+    *_, last = transfer(target[0], stroke_map(device), 7, canvas[0], config, generator=generator)
+    return [last.strokes]
+
+
+def planning(device: Device) -> list[Tensor]:
+    canvas, target, strokes = batch(device)
+    chosen = promising(random(2, 6, device=device), torch.arange(6, device=device) // 2, 2)
+    cell = torch.full((2, 6), 0.5, device=device)
+    return [chosen, refine(strokes, cell, canvas, target, stroke_map(device), 2)]
+
+
+def a_picture(device: Device) -> list[Tensor]:
+    canvas, target, _ = batch(device)
+    rounds = paint_picture(policy(device), stroke_map(device), canvas[0], target[0], 5, planning=2)
+    return [tensor for parts in rounds for tensor in parts]
+
+
+def learning(device: Device) -> list[Tensor]:
+    _, target, _ = batch(device)
+    network = policy(device)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    config = LearnConfig(limits=(2, 3), horizon=2)
+    generator = torch.Generator().manual_seed(0)
+    *_, last = learn_episode(network, optimizer, stroke_map(device), target, config, generator)
+    return [last.canvas, *(parameter.detach() for parameter in network.parameters())]
+
+
+def fitting_a_brush(device: Device) -> list[Tensor]:
+    network = made(lambda: StrokeMap(8, 4), device)
+    data = RandomStrokes(ExactBezier(1), 4, 2, 0, (12,))
+    for _ in fit(network, torch.optim.SGD(network.parameters(), 0.1), data, workers=0):
+        pass
+    alpha_error(network, ExactBezier(1), 2, 0, 12)
+    return [parameter.detach() for parameter in network.parameters()]
+
+
+def a_shipped_renderer(device: Device) -> list[Tensor]:
+    return [load_renderer("bezier", device)(random(2, 13, device=device), SIZE).alpha]
+
+
+WHOLE = [
+    gradients,
+    painting_in_steps,
+    weighing,
+    placing,
+    optimising,
+    planning,
+    a_picture,
+    learning,
+    fitting_a_brush,
+    a_shipped_renderer,
+]
+
+
+@pytest.mark.parametrize("run", [*FORWARD.values(), *WHOLE], ids=[*FORWARD, *(run.__name__ for run in WHOLE)])
+def test_another_device_gives_the_same(run: Callable[[Device], list[Tensor]], monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (renderer.canvas, renderer.fitted, painter.stroke_map):
+        monkeypatch.setattr(module, "_kernel", lambda _: None)  # as it is on a GPU
+    expected = run(torch.device("cpu"))
+    with pretend_gpu() as device:
+        actual = run(device)
+    assert len(actual) == len(expected) > 0
+    for ours, wanted in zip(actual, expected, strict=True):
+        assert isinstance(ours, OnGPU)
+        torch.testing.assert_close(ours.detach().inner, wanted.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_pretended_device_refuses_strangers() -> None:
+    with pretend_gpu() as device:
+        there, here = torch.ones(3, device=device), torch.ones(3)
+        with pytest.raises(RuntimeError, match="same device"):
+            there + here
+        with pytest.raises(RuntimeError, match="same device"):
+            here[there.long()]
+        assert (there + there.cpu().to(device)).tolist() == [2.0, 2.0, 2.0]
+        assert (there * torch.tensor(2.0)).device == device, "a single number may come from anywhere"
+    with FakeTensorMode(), pytest.raises(RuntimeError):
+        torch.ones(3, device="cuda") + torch.ones(3)
