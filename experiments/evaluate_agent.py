@@ -82,8 +82,8 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
                 picture = Painting(last.strokes.cpu(), renderer.space, height, width).render()
                 rows.append({"seconds": seconds, **asdict(measure(picture, face, perceptual))})
             results.append({"method": method, "strokes": count, **_summary(rows)})
-            line = results[-1]
-            print(f"{method} {count}: mse {line['mse']:.5f} (median {line['mse_median']:.5f}), {line['seconds']:.2f} s a face")
+            mse, middle, seconds = (results[-1][key] for key in ("mse", "mse_median", "seconds"))
+            print(f"{method} {count}: mse {mse:.5f} (median {middle:.5f}), {seconds:.2f} s a face")
     report = {"config": asdict(config), "faces": len(faces), **provenance(), "results": results}
     out = Path(config.out)
     with atomic(out / "evaluation.json") as temporary:

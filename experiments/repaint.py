@@ -131,8 +131,8 @@ def _check(config: Config) -> None:
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
     if config.steps < 1:
         raise InputError(f"--steps must be at least 1, not {config.steps}.")
-    if config.renderer == "exact" and config.method != "agent":
-        raise InputError(f"{config.method} needs a gradient, which the true brush has not; use --renderer bezier or analytic.")
+    if config.renderer == "exact":
+        raise InputError("Painting needs a gradient, which the true brush has not; use --renderer bezier or analytic.")
     if not config.input:
         raise InputError("Nothing to paint: give pictures, folders of pictures or kaokore:ID.")
 

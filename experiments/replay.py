@@ -1,7 +1,7 @@
 """Draw a saved painting again, at any size: as a picture, a film or vectors.
 
-    python -m experiments.replay paintings/face/strokes.safetensors --size 2048 --out large.png
-    python -m experiments.replay paintings/face/strokes.safetensors --out face.svg
+python -m experiments.replay paintings/face/strokes.safetensors --size 2048 --out large.png
+python -m experiments.replay paintings/face/strokes.safetensors --out face.svg
 """
 
 from __future__ import annotations

@@ -92,21 +92,29 @@ def load_state(path: str | Path, objects: Mapping[str, Any]) -> tuple[int, dict[
     """Puts back what `save_state` wrote; returns the number of steps done and the notes. Raises `CheckpointError`."""
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata()
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"The training state {path} cannot be read ({error}).") from error
-    groups = json.loads(metadata["groups"])
-    for name, thing in objects.items():
-        mine = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
-        if isinstance(thing, torch.Generator):
-            thing.set_state(mine["generator"])
-        elif isinstance(thing, torch.optim.Optimizer):
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in mine.items():
-                index, entry = key.split("/")
-                state.setdefault(int(index), {})[entry] = value
-            thing.load_state_dict({"state": state, "param_groups": groups[name]})
-        else:
-            thing.load_state_dict(mine)
-    return int(metadata["step"]), json.loads(metadata["notes"])
+    try:
+        groups = json.loads(metadata["groups"])
+        for name, thing in objects.items():
+            mine = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+            _put_back(thing, mine, groups.get(name))
+        return int(metadata["step"]), json.loads(metadata["notes"])
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"The training state {path} is not one of this training ({reason}).") from error
+
+
+def _put_back(thing: Any, mine: Mapping[str, Tensor], groups: Any) -> None:
+    if isinstance(thing, torch.Generator):
+        thing.set_state(mine["generator"])
+    elif isinstance(thing, torch.optim.Optimizer):
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in mine.items():
+            index, entry = key.split("/")
+            state.setdefault(int(index), {})[entry] = value
+        thing.load_state_dict({"state": state, "param_groups": groups or []})
+    else:
+        thing.load_state_dict(mine)

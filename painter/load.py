@@ -32,7 +32,7 @@ def build_renderer(checkpoint: Checkpoint, device: torch.device | str = "cpu") -
     """The network that a checkpoint describes, with its weights, frozen."""
     try:
         module = KINDS[checkpoint.kind](**checkpoint.config)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"This version cannot build a {checkpoint.kind} renderer: {error}.") from error
     checkpoint.fill(module)
     # A module's __call__ is its forward, which mypy cannot see.

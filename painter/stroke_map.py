@@ -15,6 +15,8 @@ from renderer.bezier import colours, curves, edge, pixel_centres
 from renderer.protocol import Mark, Window
 from renderer.space import BEZIER
 
+MAX_GRID = 64  # as in `stroke_map.c`, which has room for no more
+
 
 class StrokeMap(nn.Module):
     """Learns *where along the stroke* every pixel belongs, in the stroke's own frame, and lets geometry do the rest.
@@ -35,6 +37,8 @@ class StrokeMap(nn.Module):
 
     def __init__(self, hidden: int = 128, grid: int = 8) -> None:
         super().__init__()
+        if not 2 <= grid <= MAX_GRID:
+            raise ValueError(f"a stroke map has 2 to {MAX_GRID} nodes a side, not {grid}")
         self.grid = grid
         self.body = nn.Sequential(
             nn.Linear(6, hidden),

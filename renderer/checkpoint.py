@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,10 @@ class Checkpoint:
 def find(path_or_name: str | Path) -> Path:
     """The file of a checkpoint given by path or by name. Raises `CheckpointError`, naming those that are there."""
     path = Path(path_or_name)
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path.is_file, also where the system takes no such name
         return path
     shipped = FOLDER / f"{path_or_name}.safetensors"
-    if path.name == str(path_or_name) and shipped.is_file():
+    if path.name == str(path_or_name) and os.path.isfile(shipped):
         return shipped
     names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.safetensors"))) or "none"
     raise CheckpointError(f"There is no checkpoint {path_or_name}; shipped are: {names}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, repeat
 from pathlib import Path
+from typing import Final
 
 import av
 import numpy as np
@@ -17,7 +18,7 @@ from renderer.painting import Painting
 from renderer.pictures import to_bytes
 from renderer.protocol import Renderer
 
-CODEC = "libx264"
+CODEC: Final = "libx264"
 FPS = 30
 GIF_FPS = 12.5  # a GIF counts in hundredths of a second
 LARGEST_FILM = 4096  # pixels a side; beyond, few players follow

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from experiments import runs
@@ -79,6 +80,19 @@ def test_saving_before_the_first_step(tmp_path: Path) -> None:
     other.step(2)
     whole.step(2)
     assert all(torch.equal(ours, wanted) for ours, wanted in zip(other.everything(), whole.everything(), strict=True))
+
+
+@pytest.mark.parametrize("foreign", [{}, {"network": nn.Linear(3, 5)}, {"network": nn.Linear(2, 2), "generator": 0}])
+def test_a_state_of_another_training(tmp_path: Path, foreign: dict[str, nn.Module | int]) -> None:
+    """Of other code, or a network of another shape, or no training state at all."""
+    path = tmp_path / "state.safetensors"
+    if foreign:
+        runs.save_state(path, 1, {name: thing or torch.Generator() for name, thing in foreign.items()})
+    else:
+        save_file({"weight": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="not one of this training") as error:
+        runs.load_state(path, Training(0).objects)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("length", [None, 0, 100])

@@ -91,7 +91,7 @@ def test_a_name_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     one_sentence(error)
 
 
-@pytest.mark.parametrize("name", ["nothing", "no/such/file.safetensors", "../checkpoints/bezier"])
+@pytest.mark.parametrize("name", ["nothing", "no/such/file.safetensors", "../checkpoints/bezier", "x" * 300, "\0"])
 def test_missing(name: str) -> None:
     with pytest.raises(CheckpointError, match="There is no checkpoint") as error:
         Checkpoint.load(name)

@@ -69,8 +69,12 @@ def test_mp4_runs_from_ground_to_picture(mp4: Path) -> None:
     assert np.abs(frames[round(BLANK * FPS) + 3] - ground).mean() > 1
     for frame in frames[-round(FINISHED * FPS) :]:
         assert np.abs(frame - finished).mean() < 4
-        assert np.abs((frame - finished).mean((0, 1))).max() < 2  # no cast: the right matrix, range and order of channels
-    halfway = Painting(one.strokes[:3], BEZIER, 48, 64, GROUND).render(96)  # a quarter of the strokes at half of the time
+        assert (
+            np.abs((frame - finished).mean((0, 1))).max() < 2
+        )  # no cast: the right matrix, range and order of channels
+    halfway = Painting(one.strokes[:3], BEZIER, 48, 64, GROUND).render(
+        96
+    )  # a quarter of the strokes at half of the time
     assert np.abs(frames[round(BLANK * FPS) + 29] - to_bytes(halfway)).mean() < 4
 
 
@@ -84,7 +88,9 @@ def test_mp4_runs_from_ground_to_picture(mp4: Path) -> None:
         (1, 90, 50, (16, 50)),
     ],
 )
-def test_mp4_of_odd_and_tiny_sizes(tmp_path: Path, height: int, width: int, longest: int, size: tuple[int, int]) -> None:
+def test_mp4_of_odd_and_tiny_sizes(
+    tmp_path: Path, height: int, width: int, longest: int, size: tuple[int, int]
+) -> None:
     one = painting(2, height, width)
     write_mp4(one, tmp_path / "a.mp4", longest)
     _, frames = read_mp4(tmp_path / "a.mp4")
@@ -132,13 +138,12 @@ def test_gif(tmp_path: Path) -> None:
     shown = list(read_gif(tmp_path / "a.gif"))
     assert 10 <= len(shown) <= round(seconds_for(12) * 12.5)
     times = [duration for _, duration in shown]
-    assert times[-1] == 1000 * GIF_FINISHED
+    assert times[-1] >= 1000 * GIF_FINISHED  # more where the last strokes change nothing
+    assert min(times) == 80
     assert sum(times) == pytest.approx(1000 * (BLANK + seconds_for(12) + GIF_FINISHED), abs=200)
     assert np.abs(shown[0][0] - np.rint(255 * np.array(GROUND))).max() <= 2
     assert np.abs(shown[-1][0] - to_bytes(one.render(64))).mean() < 5
-    tables = (tmp_path / "a.gif").read_bytes().count(b"\x00\x21\xf9\x04")
-    assert tables == len(shown)
-    assert (tmp_path / "a.gif").stat().st_size < 64 * 48 * len(shown) + 1000
+    assert (tmp_path / "a.gif").stat().st_size < 0.5 * 64 * 48 * len(shown)
 
 
 @pytest.mark.parametrize("size", [(1, 1, 1), (3, 2, 9), (1, 40, 20)])
@@ -186,7 +191,9 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, write) -> None:
 
 @pytest.mark.parametrize("write", [write_mp4, write_gif])
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
-def test_nothing_is_left_when_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, error: BaseException) -> None:
+def test_nothing_is_left_when_it_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, error: BaseException
+) -> None:
     frames = Painting.frames
 
     def stop(*args: object, **options: object) -> Iterator[torch.Tensor]:
@@ -196,7 +203,7 @@ def test_nothing_is_left_when_it_stops(tmp_path: Path, monkeypatch: pytest.Monke
             yield frame
 
     monkeypatch.setattr(Painting, "frames", stop)
-    with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt, match="No space|^$"):
+    with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt, match=r"No space|^$"):
         write(painting(), tmp_path / "film", 32)
     assert not list(tmp_path.iterdir())
 

@@ -53,7 +53,9 @@ def test_round_trip(tmp_path_factory, rows, background, height, width, made_by) 
     first = path.read_bytes()
     loaded = Painting.load(path)
     assert loaded.strokes.dtype == torch.float32
-    np.testing.assert_array_equal(loaded.strokes.view(torch.int32), saved.strokes.view(torch.int32))  # the bits: also -0.0
+    np.testing.assert_array_equal(
+        loaded.strokes.view(torch.int32), saved.strokes.view(torch.int32)
+    )  # the bits: also -0.0
     assert (loaded.space, loaded.height, loaded.width) == (BEZIER, height, width)
     assert (loaded.background, loaded.made_by) == (background, made_by)
     loaded.save(path)
@@ -150,7 +152,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         raise error
 
     monkeypatch.setattr(module, "save_file", fail)
-    with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt, match="No space|^$"):
+    with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt, match=r"No space|^$"):
         painting(3).save(path)
     assert list(tmp_path.iterdir()) == [path]
     assert len(Painting.load(path).strokes) == 2

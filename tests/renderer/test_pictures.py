@@ -14,7 +14,16 @@ from PIL import Image, ImageOps
 from renderer import pictures
 from renderer.errors import InputError
 from renderer.files import atomic
-from renderer.pictures import PictureError, find_pictures, fit, fit_square, fitted_size, read_picture, to_bytes, write_png
+from renderer.pictures import (
+    PictureError,
+    find_pictures,
+    fit,
+    fit_square,
+    fitted_size,
+    read_picture,
+    to_bytes,
+    write_png,
+)
 
 
 def noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:
@@ -49,7 +58,8 @@ def test_bytes_come_back_exactly(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "suffix"), [("L", "png"), ("1", "png"), ("P", "png"), ("P", "gif"), ("CMYK", "tif"), ("CMYK", "jpg"), ("L", "jpg")]
+    ("mode", "suffix"),
+    [("L", "png"), ("1", "png"), ("P", "png"), ("P", "gif"), ("CMYK", "tif"), ("CMYK", "jpg"), ("L", "jpg")],
 )
 def test_every_mode_is_colour(tmp_path: Path, mode: str, suffix: str) -> None:
     image = Image.new("RGB", (16, 8), (200, 40, 90)).convert(mode)
@@ -96,7 +106,9 @@ def test_transparency_lies_over_white(tmp_path: Path) -> None:
 
     Image.fromarray(pixels[:, :, [0, 3]]).save(tmp_path / "la.png")
     np.testing.assert_allclose(
-        numbers(read_picture(tmp_path / "la.png"))[:, :, 0], pixels[:, :, 0] / 255 * alpha[:, :, 0] + 1 - alpha[:, :, 0], atol=1 / 255
+        numbers(read_picture(tmp_path / "la.png"))[:, :, 0],
+        pixels[:, :, 0] / 255 * alpha[:, :, 0] + 1 - alpha[:, :, 0],
+        atol=1 / 255,
     )
 
     palette = Image.new("P", (2, 1))
@@ -255,12 +267,16 @@ def test_png_out_and_in(tmp_path: Path) -> None:
     picture = torch.tensor([0.0, 0.4 / 255, 0.6 / 255, 0.5, 254.5 / 255 + 1e-4, 1.0, 1.5, -0.5]).expand(3, 2, 8)
     assert to_bytes(picture)[0, :, 0].tolist() == [0, 0, 1, 128, 255, 255, 255, 0]
     write_png(picture, tmp_path / "new" / "a.png")
-    np.testing.assert_array_equal(numbers(read_picture(tmp_path / "new" / "a.png")), to_bytes(picture) / np.float32(255))
+    np.testing.assert_array_equal(
+        numbers(read_picture(tmp_path / "new" / "a.png")), to_bytes(picture) / np.float32(255)
+    )
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_nothing_is_left_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+def test_nothing_is_left_when_writing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
     write_png(torch.zeros(3, 2, 2), tmp_path / "a.png")
 
     def fail(self: Image.Image, path: Path, *_: object, **__: object) -> None:
@@ -268,7 +284,7 @@ def test_nothing_is_left_when_writing_fails(tmp_path: Path, monkeypatch: pytest.
         raise error
 
     monkeypatch.setattr(Image.Image, "save", fail)
-    with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt, match="No space|^$"):
+    with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt, match=r"No space|^$"):
         write_png(torch.ones(3, 2, 2), tmp_path / "a.png")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     assert read_picture(tmp_path / "a.png").max() == 0

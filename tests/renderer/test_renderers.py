@@ -224,3 +224,13 @@ def test_a_loaded_renderer_is_frozen(renderers: dict[str, Renderer]) -> None:
     assert isinstance(shipped, nn.Module)
     assert not any(parameter.requires_grad for parameter in shipped.parameters())
     assert not shipped.training
+
+
+@true
+def test_a_curve_bends_towards_its_control_point(renderer: Renderer) -> None:
+    strokes = stroke((8.0, 8.0), (56.0, 56.0), (3.0, 3.0), size=(64.0, 64.0), side=64.0)
+    strokes = BEZIER.put(strokes, "bend", torch.tensor([[1.0, 0.0]]))  # control point at (56, 8)
+    alpha = renderer(strokes, (64, 64)).alpha[0, 0]
+    assert alpha[20, 44] > 0.99, "the middle of the curve"
+    assert alpha[32, 32] < 0.01, "the middle of the straight line"
+    assert alpha[44, 20] < 0.01, "the other side"

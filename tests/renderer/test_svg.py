@@ -48,25 +48,25 @@ def stroke(
 
 
 def test_a_painting_looks_the_same() -> None:
-    """Measured: .0050 and .0055. A gradient from start to end, as one would draw it first, gives .015."""
+    """Measured: .0061 and .0057. With gradients from start to end, which ignore the discs ahead, it is .017."""
     painting = Painting(painterly(60), BEZIER, 128, 128, (0.9, 0.85, 0.8))
     text = to_svg(painting)
     assert np.abs(rasterise(text) - drawn(painting)).mean() < 0.008
     assert np.abs(rasterise(text, 256) - drawn(painting, 256)).mean() < 0.008
-    # The measure sees one missing stroke of the sixty, and the wrong order.
+    # The measure sees missing strokes and a wrong order.
     for strokes in (painting.strokes[:-20], painting.strokes.flip(0)):
         other = Painting(strokes, BEZIER, 128, 128, painting.background)
-        assert np.abs(rasterise(text) - drawn(other)).mean() > 0.012
+        assert np.abs(rasterise(text) - drawn(other)).mean() > 0.02
 
 
 def test_opaque_outlines_are_exact() -> None:
-    """Measured: .0023 with forty outlines, all of it where edges are antialiased; each by itself .0006, worst .0011."""
+    """Measured: .0033, worst .17, all of it where edges are antialiased."""
     strokes = painterly(40, seed=2)
     strokes[:, BEZIER.columns("opacity")] = 1
     painting = Painting(strokes, BEZIER, 100, 128)
     difference = np.abs(rasterise(to_svg(painting)) - drawn(painting))
     assert difference.mean() < 0.004
-    assert difference.max() < 0.35
+    assert difference.max() < 0.3
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_one_outline_is_exact(options: dict) -> None:
     painting = stroke(**options)
     text = to_svg(painting)
     assert text.count("<path") == text.count("M") == text.count("z") == 1  # a single closed outline
-    assert np.abs(rasterise(text) - drawn(painting)).mean() < 0.0015
+    assert np.abs(rasterise(text) - drawn(painting)).mean() < 0.002
 
 
 @given(st.lists(st.sampled_from([0.0, 0.01, 0.3, 0.5, 0.77, 1.0]), min_size=13, max_size=13))
@@ -110,11 +110,11 @@ def test_every_stroke_has_an_outline(values: list[float]) -> None:
 @pytest.mark.parametrize(
     ("options", "most"),
     [
-        ({"radius": (0.2, 0.2)}, 0.004),  # straight: along a line
-        ({"start": (0.4, 0.5), "end": (0.5, 0.55), "radius": (1.0, 0.3)}, 0.002),  # inside itself: around a point
-        ({"start": (0.4, 0.5), "end": (0.4, 0.5), "radius": (1.0, 0.0)}, 0.002),  # around its middle
-        ({"start": (0.45, 0.5), "end": (0.55, 0.55), "radius": (0.1, 1.0)}, 0.002),  # the last disc covers all
-        ({"bend": (0.9, 0.1), "radius": (0.5, 0.3)}, 0.012),  # bent: a straight gradient only comes near
+        ({"radius": (0.2, 0.2)}, 0.0015),  # straight: along a line
+        ({"start": (0.4, 0.5), "end": (0.5, 0.55), "radius": (1.0, 0.3)}, 0.0025),  # inside itself: around a point
+        ({"start": (0.4, 0.5), "end": (0.4, 0.5), "radius": (1.0, 0.0)}, 0.0025),  # around its middle
+        ({"start": (0.45, 0.5), "end": (0.55, 0.55), "radius": (0.1, 1.0)}, 0.0015),  # the last disc covers all
+        ({"bend": (0.9, 0.1), "radius": (0.5, 0.3)}, 0.005),  # bent: a straight gradient only comes near
     ],
 )
 @pytest.mark.parametrize("opacity", [(0.1, 1.0), (0.9, 0.2)])
@@ -176,7 +176,8 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_outline_keeps_its_promise() -> None:
-    """Every point of an outline is within `NEAR` of the edge of the union of many discs."""
+    """An outline is within `NEAR` of the edge of the union of many discs, but for the very corner of a notch."""
+    depths = []
     for values in painterly(40, seed=5):
         radius = values[6:8].double().numpy() * 32
         curve = np.array([[0, 0], [*values[2:4].numpy() * [60, 30]], [60, 0]]) * float(values[0])
@@ -184,6 +185,6 @@ def test_the_outline_keeps_its_promise() -> None:
         pieces = svg._outline(curve, radius)
         centres, _, radii = svg._discs(curve, radius, 4000)
         points = np.einsum("sk,nkd->nsd", svg.BERNSTEIN, pieces).reshape(-1, 2)
-        depth = (radii - np.hypot(*(points[:, None] - centres).transpose(2, 0, 1))).max(1)
-        assert np.abs(depth).max() < svg.NEAR + 0.06
-        assert np.median(np.abs(depth)) < 0.02
+        depths.append(np.abs((radii - np.hypot(*(points[:, None] - centres).transpose(2, 0, 1))).max(1)))
+    assert np.quantile(np.concatenate(depths), 0.98) < svg.NEAR
+    assert max(depth.max() for depth in depths) < 0.2

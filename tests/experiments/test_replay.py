@@ -1,0 +1,88 @@
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from experiments.cli import run
+from experiments.replay import Config, replay
+from painter.load import load_renderer
+from renderer.errors import InputError
+from renderer.painting import Painting
+from renderer.pictures import to_bytes
+from renderer.space import BEZIER
+
+
+@pytest.fixture(scope="module")
+def strokes(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("painting") / "strokes.safetensors"
+    Painting(BEZIER.sample(5, torch.Generator().manual_seed(0)), BEZIER, 24, 32).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "PNG", "mp4", "gif", "svg"])
+def test_every_suffix(tmp_path: Path, strokes: str, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / f"a.{suffix}"
+    assert replay(Config(strokes, str(out), size=64)) == out
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+    assert capsys.readouterr().out == f"Wrote {out}: 5 strokes, 64x48 pixels.\n"
+    match suffix.lower():
+        case "svg":
+            assert 'width="64" height="48" viewBox="0 0 32 24"' in out.read_text()
+        case "mp4":
+            with av.open(str(out)) as container:
+                assert (container.streams.video[0].width, container.streams.video[0].height) == (64, 48)
+        case _:
+            with Image.open(out) as image:
+                assert image.size == (64, 48)
+
+
+def test_the_picture_is_the_painting_s(tmp_path: Path, strokes: str) -> None:
+    painting = Painting.load(strokes)
+    for name in ("exact", "bezier"):
+        out = replay(Config(strokes, str(tmp_path / f"{name}.png"), 40, name))
+        renderer = None if name == "exact" else load_renderer(name)
+        with Image.open(out) as image:
+            np.testing.assert_array_equal(np.asarray(image), to_bytes(painting.render(40, renderer)))
+    assert (tmp_path / "exact.png").read_bytes() != (tmp_path / "bezier.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"out": "a.jpg"},
+        {"out": "a"},
+        {"size": 0},
+        {"size": -5},
+        {"size": 16_385},
+        {"out": "a.mp4", "size": 5000},
+        {"out": "a.gif", "size": 5000},
+        {"renderer": "nobody"},
+        {"out": "a.svg", "renderer": "bezier"},
+        {"strokes": "missing.safetensors"},
+        {"strokes": __file__},
+    ],
+)
+def test_impossible_options_are_one_sentence(tmp_path: Path, strokes: str, options: dict) -> None:
+    options = {"strokes": strokes, "out": "a.png", **options}
+    options["out"] = str(tmp_path / options["out"])
+    with pytest.raises(InputError, match=r"^[^\n]+\.$"):
+        replay(Config(**options))
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_line(
+    tmp_path: Path, strokes: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a.png"
+    monkeypatch.setattr(sys, "argv", ["replay", strokes, "--size", "16", "--out", str(out)])
+    run(replay, Config)
+    assert out.is_file()
+    monkeypatch.setattr(sys, "argv", ["replay", str(tmp_path / "none"), "--out", str(out)])
+    with pytest.raises(SystemExit) as stopped:
+        run(replay, Config)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
