@@ -4,8 +4,8 @@ from renderer.bezier import AnalyticBezier, ExactBezier
 from renderer.canvas import blank, over, paint, paint_steps
 from renderer.checkpoint import Checkpoint, CheckpointError
 from renderer.errors import InputError
-from renderer.film import write_gif, write_mp4
-from renderer.painting import Film, Painting, PaintingError
+from renderer.film import Film, show_film, write_gif, write_mp4
+from renderer.painting import Painting, PaintingError
 from renderer.pictures import PictureError, fit, read_picture, write_png
 from renderer.protocol import Mark, Renderer, Window
 from renderer.space import BEZIER, Field, SpaceError, StrokeSpace
@@ -34,6 +34,7 @@ __all__ = [
     "paint",
     "paint_steps",
     "read_picture",
+    "show_film",
     "to_svg",
     "write_gif",
     "write_mp4",

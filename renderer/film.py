@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Final
@@ -60,6 +63,25 @@ def write_mp4(painting: Painting, path: str | Path, longest: int = 512, renderer
             raise InputError(f"This build of PyAV has no {CODEC}; `pip install av` brings one that has.") from error
         except av.error.FFmpegError as error:
             raise InputError(f"The film {path} cannot be written: {error.strerror}.") from error
+
+
+@dataclass(frozen=True)
+class Film:
+    """An MP4 in memory that a notebook plays in place, with no file beside it and no network."""
+
+    mp4: bytes
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self.mp4).decode()
+        return f'<video controls autoplay loop muted playsinline src="data:video/mp4;base64,{data}"></video>'
+
+
+def show_film(painting: Painting, longest: int = 384) -> Film:
+    """A painting being painted, for a notebook to show."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        write_mp4(painting, path, longest)
+        return Film(path.read_bytes())
 
 
 def write_gif(painting: Painting, path: str | Path, longest: int = 256, renderer: Renderer | None = None) -> None:

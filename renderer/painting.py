@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import math
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,26 +136,6 @@ class Painting:
         buffer = io.BytesIO()
         Image.fromarray(to_bytes(self.render(max(384, self.height, self.width)))).save(buffer, "PNG")
         return buffer.getvalue()
-
-    def film(self, longest: int = 384) -> Film:
-        """The painting being painted, for a notebook to show."""
-        from renderer.film import write_mp4  # a film is made of paintings: imported late, for the circle
-
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "film.mp4"
-            write_mp4(self, path, longest)
-            return Film(path.read_bytes())
-
-
-@dataclass(frozen=True)
-class Film:
-    """An MP4 in memory that a notebook plays in place, with no file beside it and no network."""
-
-    mp4: bytes
-
-    def _repr_html_(self) -> str:
-        data = base64.b64encode(self.mp4).decode()
-        return f'<video controls autoplay loop muted playsinline src="data:video/mp4;base64,{data}"></video>'
 
 
 def true_brush(space: StrokeSpace, size: tuple[int, int]) -> Renderer:

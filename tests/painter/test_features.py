@@ -1,10 +1,12 @@
 """The perceptual distance: zero for equal pictures, and in the order in which an eye would have it."""
 
 import importlib.util
+from urllib.error import URLError
 
 import pytest
 import torch
 from torch import Tensor
+from torchvision import models
 
 from painter.features import LAYERS, Features, Perceptual
 from renderer.errors import InputError
@@ -80,3 +82,22 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match="not installed; run `make env`"):
         Features("hed", LAYERS[:1])
+
+
+def test_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(**_: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(models, "vgg16", offline)
+    with pytest.raises(InputError, match=r"cannot be downloaded .*no network.*; use the source hed"):
+        Features("imagenet")
+
+
+def test_the_other_source_has_another_normalisation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ImageNet's: mean and deviation of each channel, red first."""
+    build = models.vgg16
+    monkeypatch.setattr(models, "vgg16", lambda **_: build())  # weights at random
+    network = Features("imagenet", LAYERS[:1])
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    torch.testing.assert_close(network._normalise(mean.expand(1, 3, 2, 2)), torch.zeros(1, 3, 2, 2))
+    assert network(picture(0))[0].shape == (1, 64, 40, 48)

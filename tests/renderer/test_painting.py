@@ -14,6 +14,7 @@ from renderer import painting as module
 from renderer.bezier import AnalyticBezier, ExactBezier
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
+from renderer.film import show_film
 from renderer.painting import FORMAT, LARGEST, Painting, PaintingError, pace, true_brush
 from renderer.pictures import fit, to_bytes
 from renderer.space import BEZIER, Field, SpaceError, StrokeSpace
@@ -232,7 +233,7 @@ def test_notebooks_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with Image.open(io.BytesIO(one._repr_png_())) as image:
         assert image.size == (384, 288)
         np.testing.assert_array_equal(np.asarray(image), to_bytes(one.render(384)))
-    film = painting(1, 16, 16).film(16)
+    film = show_film(painting(1, 16, 16), 16)
     html = film._repr_html_()
     assert html.startswith("<video ")
     assert "data:video/mp4;base64,AAAA" in html
