@@ -82,8 +82,8 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
                 picture = Painting(last.strokes.cpu(), renderer.space, height, width).render()
                 rows.append({"seconds": seconds, **asdict(measure(picture, face, perceptual))})
             results.append({"method": method, "strokes": count, **_summary(rows)})
-            mse, middle, seconds = (results[-1][key] for key in ("mse", "mse_median", "seconds"))
-            print(f"{method} {count}: mse {mse:.5f} (median {middle:.5f}), {seconds:.2f} s a face")
+            line = f"mse {results[-1]['mse']:.5f} (median {results[-1]['mse_median']:.5f})"
+            print(f"{method} {count}: {line}, {results[-1]['seconds']:.2f} s a face")
     report = {"config": asdict(config), "faces": len(faces), **provenance(), "results": results}
     out = Path(config.out)
     with atomic(out / "evaluation.json") as temporary:

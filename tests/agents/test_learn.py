@@ -1,6 +1,7 @@
 """The algorithm learns: on a tiny batch the policy paints better after some updates than before."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -82,6 +83,19 @@ def test_a_gradient_reaches_every_parameter(target: Tensor, renderer: Renderer, 
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 0, name
+
+
+def test_the_loss_is_the_part_of_the_error_that_is_left(target: Tensor, renderer: Renderer) -> None:
+    config = LearnConfig(limits=(2, 3), horizon=1, proposals=0.0, exploration=0.0)
+    policy, _ = make()
+    optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
+    errors = [(1 - target).square().mean((1, 2, 3))]
+    for progress in learn_episode(policy, optimizer, renderer, target, config):
+        errors.append((progress.canvas - target).square().mean((1, 2, 3)))
+        assert progress.loss == pytest.approx(float((errors[-1] / (errors[-2] + 1e-5)).mean()), rel=1e-3)
+    # What is proposed counts as well, with a minus: it is a gain.
+    *_, other = learn_episode(policy, optimizer, renderer, target, dataclasses.replace(config, proposals=0.3))
+    assert other.loss < progress.loss - 1e-3
 
 
 def test_an_episode_repeats(target: Tensor, renderer: Renderer) -> None:

@@ -1,5 +1,6 @@
 """Painting in rounds: exactly as many strokes as asked for, on any picture, and what is returned is what was painted."""
 
+import copy
 import math
 from itertools import pairwise
 
@@ -154,6 +155,27 @@ def test_the_first_stroke_is_the_one_that_gains_most_and_noise_changes_that() ->
         explored = play(POLICY, RENDERER, canvas, target, [(2, 2)], 1, noise=noise)
         decrease = (canvas - target).square().sum() - (explored.canvas - target).square().sum()
         torch.testing.assert_close(decrease, greedy.gain[0, second], rtol=1e-3, atol=1e-4)
+
+
+def test_the_less_patience_the_fewer_strokes_a_round() -> None:
+    target = picture(20, 20, 1)[None]
+    counts = []
+    with torch.no_grad():
+        for patience in (1.0, 0.5, -math.inf):
+            played = play(POLICY, RENDERER, torch.ones_like(target), target, [(2, 2), (4, 4)], 40, patience)
+            counts.append(int(played.real.sum()))
+    assert 1 <= counts[0] < counts[1] < counts[2] == 40
+
+
+def test_a_stroke_is_at_most_one_cell_thick() -> None:
+    policy = copy.deepcopy(POLICY)
+    policy.head.bias.data.view(2, 10)[:, 6:8] = 50
+    target = torch.rand(1, 3, 16, 40)
+    with torch.no_grad():
+        for rows, columns in ((2, 5), (4, 10), (3, 4)):
+            radius = BEZIER.get(policy(target, target, (rows, columns)), "radius")
+            expected = torch.tensor(min(1 / rows, 40 / columns / 16)).clamp(max=BEZIER.field("radius").high)
+            torch.testing.assert_close(radius, expected.expand_as(radius))
 
 
 @pytest.mark.parametrize("size", [(16, 16), (9, 30), (40, 7)])

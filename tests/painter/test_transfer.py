@@ -9,7 +9,7 @@ from torch import Tensor
 from painter.load import load_renderer
 from painter.losses import pixels, total_variation
 from painter.placement import place
-from painter.transfer import Progress, TransferConfig, transfer
+from painter.transfer import Progress, TransferConfig, _reorder, transfer
 from renderer.canvas import blank, paint
 from renderer.protocol import Renderer
 from renderer.space import BEZIER
@@ -87,6 +87,21 @@ def test_strokes_of_a_start_are_refined(target: Tensor, renderer: Renderer) -> N
     assert (near - start).abs().max() < 0.1
 
 
+def test_averages_move_with_their_strokes() -> None:
+    """When strokes change places, what Adam remembers of each goes with it."""
+    scaled = torch.arange(12.0).view(4, 3).requires_grad_()
+    optimizer = torch.optim.Adam([scaled])
+    (scaled**3).sum().backward()
+    optimizer.step()
+    before, state = scaled.detach().clone(), {name: value.clone() for name, value in optimizer.state[scaled].items()}
+    order = torch.tensor([2, 0, 3, 1])
+    _reorder(optimizer, scaled, order)
+    assert torch.equal(scaled, before[order])
+    assert {"step", "exp_avg", "exp_avg_sq"} <= state.keys()
+    for name, value in optimizer.state[scaled].items():
+        assert torch.equal(value, state[name] if name == "step" else state[name][order]), name
+
+
 def test_a_start_with_too_few_strokes_is_added_to(target: Tensor, renderer: Renderer) -> None:
     start = place(target, blank(SIZE), 4, 0.12, generator())
     config = TransferConfig(steps=20, moves=0, stages=2)
@@ -133,6 +148,20 @@ def test_losses() -> None:
     assert total_variation(stripes, flat).tolist() == [1.0]
     assert total_variation(flat, stripes).tolist() == [0.0], "the target's own lines are free"
     assert total_variation(stripes, stripes).tolist() == [0.0]
+
+
+def test_adams_averages_follow_their_strokes() -> None:
+    scaled = torch.arange(12.0).view(4, 3).requires_grad_()
+    optimizer = torch.optim.Adam([scaled])
+    (scaled.square() * torch.arange(1, 5)[:, None]).sum().backward()
+    optimizer.step()
+    before = [scaled.detach().clone(), *(optimizer.state[scaled][name].clone() for name in ("exp_avg", "exp_avg_sq"))]
+    order = torch.tensor([2, 0, 3, 1])
+    _reorder(optimizer, scaled, order)
+    after = [scaled.detach(), *(optimizer.state[scaled][name] for name in ("exp_avg", "exp_avg_sq"))]
+    for ours, wanted in zip(after, before, strict=True):
+        assert torch.equal(ours, wanted[order])
+    assert optimizer.state[scaled]["step"] == 1
 
 
 # Placement.

@@ -73,7 +73,7 @@ def close(actual: Tensor, expected: Tensor, relative: float = 1e-4) -> None:
 def network() -> StrokeMap:
     torch.manual_seed(1)
     module = StrokeMap(hidden=16, grid=5)
-    module.body[-1].weight.data.mul_(3)  # so that maps vary, and t is clamped at both ends
+    module.body[-1].weight.data.mul_(12)  # so that maps vary, and t is clamped at both ends
     return module
 
 
@@ -92,6 +92,9 @@ def test_stroke_map(window: Window | None) -> None:
         weights = torch.rand(alpha.shape, generator=torch.Generator().manual_seed(3)).to(dtype)
         (alpha * weights).sum().backward()
         results.append((alpha, strokes.grad, *(parameter.grad for parameter in module.parameters())))
+    maps = fast._geometry(sample(12, seed=2), SIZE)[1]
+    assert maps.min() < 0, "some t are clamped"
+    assert maps.max() > 1
     (alpha, *gradients), (expected, *expected_gradients) = results
     close(alpha, expected)
     for gradient, wanted in zip(gradients, expected_gradients, strict=True):
