@@ -28,7 +28,7 @@ class LearnConfig:
     horizon: int = 3
     """Rounds that gradients flow back through; 1 is a greedy policy."""
     proposals: float = 0.3
-    """Weight of the mean relative gain of everything proposed, painted or not: a signal for every cell in every round."""
+    """Weight of the relative gain of everything proposed, painted or not: a signal for every cell in every round."""
     exploration: float = 0.5
     """Standard deviation of the noise on log gains that decides which proposals are painted while learning."""
 
@@ -64,9 +64,7 @@ def learn_episode(
         error_before = (before - target).square().mean((1, 2, 3)) + 1e-5
         if number % config.horizon == 1 or config.horizon == 1:
             reference = error_before
-        loss = (
-            loss + (error / reference).mean() - config.proposals * _relative_gain(played, before, target, policy.each)
-        )
+        loss = loss + (error / reference).mean() - config.proposals * _relative_gain(played, before, target)
         if number % config.horizon == 0 or number == len(config.limits):
             optimizer.zero_grad()
             loss.backward()
@@ -94,17 +92,7 @@ def _play(
     return play(policy, renderer, canvas, target, grids, limit, noise=noise)
 
 
-def _relative_gain(played: Round, canvas: Tensor, target: Tensor, each: int) -> Tensor:
-    """The gain of all proposals, each relative to the squared error that a cell of its grid sees on average.
-
-    Of the proposals for one cell the best counts for as much as the mean of all: they should differ.
-    """
-    total = (canvas - target).square().sum((1, 2, 3)) + 1e-5 * target[0].numel()  # as `error_before`: never 0
-    counts = played.grid.bincount().to(target) / each  # cells of each grid
-    mean = total[:, None] * 9 / counts[None]  # a cell sees a window of nine
-    share = played.gain / mean[:, played.grid] / counts[played.grid]
-    result = target.new_zeros(())
-    for part in share.split([int(n) for n in (counts * each).tolist()], 1):
-        proposals = part.view(len(part), each, -1)
-        result = result + (proposals.amax(1) + proposals.mean(1)).sum(1).mean()
-    return result
+def _relative_gain(played: Round, canvas: Tensor, target: Tensor) -> Tensor:
+    """What all proposals would gain, each alone, relative to the error seen: a window of nine cells for each cell."""
+    error = (canvas - target).square().sum((1, 2, 3)) + 1e-5 * target[0].numel()  # as `error_before`: never 0
+    return (played.gain.sum(1) / (9 * error)).mean()

@@ -38,9 +38,7 @@ class Policy(nn.Module):
         )
         self.blocks = nn.ModuleList(_Block(width) for _ in range(blocks))
         self.head = nn.Conv2d(width, 10 * each, 1)
-        with torch.no_grad():
-            self.head.weight.mul_(0.3)
-            self.head.bias = nn.Parameter(_fan(each).flatten())
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, canvas: Tensor, target: Tensor, grid: tuple[int, int]) -> Tensor:
         """Proposals for one grid."""
@@ -72,20 +70,6 @@ class Policy(nn.Module):
         opacity = torch.sigmoid(raw[:, 8:10] + 2)
         colour = F.avg_pool2d(target, PIXELS)
         return torch.cat((start, bend, end, radius.clamp(max=1), opacity, colour), 1).flatten(2).mT
-
-
-def _fan(each: int) -> Tensor:
-    """What an untrained policy proposes, `(each, 10)`: a fan of strokes in different directions, every other one thin.
-
-    Strokes of no length would be a saddle point: a blob knows no direction to grow in.
-    """
-    raw = torch.zeros(each, 10)
-    for i in range(each):
-        angle = math.pi * i / each
-        raw[i, 0], raw[i, 1] = -0.5 * math.cos(angle), -0.5 * math.sin(angle)
-        raw[i, 2], raw[i, 3] = 0.5 * math.cos(angle), 0.5 * math.sin(angle)
-        raw[i, 6:8] = -1.0 if i % 2 else 0.5
-    return raw
 
 
 class _Block(nn.Module):

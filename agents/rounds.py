@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from agents.planning import promising, refine
 from agents.policy import Policy
+from renderer.canvas import paint
 from renderer.fitted import candidates, paint_fitted
 from renderer.protocol import Renderer
 
@@ -98,6 +100,13 @@ def grids_for(size: tuple[int, int], done: int, finest: int = 4) -> list[Grid]:
     return grids
 
 
+def _reduced(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """(3, H, W) -> (1, 3, h, w) by area averaging, never larger than it was."""
+    if size[0] >= picture.shape[-2] or size[1] >= picture.shape[-1]:
+        return picture[None]
+    return F.interpolate(picture[None], size, mode="area")
+
+
 @torch.no_grad()
 def paint_picture(
     policy: Policy,
@@ -107,11 +116,13 @@ def paint_picture(
     count: int,
     planning: int = 10,
     growth: float = 0.25,
+    thought: int = 16,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Paints one picture, canvas and target (3, H, W), with exactly `count` strokes; every stroke count is a painting.
 
     Yields after each round: the canvas and the strokes of the round `(n, P)`. A round adds `growth` times the strokes
-    that are there already, so that early strokes, which change most, are chosen one by one or nearly so.
+    that are there already, so that early strokes, which change most, are chosen one by one or nearly so. A round works
+    on a picture of `thought` pixels for each of its smallest cells, at most on the whole canvas.
     """
     size = (target.shape[-2], target.shape[-1])
     done = 0
@@ -119,10 +130,15 @@ def paint_picture(
     while done < count:
         limit = min(max(2, int(done * growth)), count - done)
         grids = grids_for(size, done + ahead)
-        played = play(policy, renderer, canvas[None], target[None], grids, limit, patience, planning=planning)
+        # Strokes have no resolution: while all cells are large, a round can look at a small picture.
+        scale = thought * min(grids[-1]) / min(size)
+        small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+        seen, wanted = (_reduced(picture, small) for picture in (canvas, target))
+        played = play(policy, renderer, seen, wanted, grids, limit, patience, planning=planning)
         strokes = played.strokes[0, played.real[0]]
         if len(strokes) > 0:
-            canvas, done = played.canvas[0], done + len(strokes)
+            canvas = played.canvas[0] if seen.shape[2:] == size else paint(canvas, strokes, renderer)
+            done += len(strokes)
             yield canvas, strokes
         elif ahead < 4 * count:
             ahead = 4 * (done + ahead + 4)  # nothing helps any more on these grids: try finer ones

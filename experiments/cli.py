@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -21,6 +23,8 @@ def run(function: Callable[[Config], object], config: type[Config], description:
     Exit code 2 and one sentence for the user's mistakes, 130 for Ctrl-C; what was finished stays on disk.
     """
     options = tyro.cli(config, description=description or function.__doc__)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         function(options)
     except (InputError, DatasetError) as error:
@@ -31,14 +35,25 @@ def run(function: Callable[[Config], object], config: type[Config], description:
         sys.exit(130)
 
 
+def require(config: object, **least: float) -> None:
+    """Raises `InputError` unless the options named are numbers and at least so large, and the seed fits all streams."""
+    for name, low in least.items():
+        value = getattr(config, name)
+        if not low <= value < math.inf:
+            raise InputError(f"--{name.replace('_', '-')} must be at least {low}, not {value}.")
+    seed = getattr(config, "seed", 0)
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed must be between 0 and {2**32 - 1:,}, not {seed}.")
+
+
 def choose_device(name: str) -> torch.device:
     """`auto` is the GPU where there is one. Raises `InputError` for a device that this machine does not have."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"The device {name!r} cannot be used here: {reason}") from error
+        torch.zeros(1, device=device).item()  # a number that comes back, which `meta` has not
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
+        raise InputError(f"The device {name!r} cannot be used here ({reason}); use auto or cpu.") from error
     return device

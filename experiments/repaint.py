@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from agents.policy import Policy
-from experiments.cli import choose_device, run
+from experiments.cli import choose_device, require, run
 from experiments.measures import Measures, measure
 from experiments.methods import METHODS, Method, load_policy, paint_with
 from experiments.runs import provenance
@@ -31,7 +31,7 @@ from painter.features import Perceptual
 from painter.load import load_renderer
 from painter.transfer import TransferConfig
 from renderer.errors import InputError
-from renderer.files import atomic
+from renderer.files import atomic, check_writable
 from renderer.film import write_gif, write_mp4
 from renderer.painting import Painting
 from renderer.pictures import find_pictures, fit, read_picture, write_png
@@ -86,6 +86,7 @@ def repaint(config: Config) -> None:
     renderer = load_renderer(config.renderer, device)
     policy = None if config.method == "optimize" else load_policy(config.agent, device)
     perceptual = Perceptual()
+    check_writable(out)
     mistakes = 0
     for name, stem, path in inputs:
         try:
@@ -129,8 +130,7 @@ def _check(config: Config) -> None:
             raise InputError(f"{option} must be between 1 and {LARGEST} pixels, not {value}.")
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
-    if config.steps < 1:
-        raise InputError(f"--steps must be at least 1, not {config.steps}.")
+    require(config, steps=1)
     if config.renderer == "exact":
         raise InputError("Painting needs a gradient, which the true brush has not; use --renderer bezier or analytic.")
     if not config.input:
@@ -138,8 +138,9 @@ def _check(config: Config) -> None:
 
 
 def _find(config: Config) -> list[tuple[str, str, Path]]:
-    """Name, folder name and file of every input; equal folder names get a number."""
+    """Name, folder name and file of every input, each file once; equal folder names get a number."""
     found: list[tuple[str, str, Path]] = []
+    taken, files = {"metrics.csv"}, set[Path]()
     for given in config.input:
         if given.startswith("kaokore:"):
             path = fetch_image(resolve_root(config.root), given.removeprefix("kaokore:"))
@@ -147,12 +148,16 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
         else:
             named = [(str(path), path) for path in find_pictures([given])]
         for name, path in named:
-            taken = {stem for _, stem, _ in found}
-            stem, number = path.stem, 1
+            if path.resolve() in files:
+                continue
+            plain = path.stem if path.stem.strip(".") else "picture"  # a folder `..` would be another one
+            stem, number = plain, 1
             while stem in taken:
                 number += 1
-                stem = f"{path.stem}-{number}"
+                stem = f"{plain}-{number}"
             found.append((name, stem, path))
+            taken.add(stem)
+            files.add(path.resolve())
     return found
 
 
@@ -192,17 +197,23 @@ def _row(name: str, config: Config, strokes: int, seconds: float, measures: Meas
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
     """The lines of an earlier run, which are kept."""
-    if not path.exists():
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            reader = csv.DictReader(file)
+            columns, rows = tuple(reader.fieldnames or ()), list(reader)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise InputError(f"{path} is not a table of this program; choose another --out.")
-        return list(reader)
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason}); choose another --out.") from error
+    if columns != COLUMNS or any(None in (*row, *row.values()) for row in rows):
+        raise InputError(f"{path} is not a table of this program; choose another --out.")
+    return rows
 
 
 def _write_rows(rows: list[dict[str, str]], path: Path) -> None:
-    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+    # Names of files need not be UTF-8: their bytes come through.
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)

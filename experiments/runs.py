@@ -58,10 +58,14 @@ def provenance() -> dict[str, Any]:
     # Only the script's name, never the path of this machine.
     command = ["python", "-m", f"experiments.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
     root = Path(__file__).resolve().parent.parent
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True)
+    try:
+        asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True)
+        commit = asked.stdout.strip()
+    except OSError:  # no git on this machine
+        commit = ""
     return {
         "command": " ".join(command),
-        "commit": git.stdout.strip() or "unknown",
+        "commit": commit or "unknown",
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),

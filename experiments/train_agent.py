@@ -21,11 +21,12 @@ from agents.learn import LearnConfig, learn_episode
 from agents.policy import Policy
 from agents.rounds import paint_picture
 from experiments import runs
-from experiments.cli import choose_device, run
+from experiments.cli import choose_device, require, run
 from experiments.faces import load_faces
-from painter.load import build_renderer
+from painter.load import KINDS, build_renderer
 from renderer.canvas import blank
 from renderer.checkpoint import Checkpoint
+from renderer.errors import InputError
 from renderer.pictures import write_png
 from renderer.protocol import Renderer
 
@@ -79,8 +80,9 @@ def train_agent(config: Config) -> Path:
     resuming = config.resume is not None
     if resuming:
         config = runs.resume(folder, "train_agent", Config)
+    _check(config)
     device = choose_device(config.device)
-    made = Checkpoint.load(config.renderer)
+    made = Checkpoint.load(config.renderer, *KINDS)
     renderer = build_renderer(made, device)
     train = load_faces(config.root, "train", config.size)
     dev = load_faces(config.root, "dev", config.size, config.evaluate_faces).to(device) / 255
@@ -137,6 +139,15 @@ def train_agent(config: Config) -> Path:
         f"{folder}/best.safetensors: dev MSE {best:.5f} with {config.evaluate_strokes} strokes; see samples.png there."
     )
     return folder
+
+
+def _check(config: Config) -> None:
+    require(
+        config, episodes=1, batch=1, size=1, learning_rate=0, blocks=0, each=1, horizon=1, proposals=0, exploration=0
+    )
+    require(config, evaluate_faces=1, evaluate_strokes=1, evaluate_every=1)
+    if config.width < 8 or config.width % 8 != 0:
+        raise InputError(f"--width must be a multiple of 8, not {config.width}.")
 
 
 def batch_of(faces: Tensor, n: int, generator: torch.Generator) -> Tensor:

@@ -14,21 +14,20 @@ from pathlib import Path
 from typing import Literal, cast
 
 import torch
+from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
-from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from experiments import runs
-from experiments.cli import choose_device, run
+from experiments.cli import choose_device, require, run
+from experiments.fidelity_sheet import TEST_SEED, sheet
 from painter.fit import SIDES, RandomStrokes, alpha_error, fit
 from painter.load import KINDS
 from renderer.bezier import ExactBezier
 from renderer.checkpoint import Checkpoint
-from renderer.pictures import write_png
+from renderer.errors import InputError
+from renderer.files import atomic
 from renderer.protocol import Renderer
-
-# Never the seed of a training: the strokes that fidelity is measured on.
-TEST_SEED = 20_190_001
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,9 @@ def train_renderer(config: Config) -> Path:
         folder = Path(config.resume)
         config = dataclasses.replace(runs.resume(folder, "train_renderer", Config), resume=None)
         resuming = (folder / "state.safetensors").exists()
+        _check(config)
     else:
+        _check(config)
         folder, resuming = runs.start("train_renderer", config, config.runs), False
 
     device = choose_device(config.device)
@@ -80,7 +81,7 @@ def train_renderer(config: Config) -> Path:
     objects = {"network": network, "optimizer": optimizer}
     done = runs.load_state(folder / "state.safetensors", objects)[0] if resuming else 0
 
-    brush = ExactBezier()
+    renderer, brush = cast(Renderer, network), ExactBezier()
     sides = SIDES if config.arch == "stroke-map" else (128,)
     data = RandomStrokes(brush, config.batch, config.steps, config.seed, sides)
     saved = time.monotonic()
@@ -92,13 +93,14 @@ def train_renderer(config: Config) -> Path:
                 bar.set_postfix(alpha_mse=f"{progress.loss:.1e}")
             last = progress.step == config.steps
             if last or time.monotonic() - saved > config.minutes_between_saves * 60:
-                error = alpha_error(cast(Renderer, network), brush, config.test_strokes if last else 200, TEST_SEED)
+                error = alpha_error(renderer, brush, config.test_strokes if last else 200, TEST_SEED)
                 board.add_scalar("test/alpha_mse", error, progress.step)
                 runs.save_state(folder / "state.safetensors", progress.step, objects)
                 about = {"alpha_mse": error, "steps": progress.step, "seed": config.seed, **runs.provenance()}
                 checkpoint = Checkpoint(config.arch, settings, network.state_dict(), brush.space, about)
                 checkpoint.save(folder / "latest.safetensors")
-                write_png(sheet(network, brush), folder / "samples.png")
+                with atomic(folder / "samples.png") as path:
+                    Image.fromarray(sheet(renderer, brush, torch.Generator().manual_seed(TEST_SEED))).save(path)
                 saved = time.monotonic()
     error = Checkpoint.load(folder / "latest.safetensors").about["alpha_mse"]
     print(
@@ -107,15 +109,10 @@ def train_renderer(config: Config) -> Path:
     return folder
 
 
-@torch.no_grad()
-def sheet(
-    renderer: torch.nn.Module, brush: ExactBezier, columns: int = 10, rows: int = 3, seed: int = TEST_SEED
-) -> torch.Tensor:
-    """A picture (3, H, W) for the eye: in each pair of rows, true strokes above, learned ones below."""
-    strokes = brush.space.sample(columns * rows, torch.Generator().manual_seed(seed))
-    true, learned = (1 - draw(strokes, (128, 128)).alpha for draw in (brush, renderer))
-    pairs = torch.stack((true.view(rows, columns, 1, 128, 128), learned.view(rows, columns, 1, 128, 128)), 1)
-    return make_grid(pairs.flatten(0, 2), columns, padding=4, pad_value=0.8)
+def _check(config: Config) -> None:
+    require(config, steps=1, batch=1, learning_rate=0, hidden=1, minutes_between_saves=0, test_strokes=1, workers=0)
+    if not 2 <= config.grid <= 64:
+        raise InputError(f"--grid must be between 2 and 64, not {config.grid}.")
 
 
 if __name__ == "__main__":

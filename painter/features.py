@@ -30,8 +30,9 @@ class Features(nn.Module):
     def __init__(self, source: Source = "hed", layers: tuple[int, ...] = LAYERS) -> None:
         super().__init__()
         self.source, self.layers = source, layers
-        network = models.vgg16() if source == "hed" else _imagenet()
-        parts = list(network.features.children())[: max(layers) + 1]
+        # Without the classifier, whose 120 M weights would be made only to be thrown away.
+        network = models.vgg.make_layers(models.vgg.cfgs["D"]) if source == "hed" else _imagenet().features
+        parts = list(network.children())[: max(layers) + 1]
         if source == "hed":
             _load_hed([part for part in parts if isinstance(part, nn.Conv2d)])
         for part in parts:

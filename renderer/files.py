@@ -37,6 +37,16 @@ def atomic(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_writable(folder: str | Path) -> None:
+    """Makes the folder if need be. Raises `InputError` where no file can be written: better before long work than after."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"Cannot write to {folder}: {error.strerror}; choose another place or make room.") from error
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

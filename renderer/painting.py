@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,7 @@ class Painting:
     def load(cls, path: str | Path) -> Painting:
         """The painting that `save` wrote, bit for bit. Raises `PaintingError`."""
         path = Path(path)
-        if not path.is_file():
+        if not os.path.isfile(path):  # unlike Path.is_file, also where a name is too long
             raise PaintingError(f"There is no painting {path}.")
         try:
             with safe_open(path, "pt") as file:

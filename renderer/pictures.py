@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ def read_picture(path: str | Path, longest: int | None = None) -> Tensor:
     keeps all its bits in PNG only. Raises `PictureError` in one sentence.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, also where a name is too long
         raise PictureError(f"There is no picture {path}.")
     try:
         with _unguarded(), Image.open(path) as image:
@@ -166,12 +167,12 @@ def find_pictures(inputs: Iterable[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, inputs):
-        if path.is_dir():
+        if os.path.isdir(path):
             inside = _pictures_in(path)
             if not inside:
                 raise PictureError(f"The folder {path} holds no pictures ({', '.join(SUFFIXES)}).")
             found += inside
-        elif path.exists():
+        elif os.path.exists(path):
             found.append(path)
         else:
             raise PictureError(f"There is no picture or folder {path}.")

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from agents.policy import Policy
-from experiments.bench import TINY, bench, in_turns, linear, naive_paint, painterly
+from experiments import bench_renderer
+from experiments.bench import TINY, bench
+from experiments.bench_painting import linear, naive_paint, painterly
+from experiments.bench_renderer import in_turns
 from painter.huang2019 import Huang2019
 from painter.load import load_renderer
 from renderer.canvas import blank, paint
@@ -101,6 +104,20 @@ def test_only_one_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     printed = capsys.readouterr().out
     assert "ratio" in printed
     assert str(out) in printed
+
+
+def test_without_weights_the_record_of_the_training_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench_renderer, "RECORDS", tmp_path)
+    (tmp_path / "large.json").write_text('{"alpha_mse": 0.25, "steps": 9}')
+    out = bench(replace(TINY, json=str(tmp_path / "bench.json"), only="renderer", baseline="large"))
+    figures = json.loads(out.read_text())["renderer"]
+    assert figures["huang2019"]["alpha_mse"] == 0.25
+    assert figures["ratio"]["alpha_mse"] == pytest.approx(figures["ours"]["alpha_mse"] / 0.25)
+    assert "when it was trained (docs/large.json)" in figures["huang2019"]["note"]
+    assert "note" not in figures["ratio"]
+    assert "not shipped" in capsys.readouterr().out
 
 
 def test_turns_alternate() -> None:

@@ -9,6 +9,7 @@ from experiments.fidelity_sheet import BANDS, MARGIN, TINY, TITLE, Config, fidel
 from painter.load import load_renderer
 from renderer.bezier import ExactBezier
 from renderer.errors import InputError
+from renderer.protocol import Mark, Window
 
 SHIPPED = Path(__file__).parents[2] / "docs" / "images" / "fidelity.png"
 
@@ -45,6 +46,27 @@ def test_a_perfect_renderer_leaves_no_difference() -> None:
     band = len(picture) // len(BANDS)
     for top in range(TITLE + 2 * (side + 4), len(picture), band):
         assert (picture[top : top + side, MARGIN : MARGIN + side] == 255).all()
+
+
+class Elsewhere(torch.nn.Module):
+    """A perfect renderer on another device, as far as a machine without a second one can tell."""
+
+    space = ExactBezier.space
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.empty(1, device="meta"))
+        self.asked: list[str] = []
+
+    def forward(self, strokes: torch.Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
+        self.asked.append(strokes.device.type)
+        return ExactBezier(1)(torch.zeros(strokes.shape), size)
+
+
+def test_strokes_go_to_the_network_s_device() -> None:
+    network = Elsewhere()
+    sheet(network, ExactBezier(1), torch.Generator().manual_seed(0), 1, 24)
+    assert network.asked == ["meta"] * len(BANDS)
 
 
 def test_the_shipped_sheet_is_of_the_script_s_shape() -> None:

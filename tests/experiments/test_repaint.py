@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,10 +17,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from agents.policy import Policy
-from experiments import cli, measures
+from experiments import cli, measures, replay
 from experiments import repaint as script
 from experiments.repaint import COLUMNS, Config, repaint
-from kaokore import DatasetError, write_fake_kaokore
+from kaokore import DatasetError, Patience, fetch_image, write_fake_kaokore
 from painter.features import Perceptual
 from renderer.checkpoint import Checkpoint
 from renderer.errors import InputError
@@ -281,3 +282,193 @@ def test_the_command_line_from_outside(tmp_path, agent):
     missing = subprocess.run([*base, source], cwd=ROOT, capture_output=True, text=True)
     assert missing.returncode == 2
     assert "--out" in missing.stderr
+
+
+def test_every_kind_of_picture(tmp_path, agent):
+    """What pictures are made of does not show in their names; what is seen is painted, whole and the right way up."""
+    folder, out = tmp_path / "kinds", tmp_path / "out"
+    folder.mkdir()
+    colour = Image.open(picture(tmp_path / "face.png"))
+    pixels = np.asarray(colour)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    colour.convert("L").save(folder / "grey.png")
+    colour.convert("P").save(folder / "palette.gif")
+    colour.convert("RGBA").save(folder / "alpha.png")
+    colour.convert("CMYK").save(folder / "cmyk.jpg", quality=95)
+    colour.save(folder / "turned.jpg", quality=95, exif=turned)
+    cv2.imwrite(str(folder / "deep.png"), np.ascontiguousarray(pixels[:, :, ::-1]).astype(np.uint16) * 257)
+    Image.new("RGB", (1, 1), "red").save(folder / "one.png")
+    Image.new("RGB", (20_000, 100), "blue").save(folder / "wide.png")
+    repaint(Config((str(folder),), str(out), strokes=2, size=24, agent=agent, video=False))
+
+    errors = {Path(row["input"]).stem: float(row["mse"]) for row in rows(out)}
+    sizes = {name: Image.open(out / name / "painting.png").size for name in errors}
+    others = {"one": (24, 24), "wide": (24, 1), "turned": (16, 24)}
+    assert sizes == dict.fromkeys(("grey", "palette", "alpha", "cmyk", "deep"), (24, 16)) | others
+    straight = cv2.resize(pixels, (24, 16), interpolation=cv2.INTER_AREA) / 255
+    targets = {"deep": straight, "alpha": straight, "turned": np.rot90(straight, -1), "wide": np.array([0.0, 0.0, 1.0])}
+    for name, target in targets.items():
+        shown = np.asarray(Image.open(out / name / "painting.png")) / 255
+        assert errors[name] == pytest.approx(((shown - target) ** 2).mean(), abs=2e-3), name
+
+
+def test_a_picture_is_painted_once(tmp_path, agent, monkeypatch):
+    source, out = picture(tmp_path / "face.png"), tmp_path / "out"
+    (tmp_path / "link.png").symlink_to(source)
+    monkeypatch.chdir(tmp_path)
+    inputs = (source, "face.png", str(tmp_path), source)
+    repaint(Config(inputs, str(out), strokes=2, size=16, agent=agent, video=False))
+    assert [row["input"] for row in rows(out)] == [source]
+    assert {path.name for path in out.iterdir()} == {"face", "metrics.csv"}
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"), [("..png", "picture"), ("...png", "picture"), ("metrics.csv.png", "metrics.csv-2")]
+)
+def test_results_stay_in_their_folder(tmp_path, agent, name, folder):
+    """A picture called `...png` would name the folder above, and `metrics.csv.png` the table."""
+    source, out = picture(tmp_path / "face.png"), tmp_path / "out"
+    (tmp_path / "in").mkdir()
+    odd = Path(source).rename(tmp_path / "in" / name)
+    repaint(Config((str(odd),), str(out), strokes=2, size=16, agent=agent, video=False))
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+    assert {path.name for path in out.iterdir()} == {folder, "metrics.csv"}
+
+
+def test_names_need_not_be_text(tmp_path, agent, monkeypatch, capsys):
+    """Old archives hold names in Shift-JIS, which are not UTF-8."""
+    picture(tmp_path / "face.png")
+    odd, out = os.fsdecode(os.fsencode(tmp_path) + b"/\x8a\xe7.png"), tmp_path / "out"
+    (tmp_path / "face.png").rename(odd)
+    options = ("--agent", agent, "--strokes", 2, "--size", 16, "--film-size", 16)
+    for _ in range(2):  # the table is read, too
+        code, said = command(monkeypatch, capsys, odd, "--out", out, *options)
+        assert code == 0, said
+    with (out / "metrics.csv").open(encoding="utf-8", errors="surrogateescape") as file:
+        assert [row["input"] for row in csv.DictReader(file)] == [odd]
+    assert {file.name for file in (out / Path(odd).stem).iterdir()} == FILES
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,  # a folder
+        b"",
+        b"\xff\xfe\0\0",
+        f"{','.join(COLUMNS)}\n{','.join('123456789')}\n".encode(),
+        f"{','.join(COLUMNS)}\n1,2,3\n".encode(),
+    ],
+)
+def test_what_is_no_table_is_left_alone(tmp_path, agent, monkeypatch, capsys, content):
+    source, table = picture(tmp_path / "face.png"), tmp_path / "out" / "metrics.csv"
+    table.parent.mkdir()
+    table.mkdir() if content is None else table.write_bytes(content)
+    code, said = command(monkeypatch, capsys, source, "--out", table.parent, "--agent", agent)
+    assert code == 2
+    assert "metrics.csv" in said.strip().splitlines()[-1]
+    assert table.is_dir() if content is None else table.read_bytes() == content
+    assert [path.name for path in table.parent.iterdir()] == ["metrics.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--seed", "-1"], "--seed"),
+        (["--seed", str(2**70)], "--seed"),
+        (["--steps", "0"], "--steps"),
+        (["--film-size", "0"], "--film-size"),
+        (["--seconds", "inf"], "--seconds"),
+        (["--strokes", "100001"], "100,000"),
+        (["--device", "meta"], "auto or cpu"),
+        (["--device", "hpu"], "auto or cpu"),
+        (["--device", ""], "auto or cpu"),
+        (["--agent", "a" * 300], "no checkpoint"),
+        (["--renderer", "agent"], "stroke-map"),
+        (["--out", "a" * 300], "name too long"),
+        (["--strokes", "many"], "many"),
+        (["--colour", "red"], "--colour"),
+    ],
+)
+def test_more_bad_options(tmp_path, monkeypatch, capsys, options, words):
+    source = picture(tmp_path / "face.png")
+    monkeypatch.chdir(tmp_path)
+    code, said = command(monkeypatch, capsys, source, "--out", "out", *options)
+    assert code == 2
+    assert words in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["no-such.png", "a" * 300 + ".png", "\n.png"])
+def test_pictures_that_are_not_there_are_found_before_the_work(tmp_path, monkeypatch, capsys, name):
+    source = picture(tmp_path / "face.png")
+    code, said = command(monkeypatch, capsys, source, tmp_path / name, "--out", tmp_path / "out")
+    assert code == 2
+    assert "error: There is no picture or folder" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path, agent, monkeypatch, capsys):
+    monkeypatch.setattr(script, "_paint", lambda *_: pytest.fail("it began to paint"))
+    source, blocked = picture(tmp_path / "face.png"), tmp_path / "file"
+    blocked.write_text("in the way")
+    for out in (blocked, blocked / "out"):
+        code, said = command(monkeypatch, capsys, source, "--out", out, "--agent", agent)
+        assert code == 2
+        assert said.strip().splitlines()[-1].startswith("error: Cannot write")
+    assert blocked.read_text() == "in the way"
+
+
+def test_ctrl_c_between_pictures(tmp_path, agent, monkeypatch, capsys):
+    sources, out = [picture(tmp_path / f"{name}.png") for name in "ab"], tmp_path / "out"
+    paint = script._paint
+
+    def stop(*arguments):
+        if arguments[-1] == "b":
+            raise KeyboardInterrupt
+        return paint(*arguments)
+
+    monkeypatch.setattr(script, "_paint", stop)
+    options = ("--agent", agent, "--strokes", 2, "--size", 16, "--no-video")
+    code, said = command(monkeypatch, capsys, *sources, "--out", out, *options)
+    assert code == 130
+    assert said.strip().splitlines()[-1] == "Stopped; everything finished so far is kept."
+    assert [row["input"] for row in rows(out)] == sources[:1]
+    assert {path.name for path in out.iterdir()} == {"a", "metrics.csv"}
+
+
+def test_kaokore_without_a_network(tmp_path, agent, monkeypatch, capsys):
+    """Port 9 answers nobody, at once."""
+    root = write_fake_kaokore(tmp_path / "kaokore", n=4, base_url="http://127.0.0.1:9")
+    (root / "images_256" / "00000001.jpg").unlink()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(script, "fetch_image", partial(fetch_image, patience=Patience(0, 0.0, 0.3)))
+    options = ("--root", root, "--agent", agent, "--strokes", 2, "--size", 16, "--no-video")
+    code, said = command(monkeypatch, capsys, "kaokore:1", "--out", tmp_path / "out", *options)
+    assert code == 2
+    assert "could not be had" in said.strip().splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+    code, _ = command(monkeypatch, capsys, "kaokore:2", "kaokore:00000002.jpg", "--out", tmp_path / "out", *options)
+    assert code == 0
+    assert [row["input"] for row in rows(tmp_path / "out")] == ["kaokore:2"]
+
+
+def test_replay_is_the_painting(tmp_path, agent):
+    """The picture is that of the strokes, bit for bit, and the vectors are one outline a stroke."""
+    source, out = picture(tmp_path / "face.png"), tmp_path / "out"
+    repaint(Config((source,), str(out), strokes=9, size=40, agent=agent, video=False))
+    replay.replay(replay.Config(str(out / "face" / "strokes.safetensors"), str(tmp_path / "again.png"), size=40))
+    assert (tmp_path / "again.png").read_bytes() == (out / "face" / "painting.png").read_bytes()
+    assert (out / "face" / "painting.svg").read_text().count("<path") == 9
+
+
+def test_help_says_what_options_mean(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["repaint.py", "--help"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.run(repaint, Config, script.__doc__)
+    assert stopped.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for words in ("--no-video", "How many strokes, exactly.", "Pixels on the long side.", "kaokore:42"):
+        assert words in said

@@ -105,18 +105,6 @@ def test_a_state_that_cannot_be_read(tmp_path: Path, length: int | None) -> None
         runs.load_state(path, training.objects)
 
 
-def test_a_state_of_another_training(tmp_path: Path) -> None:
-    path, training = tmp_path / "state.safetensors", Training(0)
-    runs.save_state(path, 1, {"network": nn.Linear(3, 4), "generator": training.generator})
-    for objects in (training.objects, {"network": training.network}, {"other": torch.Generator()}):
-        with pytest.raises(CheckpointError, match="not one of this training") as error:
-            runs.load_state(path, objects)
-        assert "\n" not in str(error.value)
-    save_file({"weight": torch.zeros(2)}, path)
-    with pytest.raises(CheckpointError, match="not one of this training"):
-        runs.load_state(path, training.objects)
-
-
 def test_a_run_resumes_with_its_own_configuration(tmp_path: Path) -> None:
     folder = runs.start("train_some", Config(steps=11, seed=3), tmp_path)
     assert folder.parent == tmp_path

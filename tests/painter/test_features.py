@@ -44,6 +44,7 @@ def test_order(perceptual: Perceptual) -> None:
     shift, noise_, other = perceptual(compared, one.expand_as(compared)).tolist()
     assert 0 < shift < noise_ < other
     assert other > 3 * noise_
+    assert other < 4 * len(LAYERS), "unit vectors are at most 2 apart"
 
 
 def test_distances_are_symmetric_and_of_each_picture_alone(perceptual: Perceptual) -> None:

@@ -72,6 +72,11 @@ def test_the_hash_knows_the_network() -> None:
     changed = make()
     changed.tensors["body.0.weight"][0, 0] += 1e-3
     renamed = Checkpoint("other", make().config, make().tensors)
+    swapped = Checkpoint("stroke-map", make().config, dict(zip("ab", make().tensors.values(), strict=False)))
+    assert (
+        swapped.hash()
+        != Checkpoint("stroke-map", make().config, dict(zip("ac", make().tensors.values(), strict=False))).hash()
+    )
     configured = Checkpoint("stroke-map", make().config | {"grid": 5}, make().tensors)
     assert len({hash_, changed.hash(), renamed.hash(), configured.hash(), make(1).hash()}) == 5
 
