@@ -23,8 +23,9 @@ def run(function: Callable[[Config], object], config: type[Config], description:
     Exit code 2 and one sentence for the user's mistakes, 130 for Ctrl-C; what was finished stays on disk.
     """
     options = tyro.cli(config, description=description or function.__doc__)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
         function(options)
     except (InputError, DatasetError) as error:

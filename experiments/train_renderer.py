@@ -7,7 +7,6 @@ python -m experiments.train_renderer --resume runs/FOLDER  # go on where it stop
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,22 +63,22 @@ TINY = Config(steps=6, batch=8, hidden=16, grid=4, test_strokes=10, workers=0)
 
 def train_renderer(config: Config) -> Path:
     """Learn a renderer from a true brush."""
-    if config.resume:
-        folder = Path(config.resume)
-        config = dataclasses.replace(runs.resume(folder, "train_renderer", Config), resume=None)
-        resuming = (folder / "state.safetensors").exists()
-        _check(config)
-    else:
-        _check(config)
-        folder, resuming = runs.start("train_renderer", config, config.runs), False
-
+    folder = Path(config.resume or "")
+    resuming = config.resume is not None
+    if resuming:
+        config = runs.resume(folder, "train_renderer", Config)
+    _check(config)
     device = choose_device(config.device)
+    if not resuming:
+        folder = runs.start("train_renderer", config, config.runs)
+
     settings = {"hidden": config.hidden, "grid": config.grid} if config.arch == "stroke-map" else {}
     torch.manual_seed(config.seed)  # the initial weights; everything later has a seed of its own
     network = KINDS[config.arch](**settings).to(device)
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
     objects = {"network": network, "optimizer": optimizer}
-    done = runs.load_state(folder / "state.safetensors", objects)[0] if resuming else 0
+    state = folder / "state.safetensors"
+    done = runs.load_state(state, objects)[0] if state.exists() else 0
 
     renderer, brush = cast(Renderer, network), ExactBezier()
     sides = SIDES if config.arch == "stroke-map" else (128,)
@@ -95,7 +94,7 @@ def train_renderer(config: Config) -> Path:
             if last or time.monotonic() - saved > config.minutes_between_saves * 60:
                 error = alpha_error(renderer, brush, config.test_strokes if last else 200, TEST_SEED)
                 board.add_scalar("test/alpha_mse", error, progress.step)
-                runs.save_state(folder / "state.safetensors", progress.step, objects)
+                runs.save_state(state, progress.step, objects)
                 about = {"alpha_mse": error, "steps": progress.step, "seed": config.seed, **runs.provenance()}
                 checkpoint = Checkpoint(config.arch, settings, network.state_dict(), brush.space, about)
                 checkpoint.save(folder / "latest.safetensors")

@@ -288,8 +288,8 @@ def test_every_kind_of_picture(tmp_path, agent):
     """What pictures are made of does not show in their names; what is seen is painted, whole and the right way up."""
     folder, out = tmp_path / "kinds", tmp_path / "out"
     folder.mkdir()
-    colour = Image.open(picture(tmp_path / "face.png"))
-    pixels = np.asarray(colour)
+    pixels = np.asarray(Image.open(picture(tmp_path / "face.png")))
+    colour = Image.fromarray(pixels)
     turned = Image.Exif()
     turned[0x0112] = 6
     colour.convert("L").save(folder / "grey.png")
@@ -303,14 +303,14 @@ def test_every_kind_of_picture(tmp_path, agent):
     repaint(Config((str(folder),), str(out), strokes=2, size=24, agent=agent, video=False))
 
     errors = {Path(row["input"]).stem: float(row["mse"]) for row in rows(out)}
-    sizes = {name: Image.open(out / name / "painting.png").size for name in errors}
-    others = {"one": (24, 24), "wide": (24, 1), "turned": (16, 24)}
-    assert sizes == dict.fromkeys(("grey", "palette", "alpha", "cmyk", "deep"), (24, 16)) | others
+    shown = {name: np.asarray(Image.open(out / name / "painting.png")) / 255 for name in errors}
+    others = {"one": (24, 24, 3), "wide": (1, 24, 3), "turned": (24, 16, 3)}
+    usual = dict.fromkeys(("grey", "palette", "alpha", "cmyk", "deep"), (16, 24, 3))
+    assert {name: pixels.shape for name, pixels in shown.items()} == usual | others
     straight = cv2.resize(pixels, (24, 16), interpolation=cv2.INTER_AREA) / 255
     targets = {"deep": straight, "alpha": straight, "turned": np.rot90(straight, -1), "wide": np.array([0.0, 0.0, 1.0])}
     for name, target in targets.items():
-        shown = np.asarray(Image.open(out / name / "painting.png")) / 255
-        assert errors[name] == pytest.approx(((shown - target) ** 2).mean(), abs=2e-3), name
+        assert errors[name] == pytest.approx(((shown[name] - target) ** 2).mean(), abs=2e-3), name
 
 
 def test_a_picture_is_painted_once(tmp_path, agent, monkeypatch):

@@ -1,14 +1,23 @@
 """The training scripts at their smallest: they write what they promise, learn, and resume as if never stopped."""
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
-from experiments import train_agent, train_renderer
+from agents.learn import learn_episode
+from experiments import cli, train_agent, train_renderer
 from experiments.train_agent import train_agent as teach
 from experiments.train_renderer import train_renderer as learn
 from kaokore import write_fake_kaokore
+from painter.fit import fit
 from renderer.checkpoint import Checkpoint
 from renderer.errors import InputError
 
@@ -91,3 +100,163 @@ def test_a_run_of_another_script_is_refused(tmp_path):
         teach(train_agent.Config(resume=str(folder)))
     with pytest.raises(InputError, match="can be resumed"):
         teach(train_agent.Config(resume=str(tmp_path / "nothing")))
+
+
+def exit_code(monkeypatch, script, function, *arguments):
+    """As from the command line."""
+    monkeypatch.setattr(sys, "argv", ["script.py", *map(str, arguments)])
+    try:
+        cli.run(function, script.Config)
+    except SystemExit as stopped:
+        return stopped.code
+    return 0
+
+
+def everything(folder):
+    """Weights, moments of the optimizer, generators, counts: all that resuming needs."""
+    with safe_open(folder / "state.safetensors", "np") as file:
+        return {name: file.get_tensor(name).tobytes() for name in file.keys()} | file.metadata()  # noqa: SIM118
+
+
+def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch, capsys):
+    """Stopped in the third of four episodes, one after the only save; the third is taken again, exactly."""
+    config = dataclasses.replace(
+        train_agent.TINY, root=root, episodes=4, evaluate_every=2, seed=3, runs=str(tmp_path / "whole")
+    )
+    whole = teach(config)
+    episodes = []
+
+    def stop(*arguments):
+        episodes.append(None)
+        for progress in learn_episode(*arguments):
+            yield progress
+            if len(episodes) == 3:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_agent, "learn_episode", stop)
+    options = {key: value for key, value in vars(config).items() if value is not None} | {"runs": tmp_path / "stopped"}
+    arguments = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
+    assert exit_code(monkeypatch, train_agent, teach, *arguments) == 130
+    assert "Stopped" in capsys.readouterr().err.splitlines()[-1]
+
+    monkeypatch.setattr(train_agent, "learn_episode", learn_episode)
+    (stopped,) = (tmp_path / "stopped").iterdir()
+    assert exit_code(monkeypatch, train_agent, teach, "--resume", stopped) == 0
+    assert same(whole, stopped)
+    assert everything(whole) == everything(stopped)
+    best = [Checkpoint.load(folder / "best.safetensors") for folder in (whole, stopped)]
+    assert best[0].hash() == best[1].hash()
+    assert best[0].about["dev_mse"] == best[1].about["dev_mse"]
+
+    # There is nothing left to do, and nothing is done.
+    latest = (stopped / "latest.safetensors").read_bytes()
+    assert exit_code(monkeypatch, train_agent, teach, "--resume", stopped) == 0
+    assert (stopped / "latest.safetensors").read_bytes() == latest
+
+
+def test_stopped_before_the_first_save(tmp_path, monkeypatch):
+    config = dataclasses.replace(train_renderer.TINY, steps=2, batch=2, runs=str(tmp_path))
+    whole = learn(config)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(train_renderer, "fit", stop)
+    with pytest.raises(KeyboardInterrupt):
+        learn(config)
+    monkeypatch.setattr(train_renderer, "fit", fit)
+    (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
+    assert learn(train_renderer.Config(resume=str(stopped))) == stopped
+    assert same(whole, stopped)
+
+
+def test_what_cannot_be_resumed_is_one_sentence(tmp_path, monkeypatch, capsys):
+    folder = learn(dataclasses.replace(train_renderer.TINY, steps=1, batch=2, runs=str(tmp_path)))
+    state = folder / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:100])
+    (tmp_path / "file").touch()
+    capsys.readouterr()
+    for path in (folder, tmp_path, tmp_path / "none", tmp_path / "file"):
+        for script, function in ((train_renderer, learn), (train_agent, teach)):
+            assert exit_code(monkeypatch, script, function, "--resume", path) == 2
+            said = capsys.readouterr().err.strip().splitlines()
+            assert said[-1].startswith("error: ")
+            assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        (train_renderer, {"steps": 0}),
+        (train_renderer, {"batch": 0}),
+        (train_renderer, {"grid": 1}),
+        (train_renderer, {"grid": 65}),
+        (train_renderer, {"hidden": 0}),
+        (train_renderer, {"workers": -1}),
+        (train_renderer, {"test_strokes": 0}),
+        (train_renderer, {"learning_rate": float("nan")}),
+        (train_renderer, {"seed": 2**60}),
+        (train_renderer, {"device": "meta"}),
+        (train_renderer, {"arch": "huang2020"}),
+        (train_agent, {"episodes": -1}),
+        (train_agent, {"batch": 0}),
+        (train_agent, {"size": 0}),
+        (train_agent, {"width": 12}),
+        (train_agent, {"width": 0}),
+        (train_agent, {"blocks": -1}),
+        (train_agent, {"each": 0}),
+        (train_agent, {"horizon": 0}),
+        (train_agent, {"evaluate_faces": 0}),
+        (train_agent, {"evaluate_strokes": 0}),
+        (train_agent, {"evaluate_every": 0}),
+        (train_agent, {"learning_rate": -1.0}),
+        (train_agent, {"exploration": float("inf")}),
+        (train_agent, {"seed": -1}),
+        (train_agent, {"renderer": "agent"}),
+        (train_agent, {"renderer": "none"}),
+        (train_agent, {"root": "nowhere"}),
+    ],
+)
+def test_impossible_options_are_one_sentence(tmp_path, monkeypatch, capsys, script, options):
+    """And leave no run folder."""
+    function = learn if script is train_renderer else teach
+    arguments = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
+    assert exit_code(monkeypatch, script, function, "--runs", tmp_path / "runs", *arguments) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert next(iter(options)) in said.replace("-", "_") or said.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_runs_that_cannot_be_written(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    assert exit_code(monkeypatch, train_renderer, learn, "--runs", tmp_path / "file") == 2
+    assert capsys.readouterr().err.startswith("error: Cannot write")
+
+
+def test_a_machine_without_git(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert train_agent.runs.provenance()["commit"] == "unknown"
+
+
+def test_ctrl_c_while_another_process_draws(tmp_path):
+    """A terminal sends Ctrl-C to all processes of a command: the worker is silent, too."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.train_renderer", "--runs", tmp_path, "--minutes-between-saves", "0"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 90
+    while not list(tmp_path.glob("*/samples.png")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert said.strip().splitlines()[-1].startswith("Stopped")
+    assert not list(tmp_path.rglob("*.tmp*"))

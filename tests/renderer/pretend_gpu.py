@@ -59,11 +59,11 @@ def _run(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     else:
         result_here = here
     if here and function not in COPIES:
-        strangers = [tensor for tensor in tensors if not isinstance(tensor, OnGPU) and tensor.dim() > 0]
-        if function in READS_CPU_INDICES and result_here:
-            strangers = [tensor for tensor in strangers if tensor.dtype.is_floating_point]
-        if strangers:
-            raise RuntimeError(f"{function}: expected all tensors to be on the same device")
+        # Indices may lie on the CPU, and so may a single number.
+        may_be_read = set(map(id, tree_leaves(args[1]))) if function in READS_CPU_INDICES and result_here else set()
+        for tensor in tensors:
+            if not isinstance(tensor, OnGPU) and tensor.dim() > 0 and id(tensor) not in may_be_read:
+                raise RuntimeError(f"{function}: expected all tensors to be on the same device")
     result = function(*tree_map(_inner, args), **tree_map(_inner, kwargs))
     if function._schema.name.endswith("_"):
         return args[0]  # changed in place

@@ -237,5 +237,8 @@ def test_the_pretended_device_refuses_strangers() -> None:
             there + here
         with pytest.raises(RuntimeError, match="same device"):
             here[there.long()]
+        with pytest.raises(RuntimeError, match="same device"):
+            there[here.long()] = here
+        assert there[torch.tensor([0, 1])].device == device, "indices may come from the CPU"
         assert (there + there.cpu().to(device)).tolist() == [2.0, 2.0, 2.0]
         assert (there * torch.tensor(2.0)).device == device, "a single number may come from anywhere"
