@@ -33,7 +33,7 @@ def load_policy(name: str, device: torch.device | str = "cpu") -> Policy:
     checkpoint = Checkpoint.load(name, "policy")
     try:
         policy = Policy(**checkpoint.config)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise CheckpointError(f"This version cannot build the agent {name}: {error}.") from error
     policy.space.require(checkpoint.space or policy.space)
     checkpoint.fill(policy)

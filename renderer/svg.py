@@ -7,6 +7,7 @@ in on itself, else along a straight line. The two differ in bends.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -104,17 +105,30 @@ def _discs(curve: np.ndarray, radius: np.ndarray, count: int) -> tuple[np.ndarra
 
 def _pieces(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """A closed row of points with normals, (n, 2) each, as few cubics `(m, 4, 2)` that stay within `NEAR` of it."""
-    nodes = np.arange(0, len(points), max(1, len(points) // 6))
+    nodes = np.arange(0, len(points), max(1, len(points) // 4))
     while True:
-        pieces = _smooth(points[nodes], normals[nodes, ::-1] * [1, -1])
-        middle = np.einsum("sk,nkd->nsd", BERNSTEIN, pieces)
-        nearest = np.hypot(*(middle[:, :, None] - points).transpose(3, 0, 1, 2)).argmin(2)
-        error = np.abs(((middle - points[nearest]) * normals[nearest]).sum(2)).max(1)
+        pieces, error = _between(points, normals, nodes)
         following = np.append(nodes[1:], len(points))
         split = (error > NEAR) & (following - nodes > 1)
         if not split.any():
-            return pieces
+            break
         nodes = np.sort(np.concatenate((nodes, (nodes + following)[split] // 2)))
+    for first in (1, 2, 1, 2):  # every other node is left out where one piece is as good as two
+        without, left_out = np.delete(nodes, np.s_[first::2]), nodes[first::2]
+        pieces, error = _between(points, normals, without)
+        needed = left_out[error[np.searchsorted(without, left_out) - 1] > NEAR]
+        nodes = np.sort(np.concatenate((without, needed)))
+    return _between(points, normals, nodes)[0]
+
+
+def _between(points: np.ndarray, normals: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cubics `(m, 4, 2)` between some of the points, and how far they are from all, `(m,)`: infinite in a sharp turn."""
+    tangents = normals[nodes, ::-1] * [1, -1]
+    pieces = _smooth(points[nodes], tangents)
+    middle = np.einsum("sk,nkd->nsd", BERNSTEIN, pieces)
+    nearest = np.hypot(*(middle[:, :, None] - points).transpose(3, 0, 1, 2)).argmin(2)
+    error = np.abs(((middle - points[nearest]) * normals[nearest]).sum(2)).max(1)
+    return pieces, np.where((tangents * np.roll(tangents, -1, 0)).sum(1) < -0.1, np.inf, error)
 
 
 def _smooth(points: np.ndarray, tangents: np.ndarray) -> np.ndarray:
@@ -166,6 +180,7 @@ def _path(pieces: np.ndarray) -> str:
     moving = (pieces != pieces[:, :1]).any((1, 2))
     pieces = pieces[moving] if moving.any() else pieces
     text = " ".join(map(_number, (pieces[:, 1:] - pieces[:, :1]).ravel())).replace(" -", "-")
+    text = re.sub(r"(\.\d+) (?=\.)", r"\1", text)  # after one point the next begins a number
     return f"M{_number(pieces[0, 0, 0])} {_number(pieces[0, 0, 1])}c{text}z"
 
 
