@@ -107,7 +107,7 @@ def _pieces(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """A closed row of points with normals, (n, 2) each, as few cubics `(m, 4, 2)` that stay within `NEAR` of it."""
     nodes = np.arange(0, len(points), max(1, len(points) // 4))
     while True:
-        pieces, error = _between(points, normals, nodes)
+        _, error = _between(points, normals, nodes)
         following = np.append(nodes[1:], len(points))
         split = (error > NEAR) & (following - nodes > 1)
         if not split.any():
@@ -115,7 +115,7 @@ def _pieces(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
         nodes = np.sort(np.concatenate((nodes, (nodes + following)[split] // 2)))
     for first in (1, 2, 1, 2):  # every other node is left out where one piece is as good as two
         without, left_out = np.delete(nodes, np.s_[first::2]), nodes[first::2]
-        pieces, error = _between(points, normals, without)
+        _, error = _between(points, normals, without)
         needed = left_out[error[np.searchsorted(without, left_out) - 1] > NEAR]
         nodes = np.sort(np.concatenate((without, needed)))
     return _between(points, normals, nodes)[0]
@@ -162,7 +162,9 @@ def _gradient(
     reach = np.maximum.accumulate(centres[:, 0] - AHEAD * radii)  # where each disc begins to be the last
     length = max(reach[2] - reach[0], UNSEEN)
     (x1, y1), (x2, y2) = np.array([[reach[0], 0], [reach[0] + length, 0]]) @ frame + start
-    stops = _stops(colour, ((0, first), ((reach[1] - reach[0]) / length, (first + last) / 2), (1, last)))
+    halfway = (reach[1] - reach[0]) / length
+    bent = abs((halfway - 0.5) * (last - first)) > SAME
+    stops = _stops(colour, ((0, first), *([(halfway, (first + last) / 2)] if bent else []), (1, last)))
     line = f'x1="{_number(x1)}" y1="{_number(y1)}" x2="{_number(x2)}" y2="{_number(y2)}"'
     return f"<linearGradient {name} {line}>{stops}</linearGradient>"
 

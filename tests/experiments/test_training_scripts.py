@@ -50,7 +50,7 @@ def test_renderer_writes_a_checkpoint_with_its_record(tmp_path, arch):
 
 
 def test_renderer_resumes_as_if_never_stopped(tmp_path, monkeypatch):
-    config = dataclasses.replace(train_renderer.TINY, minutes_between_saves=0.0, runs=str(tmp_path))
+    config = dataclasses.replace(train_renderer.TINY, steps=4, minutes_between_saves=0.0, runs=str(tmp_path))
     whole = learn(config)
 
     save, saves = train_renderer.runs.save_state, []

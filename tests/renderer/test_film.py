@@ -82,6 +82,7 @@ def test_mp4_runs_from_ground_to_picture(mp4: Path) -> None:
     ("height", "width", "longest", "size"),
     [
         (48, 64, 33, (26, 34)),  # odd sides grow by a pixel
+        (17, 33, 33, (18, 34)),
         (8, 8, 8, (16, 16)),  # tiny ones are enlarged by whole pixels
         (1, 1, 1, (16, 16)),
         (7, 5, 7, (22, 16)),
@@ -160,6 +161,16 @@ def test_no_strokes_is_a_film_of_the_ground(tmp_path: Path, write) -> None:
     write(painting(0), path, 32)
     pictures = read_mp4(path)[1] if write is write_mp4 else [picture for picture, _ in read_gif(path)]
     assert all(np.abs(picture - np.rint(255 * np.array(GROUND))).max() <= 4 for picture in pictures)
+
+
+@pytest.mark.parametrize("write", [write_mp4, write_gif])
+def test_one_stroke_is_a_film(tmp_path: Path, write) -> None:
+    one, path = painting(1), tmp_path / f"a.{write.__name__[-3:]}"
+    write(one, path, 32)
+    first, *_, last = read_mp4(path)[1] if write is write_mp4 else [picture for picture, _ in read_gif(path)]
+    assert np.abs(first - np.rint(255 * np.array(GROUND))).max() <= 4
+    assert np.abs(last - to_bytes(one.render(32))).mean() < 5
+    assert np.abs(first - last).mean() > 5
 
 
 @pytest.mark.parametrize("write", [write_mp4, write_gif])

@@ -137,7 +137,7 @@ def test_damaged_files_are_one_sentence(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     save_file({"weights": torch.zeros(2, 13)}, tmp_path / "other", metadata())
     save_file({"strokes": torch.full((2, 13), float("nan"))}, tmp_path / "nan", metadata())
-    for name in (*files, "other", "nan", "missing", ""):
+    for name in (*files, "other", "nan", "missing", "", "long" * 99):
         with pytest.raises(PaintingError, match=r"^[^\n]+\.$") as caught:
             Painting.load(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)

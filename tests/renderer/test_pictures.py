@@ -193,7 +193,7 @@ def test_bad_files_are_one_sentence(tmp_path: Path) -> None:
     files["cut-deep.png"] = (tmp_path / "whole").read_bytes()[:3000]
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    for name in (*files, "missing.png", ""):
+    for name in (*files, "missing.png", "", "long" * 99):
         with pytest.raises(PictureError, match=r"^[^\n]*[^.\n]\.$") as caught:
             read_picture(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
@@ -258,7 +258,11 @@ def test_find_pictures(tmp_path: Path) -> None:
     found = find_pictures([tmp_path / "odd.name", str(tmp_path / "folder")])
     assert [path.name for path in found] == ["odd.name", "a.jpeg", "b.PNG", "c.webp"]
     assert find_pictures([]) == []
-    for name, match in (("empty", "holds no pictures"), ("missing", "no picture or folder")):
+    for name, match in (
+        ("empty", "holds no pictures"),
+        ("missing", "no picture"),
+        ("long" * 99, "no picture or folder"),
+    ):
         with pytest.raises(PictureError, match=match):
             find_pictures([tmp_path / "odd.name", tmp_path / name])
 

@@ -139,9 +139,19 @@ def test_document(tmp_path: Path) -> None:
     used = {path.attrib["fill"][5:-1] for path in paths if path.attrib["fill"].startswith("url(")}
     assert used == gradients  # all there, none twice
     assert len(used) > 10
-    assert len(text) < 30 * 1100
+    assert len("".join(re.findall(r' d="([^"]*)"', text))) < 30 * 250
+    assert len(text) < 30 * 600  # half of it gradients
     assert not re.search(r"\.\d{3,}", "".join(re.findall(r' d="([^"]*)"', text)))  # two decimals
     assert not re.search(r"nan|inf|e-", "".join(re.findall(r'="([^"]*)"', text)))
+
+
+def test_many_strokes_on_a_large_canvas() -> None:
+    painting = Painting(painterly(300, seed=3), BEZIER, 4000, 3000)
+    text = to_svg(painting)
+    assert text.count("<path") == 300
+    assert len(text) < 300 * 2000
+    ElementTree.fromstring(text)
+    assert np.abs(rasterise(text, 150) - drawn(painting, 200)).mean() < 0.01
 
 
 def test_size_is_only_how_it_is_shown() -> None:
