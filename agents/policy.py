@@ -66,7 +66,7 @@ class Policy(nn.Module):
         end = ((cell + 1.5 * torch.tanh(raw[:, 2:4])) / scale).clamp(0, 1)
         bend = torch.sigmoid(raw[:, 4:6])
         side = min(size[0] / rows, size[1] / columns) / min(size)  # of a cell, as a fraction of the short side
-        radius = torch.sigmoid(raw[:, 6:8] - 1) * (side / 0.25)
+        radius = torch.sigmoid(raw[:, 6:8] - 1) * (side / self.space.field("radius").high)
         opacity = torch.sigmoid(raw[:, 8:10] + 2)
         colour = F.avg_pool2d(target, PIXELS)
         return torch.cat((start, bend, end, radius.clamp(max=1), opacity, colour), 1).flatten(2).mT

@@ -138,9 +138,8 @@ def measure_agent(name: str, renderer: Renderer, counts: Ints, seconds_each: flo
     mse: dict[str, float] = {}
 
     def painted(count: int) -> None:
-        canvas = blank((target.shape[-2], target.shape[-1]))
-        for canvas_now, _ in paint_picture(policy, renderer, canvas, target, count):
-            canvas = canvas_now
+        ground = blank((target.shape[-2], target.shape[-1]))
+        *_, (canvas, _) = paint_picture(policy, renderer, ground, target, count)
         mse[str(count)] = (canvas - target).square().mean().item()
 
     times = in_turns({str(count): partial(painted, count) for count in counts}, seconds_each)

@@ -87,20 +87,14 @@ def repaint(config: Config) -> None:
     policy = None if config.method == "optimize" else load_policy(config.agent, device)
     perceptual = Perceptual()
     check_writable(out)
+    made_by = {"method": config.method, "seed": config.seed, "renderer": config.renderer, **provenance()}
     mistakes = 0
     for name, stem, path in inputs:
         try:
             target = fit(read_picture(path, config.size), config.size)
             strokes, seconds = _paint(config, target.to(device), renderer, policy, stem)
             height, width = target.shape[1:]
-            made_by = {
-                "input": name,
-                "method": config.method,
-                "seed": config.seed,
-                "renderer": config.renderer,
-                **provenance(),
-            }
-            painting = Painting(strokes.cpu(), renderer.space, height, width, made_by=made_by)
+            painting = Painting(strokes.cpu(), renderer.space, height, width, made_by={"input": name, **made_by})
             picture = painting.render()
             measures = measure(picture, target, perceptual)
             _write(painting, picture, out / stem, config)

@@ -55,9 +55,7 @@ def strip(config: Config) -> None:
             generator, transfer = torch.Generator().manual_seed(config.seed), TransferConfig(steps=config.steps)
             *_, last = paint_with(method, target, count, renderer, policy, transfer, generator)  # type: ignore[arg-type]
             height, width = target.shape[1:]
-            pictures.append(
-                fit(Painting(last.strokes, renderer.space, height, width).render(config.shown), config.shown)
-            )
+            pictures.append(Painting(last.strokes, renderer.space, height, width).render(config.shown))
     write_png(make_grid(torch.stack(pictures), len(targets), padding=3, pad_value=1.0), config.out)
     print(
         f"{config.out}: {len(targets)} faces; rows: " + ", ".join(f"{method} {count}" for method, count in rows) + "."
