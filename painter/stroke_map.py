@@ -114,9 +114,7 @@ class StrokeMap(nn.Module):
 
 def _kernel(strokes: Tensor) -> ctypes.CDLL | None:
     """The compiled form of `_decode`, for single precision on the CPU."""
-    if strokes.device.type != "cpu" or strokes.dtype != torch.float32:
-        return None
-    return native.load(Path(__file__).with_name("stroke_map.c"))
+    return native.load_for(strokes, Path(__file__).with_name("stroke_map.c"))
 
 
 class _Decode(Function):

@@ -141,9 +141,7 @@ def _round_up(side: Tensor) -> Tensor:
 
 def _kernel(canvas: Tensor) -> ctypes.CDLL | None:
     """The compiled form of `over` for many strokes, for single precision on the CPU."""
-    if canvas.device.type != "cpu" or canvas.dtype != torch.float32:
-        return None
-    return native.load(Path(__file__).with_name("composite.c"))
+    return native.load_for(canvas, Path(__file__).with_name("composite.c"))
 
 
 class _Composite(Function):

@@ -112,9 +112,7 @@ def _paint_reference(
 
 
 def _kernel(canvas: Tensor) -> ctypes.CDLL | None:
-    if canvas.device.type != "cpu" or canvas.dtype != torch.float32:
-        return None
-    return native.load(Path(__file__).with_name("fitted.c"))
+    return native.load_for(canvas, Path(__file__).with_name("fitted.c"))
 
 
 class _Gains(Function):

@@ -44,6 +44,13 @@ def load(source: Path) -> ctypes.CDLL | None:
         return None
 
 
+def load_for(tensor: Tensor, source: Path) -> ctypes.CDLL | None:
+    """The same for work on `tensor`: kernels are written for single precision on the CPU, and None elsewhere."""
+    if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
+        return None
+    return load(source)
+
+
 def _compile(source: Path, library: Path) -> None:
     compiler = os.environ.get("CC", "gcc")
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
