@@ -15,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agents.planning import promising, refine
+from agents.planning import NONE, Planning, plan_alone, plan_together, promising
 from agents.policy import Policy
 from renderer.canvas import paint
 from renderer.fitted import candidates, paint_fitted
+from renderer.limits import FREE, Limits
 from renderer.protocol import Renderer
 
 Grid = tuple[int, int]
@@ -29,14 +30,13 @@ class Round(NamedTuple):
 
     canvas: (B, 3, H, W) afterwards
     strokes: (B, limit, P) in painting order; where `real` (B, limit) is false, a blank stands in
-    gain: (B, K) of all that was proposed, each alone; grid: (K,) the index of the grid that each came from
+    gain: (B, K) of all that was proposed, each alone
     """
 
     canvas: Tensor
     strokes: Tensor
     real: Tensor
     gain: Tensor
-    grid: Tensor
 
 
 def play(
@@ -48,32 +48,38 @@ def play(
     limit: int,
     patience: float = 0.5,
     noise: Tensor | None = None,
-    planning: int = 0,
+    planning: Planning = NONE,
+    limits: Limits = FREE,
 ) -> Round:
     """One round on canvas and target (B, 3, H, W). At most `limit` strokes are painted.
 
     A stroke whose gain has fallen below `patience` times what it was, because others of the round went before it, is
-    left for a later round. `noise` (B, K) multiplies gains for the order only (exploration). With `planning`, the
-    most promising proposals are improved by so many steps of gradient ascent on the model first.
+    left for a later round. `noise` (B, K) multiplies gains for the order only (exploration).
     """
     parts = [policy(canvas, target, grid) for grid in grids]
-    grid = torch.cat([torch.full((part.shape[1],), i, device=canvas.device) for i, part in enumerate(parts)])
-    strokes = torch.cat(parts, 1)
-    proposed = candidates(canvas, target, strokes, renderer)
+    strokes = limits.apply(torch.cat(parts, 1), policy.space)
+    proposed = candidates(canvas, target, strokes, renderer, limits.palette)
     offered = proposed.gain
-    if planning > 0:
+    if planning.alone > 0:
         chosen = promising(offered.detach(), _cells(grids, policy.each, canvas.device), 3 * limit + 2)
-        cell = torch.tensor([1 / min(rows, columns) for rows, columns in grids], device=canvas.device)[grid[chosen]]
         strokes = strokes.gather(1, chosen[..., None].expand(-1, -1, strokes.shape[-1]))
-        proposed = candidates(canvas, target, refine(strokes, cell, canvas, target, renderer, planning), renderer)
+        sides = torch.cat([offered.new_full((part.shape[1],), 1 / min(grid)) for part, grid in zip(parts, grids)])
+        strokes = plan_alone(
+            strokes, sides[chosen], canvas, target, renderer, planning.alone, planning.rate, limits
+        )
+        proposed = candidates(canvas, target, strokes, renderer, limits.palette)
     gain = proposed.gain.detach()
     B, K = gain.shape
     order = (gain if noise is None else gain * noise).argsort(1, descending=True)
     order = order + torch.arange(B, device=order.device)[:, None] * K
     # Below the floor a stroke changes nothing that could be seen.
     least = (gain * patience).clamp(min=1e-6) if patience > 0 else torch.full_like(gain, -torch.inf)
-    canvas, strokes, real = paint_fitted(canvas, target, proposed, order, least, limit, renderer)
-    return Round(canvas, strokes, real, offered, grid)
+    before = canvas
+    canvas, strokes, real = paint_fitted(canvas, target, proposed, order, least, limit, renderer, limits.palette)
+    if planning.together > 0:
+        strokes = plan_together(strokes, real, before, target, renderer, planning.together, planning.rate, limits)
+        canvas = paint(before, strokes, renderer)
+    return Round(canvas, strokes, real, offered)
 
 
 def _cells(grids: list[Grid], each: int, device: torch.device) -> Tensor:
@@ -114,8 +120,9 @@ def paint_picture(
     canvas: Tensor,
     target: Tensor,
     count: int,
-    planning: int = 10,
-    growth: float = 0.25,
+    planning: Planning = Planning(),
+    limits: Limits = FREE,
+    growth: float = 0.5,
     thought: int = 16,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Paints one picture, canvas and target (3, H, W), with exactly `count` strokes; every stroke count is a painting.
@@ -128,13 +135,13 @@ def paint_picture(
     done = 0
     patience, ahead = 0.5, 0
     while done < count:
-        limit = min(max(2, int(done * growth)), count - done)
+        limit = min(max(4, int(done * growth)), count - done)
         grids = grids_for(size, done + ahead)
         # Strokes have no resolution: while all cells are large, a round can look at a small picture.
         scale = thought * min(grids[-1]) / min(size)
         small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
         seen, wanted = (_reduced(picture, small) for picture in (canvas, target))
-        played = play(policy, renderer, seen, wanted, grids, limit, patience, planning=planning)
+        played = play(policy, renderer, seen, wanted, grids, limit, patience, None, planning, limits)
         strokes = played.strokes[0, played.real[0]]
         if len(strokes) > 0:
             canvas = played.canvas[0] if seen.shape[2:] == size else paint(canvas, strokes, renderer)

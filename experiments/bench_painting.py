@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.rounds import paint_picture
 from experiments.bench_renderer import SIDE, Figures, in_turns, missing, put
-from experiments.methods import load_policy
+from experiments.methods import load_agent
 from painter.load import load_renderer
 from renderer.bezier import bounds
 from renderer.canvas import blank, over, paint
@@ -133,13 +132,13 @@ def measure_agent(name: str, renderer: Renderer, counts: Ints, seconds_each: flo
     if why:
         note = f"{why} Train one with `python -m experiments.train_agent`."
         return {"seconds": None, "mse": None, "note": note}
-    policy = load_policy(name)
+    agent = load_agent(name, renderer)
     target = fit(read_picture(FACE), SIDE)
     mse: dict[str, float] = {}
 
     def painted(count: int) -> None:
         ground = blank((target.shape[-2], target.shape[-1]))
-        *_, (canvas, _) = paint_picture(policy, renderer, ground, target, count)
+        *_, (canvas, _) = agent(ground, target, count)
         mse[str(count)] = (canvas - target).square().mean().item()
 
     times = in_turns({str(count): partial(painted, count) for count in counts}, seconds_each)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
@@ -17,12 +18,31 @@ from renderer.errors import InputError
 Config = TypeVar("Config")
 
 
-def run(function: Callable[[Config], object], config: type[Config], description: str | None = None) -> None:
-    """Reads `config` from the command line and calls `function` with it.
+def run(
+    function: Callable[[Config], object],
+    config: type[Config],
+    description: str | None = None,
+    presets: Mapping[str, Config] | None = None,
+) -> None:
+    """Reads `config` from the command line and calls `function` with it. The first of `presets` is the default.
 
     Exit code 2 and one sentence for the user's mistakes, 130 for Ctrl-C; what was finished stays on disk.
     """
-    options = tyro.cli(config, description=description or function.__doc__)
+    arguments, default = sys.argv[1:], None
+    if presets:
+        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        first.add_argument("--preset", choices=presets, default=next(iter(presets)))
+        chosen, arguments = first.parse_known_args(arguments)
+        default = presets[chosen.preset]
+        names = ", ".join(presets)
+        description = f"{description or function.__doc__}\n--preset sets all defaults: {names} (shown: {chosen.preset})."
+    options = tyro.cli(
+        config,
+        description=description or function.__doc__,
+        args=arguments,
+        default=default,
+        config=(tyro.conf.OmitArgPrefixes,),  # --horizon, not --learn.horizon
+    )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files need not be text

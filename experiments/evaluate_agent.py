@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from agents.planning import Planning
 from experiments.cli import choose_device, run
 from experiments.faces import load_faces
 from experiments.measures import measure
-from experiments.methods import METHODS, Method, load_policy, paint_with
+from experiments.methods import METHODS, Method, load_agent, paint_with
 from experiments.runs import provenance
 from painter.features import Perceptual
 from painter.load import load_renderer
@@ -54,6 +55,8 @@ class Config:
     """Gradient steps of optimize and hybrid."""
     renderer: str = "bezier"
     agent: str = "agent"
+    """The agent's checkpoint: ours, or one of experiments.train_huang2019."""
+    planning: Planning = Planning()
     seed: int = 0
     device: str = "auto"
     out: str = "evaluation"
@@ -65,7 +68,8 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
     if config.n < 1 or not config.strokes or min(config.strokes) < 1:
         raise InputError("--n and --strokes must be positive numbers.")
     device = choose_device(config.device)
-    renderer, policy = load_renderer(config.renderer, device), load_policy(config.agent, device)
+    renderer = load_renderer(config.renderer, device)
+    agent = load_agent(config.agent, renderer, device, config.planning)
     perceptual = Perceptual()
     faces = load_faces(config.root, config.split, config.size, config.n).float() / 255
     transfer = TransferConfig(steps=config.steps, seconds=config.seconds)
@@ -76,7 +80,7 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
             for face in tqdm(faces, desc=f"{method} {count}"):
                 generator = torch.Generator().manual_seed(config.seed)
                 begun = time.monotonic()
-                *_, last = paint_with(method, face.to(device), count, renderer, policy, transfer, generator)
+                *_, last = paint_with(method, face.to(device), count, renderer, agent, transfer, generator)
                 seconds = time.monotonic() - begun
                 height, width = face.shape[1:]
                 picture = Painting(last.strokes.cpu(), renderer.space, height, width).render()

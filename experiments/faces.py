@@ -26,3 +26,10 @@ def load_faces(root: str | Path | None, split: str, size: int, n: int | None = N
     index = range(len(faces)) if n is None else np.linspace(0, len(faces) - 1, min(n, len(faces))).astype(int)
     pictures = [fit_square(faces[int(i)], size) for i in tqdm(index, desc=f"{split} faces", leave=False)]
     return torch.from_numpy(np.stack(pictures))
+
+
+def draw_faces(faces: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """`(n, 3, H, W)` in [0, 1]: random ones of `faces` (M, 3, H, W) uint8, half of them mirrored."""
+    chosen = faces[torch.randint(len(faces), (n,), generator=generator)].float() / 255
+    mirrored = torch.rand(n, generator=generator) < 0.5
+    return torch.where(mirrored[:, None, None, None], chosen.flip(-1), chosen)

@@ -1,23 +1,36 @@
-"""The three ways to paint: the agent alone, the optimiser alone, and the agent's strokes refined by the optimiser."""
+"""The three ways to paint: an agent alone, the optimiser alone, and the agent's strokes refined by the optimiser."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import partial
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
 
+from agents.huang2019 import Actor, paint_in_bundles
+from agents.planning import Planning
 from agents.policy import Policy
 from agents.rounds import paint_picture
 from painter.transfer import TransferConfig, transfer
 from renderer.canvas import blank
-from renderer.checkpoint import Checkpoint, CheckpointError
+from renderer.checkpoint import Checkpoint
+from renderer.limits import FREE, Limits
 from renderer.protocol import Renderer
 
 Method = Literal["agent", "optimize", "hybrid"]
 METHODS = get_args(Method)
+AGENTS = {"policy": Policy, "huang2019-actor": Actor}
+
+
+class Agent(Protocol):
+    """Paints one picture, canvas and target (3, H, W), with exactly `count` strokes; yields canvas and new strokes."""
+
+    def __call__(
+        self, canvas: Tensor, target: Tensor, count: int, *, limits: Limits = FREE
+    ) -> Iterator[tuple[Tensor, Tensor]]: ...
 
 
 @dataclass(frozen=True)
@@ -28,16 +41,16 @@ class Progress:
     strokes: Tensor
 
 
-def load_policy(name: str, device: torch.device | str = "cpu") -> Policy:
-    """An agent's checkpoint, by name or file, ready to paint. Raises `CheckpointError`."""
-    checkpoint = Checkpoint.load(name, "policy")
-    try:
-        policy = Policy(**checkpoint.config)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"This version cannot build the agent {name}: {error}.") from error
-    policy.space.require(checkpoint.space or policy.space)
-    checkpoint.fill(policy)
-    return policy.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+def load_agent(
+    name: str, renderer: Renderer, device: torch.device | str = "cpu", planning: Planning = Planning()
+) -> Agent:
+    """An agent by checkpoint name or file: ours, which plans, or one learned by Huang's recipe. Raises `CheckpointError`."""
+    checkpoint = Checkpoint.load(name, *AGENTS)
+    network = checkpoint.build(AGENTS, device)
+    renderer.space.require(checkpoint.space or network.space)
+    if isinstance(network, Actor):
+        return partial(paint_in_bundles, network, renderer)
+    return partial(paint_picture, network.to(memory_format=torch.channels_last), renderer, planning=planning)
 
 
 def paint_with(
@@ -45,20 +58,21 @@ def paint_with(
     target: Tensor,
     count: int,
     renderer: Renderer,
-    policy: Policy | None,
+    agent: Agent | None,
     config: TransferConfig,
     generator: torch.Generator,
+    limits: Limits = FREE,
 ) -> Iterator[Progress]:
     """Yields as `target` (3, H, W) is painted on white with exactly `count` strokes; the last `strokes` are the painting."""
     ground = blank((target.shape[-2], target.shape[-1]), device=target.device)
     strokes = target.new_zeros(0, renderer.space.width)
     if method != "optimize":
-        assert policy is not None, "agent and hybrid need a policy"
-        for _, fresh in paint_picture(policy, renderer, ground, target, count):
+        assert agent is not None, "agent and hybrid need an agent"
+        for _, fresh in agent(ground, target, count, limits=limits):
             strokes = torch.cat((strokes, fresh))
             share = 1.0 if method == "agent" else 0.1
             yield Progress(share * len(strokes) / count, strokes)
     if method != "agent":
         start = strokes if method == "hybrid" else None
-        for step in transfer(target, renderer, count, ground, config, start=start, generator=generator):
+        for step in transfer(target, renderer, count, ground, config, start=start, generator=generator, limits=limits):
             yield Progress(step.spent, step.strokes)

@@ -21,10 +21,9 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
-from agents.policy import Policy
 from experiments.cli import choose_device, require, run
 from experiments.measures import Measures, measure
-from experiments.methods import METHODS, Method, load_policy, paint_with
+from experiments.methods import METHODS, Agent, Method, load_agent, paint_with
 from experiments.runs import provenance
 from kaokore import DatasetError, fetch_image, resolve_root
 from painter.features import Perceptual
@@ -33,9 +32,11 @@ from painter.transfer import TransferConfig
 from renderer.errors import InputError
 from renderer.files import atomic, check_writable
 from renderer.film import write_gif, write_mp4
+from renderer.limits import Limits, palette_of, parse_palette
 from renderer.painting import Painting
 from renderer.pictures import find_pictures, fit, read_picture, write_png
 from renderer.protocol import Renderer
+from renderer.space import BEZIER
 from renderer.svg import write_svg
 
 COLUMNS = ("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual")
@@ -65,6 +66,14 @@ class Config:
     """The agent's checkpoint."""
     steps: int = TransferConfig.steps
     """Gradient steps of optimize and hybrid when no --seconds are given."""
+    opaque: bool = False
+    """No transparency, as a physical painter needs it."""
+    smallest: float = Limits.smallest
+    """Least radius of a stroke, as a fraction of the short side."""
+    largest: float = Limits.largest
+    """Greatest radius of a stroke, as a fraction of the short side."""
+    palette: str | None = None
+    """The only colours: how many to choose from each picture (8), or which ('#1a1a1a,#c0392b,#f5e6c8')."""
     seed: int = 0
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
@@ -84,15 +93,16 @@ def repaint(config: Config) -> None:
     inputs = _find(config)
     device = choose_device(config.device)
     renderer = load_renderer(config.renderer, device)
-    policy = None if config.method == "optimize" else load_policy(config.agent, device)
+    agent = None if config.method == "optimize" else load_agent(config.agent, renderer, device)
     perceptual = Perceptual()
     check_writable(out)
-    made_by = {"method": config.method, "seed": config.seed, "renderer": config.renderer, **provenance()}
+    limits = {"opaque": config.opaque, "smallest": config.smallest, "largest": config.largest, "palette": config.palette}
+    made_by = {"method": config.method, **limits, "seed": config.seed, "renderer": config.renderer, **provenance()}
     mistakes = 0
     for name, stem, path in inputs:
         try:
             target = fit(read_picture(path, config.size), config.size)
-            strokes, seconds = _paint(config, target.to(device), renderer, policy, stem)
+            strokes, seconds = _paint(config, target.to(device), renderer, agent, stem)
             height, width = target.shape[1:]
             painting = Painting(strokes.cpu(), renderer.space, height, width, made_by={"input": name, **made_by})
             picture = painting.render()
@@ -125,10 +135,22 @@ def _check(config: Config) -> None:
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
     require(config, steps=1)
+    _limits(config, torch.zeros(3, 1, 1)).apply(BEZIER.sample(1), BEZIER)  # so that mistakes are found before work
     if config.renderer == "exact":
         raise InputError("Painting needs a gradient, which the true brush has not; use --renderer bezier or analytic.")
     if not config.input:
         raise InputError("Nothing to paint: give pictures, folders of pictures or kaokore:ID.")
+
+
+def _limits(config: Config, picture: Tensor) -> Limits:
+    palette = None
+    if config.palette is not None:
+        count = int(config.palette) if config.palette.isascii() and config.palette.isdecimal() else None
+        if count == 0:
+            raise InputError("--palette needs one colour at least.")
+        palette = parse_palette(config.palette) if count is None else palette_of(picture, count)
+        palette = palette.to(picture.device)
+    return Limits(config.opaque, config.smallest, config.largest, palette)
 
 
 def _find(config: Config) -> list[tuple[str, str, Path]]:
@@ -156,18 +178,19 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
 
 
 def _paint(
-    config: Config, target: Tensor, renderer: Renderer, policy: Policy | None, label: str
+    config: Config, target: Tensor, renderer: Renderer, agent: Agent | None, label: str
 ) -> tuple[Tensor, float]:
     """The strokes, and the seconds that painting took."""
     generator = torch.Generator().manual_seed(config.seed)
     transfer = TransferConfig(steps=config.steps, seconds=config.seconds)
     method = cast(Method, config.method)  # checked at the start
+    limits = _limits(config, target)
     begun = time.monotonic()
     strokes = target.new_zeros(0, renderer.space.width)
     with tqdm(
         total=100, desc=label, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
     ) as bar:
-        for progress in paint_with(method, target, config.strokes, renderer, policy, transfer, generator):
+        for progress in paint_with(method, target, config.strokes, renderer, agent, transfer, generator, limits):
             strokes = progress.strokes
             bar.n = min(100, int(100 * progress.spent))
             bar.set_postfix_str(f"{len(strokes)} strokes", refresh=False)

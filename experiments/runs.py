@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -48,9 +48,20 @@ def resume(folder: str | Path, script: str, config: type[Config]) -> Config:
         record = json.loads(path.read_text())
         if record["script"] != script:
             raise InputError(f"{folder} is a run of {record['script']}; resume it with that script.")
-        return config(**record["arguments"])
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        return _rebuild(config, record["arguments"])
+    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder} is not a run of {script} that can be resumed ({error}).") from error
+
+
+def _rebuild(kind: type[Config], values: dict[str, Any]) -> Config:
+    """A dataclass, and those in it, from what `dataclasses.asdict` and JSON made of it."""
+    hints = get_type_hints(kind)
+    known = {}
+    for name, value in values.items():
+        if dataclasses.is_dataclass(hints.get(name)):
+            value = _rebuild(hints[name], value)
+        known[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**known)
 
 
 def provenance() -> dict[str, Any]:

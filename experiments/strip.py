@@ -14,7 +14,7 @@ from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from experiments.cli import run
-from experiments.methods import load_policy, paint_with
+from experiments.methods import load_agent, paint_with
 from kaokore import fetch_image, resolve_root
 from painter.load import load_renderer
 from painter.transfer import TransferConfig
@@ -45,7 +45,8 @@ class Config:
 
 def strip(config: Config) -> None:
     """The README's strip: faces of KaoKore coming into being, stroke by stroke."""
-    renderer, policy = load_renderer("bezier"), load_policy("agent")
+    renderer = load_renderer("bezier")
+    agent = load_agent("agent", renderer)
     root = resolve_root(config.root)
     targets = [fit(read_picture(fetch_image(root, face)), config.size) for face in config.faces]
     rows = [("agent", count) for count in config.agent_strokes] + [("hybrid", config.hybrid_strokes)]
@@ -53,7 +54,7 @@ def strip(config: Config) -> None:
     for method, count in rows:
         for target in tqdm(targets, desc=f"{method} {count}"):
             generator, transfer = torch.Generator().manual_seed(config.seed), TransferConfig(steps=config.steps)
-            *_, last = paint_with(method, target, count, renderer, policy, transfer, generator)  # type: ignore[arg-type]
+            *_, last = paint_with(method, target, count, renderer, agent, transfer, generator)  # type: ignore[arg-type]
             height, width = target.shape[1:]
             pictures.append(Painting(last.strokes, renderer.space, height, width).render(config.shown))
     write_png(make_grid(torch.stack(pictures), len(targets), padding=3, pad_value=1.0), config.out)

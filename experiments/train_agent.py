@@ -22,8 +22,8 @@ from agents.policy import Policy
 from agents.rounds import paint_picture
 from experiments import runs
 from experiments.cli import choose_device, require, run
-from experiments.faces import load_faces
-from painter.load import KINDS, build_renderer
+from experiments.faces import draw_faces, load_faces
+from painter.load import KINDS
 from renderer.canvas import blank
 from renderer.checkpoint import Checkpoint
 from renderer.errors import InputError
@@ -52,12 +52,7 @@ class Config:
     """Residual blocks of the policy."""
     each: int = 4
     """Strokes that the policy proposes for each cell."""
-    horizon: int = LearnConfig.horizon
-    """Rounds that gradients flow back through; 1 is a greedy policy."""
-    proposals: float = LearnConfig.proposals
-    """Weight of what all proposals would gain."""
-    exploration: float = LearnConfig.exploration
-    """Noise on the choice of proposals."""
+    learn: LearnConfig = LearnConfig()
     evaluate_faces: int = 48
     """Dev faces that a checkpoint is chosen by."""
     evaluate_strokes: int = 200
@@ -83,7 +78,7 @@ def train_agent(config: Config) -> Path:
     _check(config)
     device = choose_device(config.device)
     made = Checkpoint.load(config.renderer, *KINDS)
-    renderer = build_renderer(made, device)
+    renderer: Renderer = made.build(KINDS, device)
     train = load_faces(config.root, "train", config.size)
     dev = load_faces(config.root, "dev", config.size, config.evaluate_faces).to(device) / 255
     if not resuming:
@@ -99,14 +94,13 @@ def train_agent(config: Config) -> Path:
     if (folder / "state.safetensors").exists():
         done, notes = runs.load_state(folder / "state.safetensors", objects)
         best = notes["best"]
-    learning = LearnConfig(horizon=config.horizon, proposals=config.proposals, exploration=config.exploration)
 
     with SummaryWriter(folder) as board, tqdm(total=config.episodes, initial=done, unit="episode") as bar:
         for episode in range(done + 1, config.episodes + 1):
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * (1 + math.cos(math.pi * (episode - 1) / config.episodes)) / 2
-            targets = batch_of(train, config.batch, draws).to(device)
-            *_, last = learn_episode(policy, optimizer, renderer, targets, learning, draws)
+            targets = draw_faces(train, config.batch, draws).to(device)
+            *_, last = learn_episode(policy, optimizer, renderer, targets, config.learn, draws)
             bar.update()
             bar.set_postfix(mse=f"{last.mse:.4f}", best=f"{best:.5f}")
             board.add_scalar("train/mse", last.mse, episode)
@@ -142,19 +136,11 @@ def train_agent(config: Config) -> Path:
 
 
 def _check(config: Config) -> None:
-    require(
-        config, episodes=1, batch=1, size=1, learning_rate=0, blocks=0, each=1, horizon=1, proposals=0, exploration=0
-    )
+    require(config, episodes=1, batch=1, size=1, learning_rate=0, blocks=0, each=1)
     require(config, evaluate_faces=1, evaluate_strokes=1, evaluate_every=1)
+    require(config.learn, horizon=1, proposals=0, exploration=0)
     if config.width < 8 or config.width % 8 != 0:
         raise InputError(f"--width must be a multiple of 8, not {config.width}.")
-
-
-def batch_of(faces: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """`(n, 3, H, W)` in [0, 1]: random faces, half of them mirrored."""
-    chosen = faces[torch.randint(len(faces), (n,), generator=generator)].float() / 255
-    mirrored = torch.rand(n, generator=generator) < 0.5
-    return torch.where(mirrored[:, None, None, None], chosen.flip(-1), chosen)
 
 
 def paint(policy: Policy, renderer: Renderer, face: Tensor, count: int) -> Tensor:

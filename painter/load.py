@@ -10,7 +10,7 @@ from torch import nn
 from painter.huang2019 import Huang2019
 from painter.stroke_map import StrokeMap
 from renderer.bezier import AnalyticBezier, ExactBezier
-from renderer.checkpoint import Checkpoint, CheckpointError
+from renderer.checkpoint import Checkpoint
 from renderer.protocol import Renderer
 
 KINDS: dict[str, type[nn.Module]] = {"stroke-map": StrokeMap, "huang2019": Huang2019}
@@ -25,15 +25,4 @@ def load_renderer(name: str = "bezier", device: torch.device | str = "cpu") -> R
         return ExactBezier()
     if name == "analytic":
         return AnalyticBezier()
-    return build_renderer(Checkpoint.load(name, *KINDS), device)
-
-
-def build_renderer(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> Renderer:
-    """The network that a checkpoint describes, with its weights, frozen."""
-    try:
-        module = KINDS[checkpoint.kind](**checkpoint.config)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"This version cannot build a {checkpoint.kind} renderer: {error}.") from error
-    checkpoint.fill(module)
-    # A module's __call__ is its forward, which mypy cannot see.
-    return cast(Renderer, module.to(device).eval().requires_grad_(False))
+    return cast(Renderer, Checkpoint.load(name, *KINDS).build(KINDS, device))

@@ -17,6 +17,8 @@ from renderer.space import BEZIER
 
 MAX_GRID = 64  # as in `stroke_map.c`, which has room for no more
 
+SOURCE = Path(__file__).with_name("stroke_map.c")
+
 
 class StrokeMap(nn.Module):
     """Learns *where along the stroke* every pixel belongs, in the stroke's own frame, and lets geometry do the rest.
@@ -114,7 +116,7 @@ class StrokeMap(nn.Module):
 
 def _kernel(strokes: Tensor) -> ctypes.CDLL | None:
     """The compiled form of `_decode`, for single precision on the CPU."""
-    return native.load_for(strokes, Path(__file__).with_name("stroke_map.c"))
+    return native.load_for(strokes, SOURCE)
 
 
 class _Decode(Function):

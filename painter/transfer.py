@@ -18,6 +18,7 @@ from torch import Tensor
 from painter.losses import Loss, pixels
 from painter.placement import place
 from renderer.canvas import paint
+from renderer.limits import FREE, Limits
 from renderer.protocol import Renderer
 from renderer.worth import worth
 
@@ -65,10 +66,12 @@ def transfer(
     loss: Loss = pixels,
     start: Tensor | None = None,
     generator: torch.Generator | None = None,
+    limits: Limits = FREE,
 ) -> Iterator[Progress]:
     """Yields after each gradient step; the last `strokes`, `(count, P)`, are the painting of `target` (3, H, W).
 
     `canvas` (3, H, W) is the ground. `start` (n, P) are strokes to refine; the others up to `count` are added.
+    `limits` hold for all strokes, also while they are optimised.
     """
     begun, step, spent = time.monotonic(), 0, 0.0
     strokes = target.new_zeros(count, renderer.space.width)
@@ -84,7 +87,7 @@ def transfer(
         while events and spent >= events[0].when:
             event = events.pop(0)
             with torch.no_grad():
-                strokes = scaled * rate
+                strokes = limits.apply(scaled * rate, renderer.space)
                 if event.move:
                     order = worth(canvas, strokes, renderer, target).argsort(descending=True)
                     order = torch.cat((order[: -event.count].sort().values, order[-event.count :]))
@@ -95,14 +98,15 @@ def transfer(
                     place(target, now, event.count, event.radius, generator) / rate
                 )
                 painted += event.count
-        value = loss(paint(canvas, scaled[:painted] * rate, renderer)[None], target[None])[0]
+        allowed = limits.apply(scaled[:painted] * rate, renderer.space)
+        value = loss(paint(canvas, allowed, renderer)[None], target[None])[0]
         optimizer.zero_grad()
         value.backward()
         optimizer.param_groups[0]["lr"] = 0.05 + 0.95 * (1 + math.cos(math.pi * spent)) / 2
         optimizer.step()
         with torch.no_grad():
             scaled.copy_(torch.minimum(scaled.clamp(min=0), 1 / rate))
-            strokes = (scaled * rate).clamp(0, 1)
+            strokes = limits.apply((scaled * rate).clamp(0, 1), renderer.space)
         step += 1
         spent = step / config.steps if config.seconds is None else (time.monotonic() - begun) / config.seconds
         spent = min(spent, 1.0)

@@ -20,6 +20,8 @@ from renderer import native
 from renderer.bezier import bounds
 from renderer.protocol import Mark, Renderer, Window
 
+SOURCE = Path(__file__).with_name("composite.c")
+
 
 def blank(
     size: tuple[int, int], colour: tuple[float, float, float] = (1.0, 1.0, 1.0), device: torch.device | str = "cpu"
@@ -141,7 +143,7 @@ def _round_up(side: Tensor) -> Tensor:
 
 def _kernel(canvas: Tensor) -> ctypes.CDLL | None:
     """The compiled form of `over` for many strokes, for single precision on the CPU."""
-    return native.load_for(canvas, Path(__file__).with_name("composite.c"))
+    return native.load_for(canvas, SOURCE)
 
 
 class _Composite(Function):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,18 @@ class Checkpoint:
         if kinds and checkpoint.kind not in kinds:
             raise CheckpointError(f"{path} holds a {checkpoint.kind}, but a {' or '.join(kinds)} is needed here.")
         return checkpoint
+
+    def build(self, kinds: Mapping[str, Callable[..., torch.nn.Module]], device: torch.device | str = "cpu") -> Any:
+        """The network, built by the function that `kinds` has for this kind, with its weights: frozen, ready to be used.
+
+        Raises `CheckpointError` when this version builds no such network.
+        """
+        try:
+            module = kinds[self.kind](**self.config)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"This version cannot build a {self.kind} network: {error}.") from error
+        self.fill(module)
+        return module.to(device).eval().requires_grad_(False)
 
     def fill(self, module: torch.nn.Module) -> None:
         """Puts the weights into `module`. Raises `CheckpointError` when they do not fit."""

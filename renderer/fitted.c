@@ -2,10 +2,12 @@
 //
 // For a mark of coverage a over a canvas b with target t (d = t - b), the squared error left by colour c is
 // E - 2 c A + c^2 B with A = sum a (d + a b), B = sum a^2, E = sum (d + a b)^2, so that c = A / B (clamped to [0, 1]).
+// B is the same for all channels, so that of a palette the colour nearest to A / B is the best.
 //
 // canvas, target (B, 3, H, W); candidates i = 0..B*K-1, those of picture p at p*K..p*K+K-1; ragged alpha, box and start as
 // in composite.c. Pictures (and, for gains, candidates) are shared out among threads.
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct {
@@ -18,41 +20,55 @@ static Mark mark_of(const float *alpha, const int64_t *box, const int64_t *start
     return m;
 }
 
-// Best colour of a mark over one plane and the error that it takes away.
-static float fit(const Mark m, const float *canvas, const float *target, int64_t W, float *colour, float *weight, float *free) {
-    float A = 0, B = 1e-8f, gained = 0;
-    for (int64_t y = 0; y < m.height; y++) {
-        const float *restrict a = m.alpha + y * m.width;
-        const float *restrict b = canvas + (m.top + y) * W + m.left, *restrict t = target + (m.top + y) * W + m.left;
-        for (int64_t x = 0; x < m.width; x++) {
-            const float d = t[x] - b[x], e = d + a[x] * b[x];
-            A += a[x] * e;
-            B += a[x] * a[x];
-            gained += d * d - e * e;
+// Best colour (3) of a mark over a picture (3, H, W), of `palette` (P, 3) where there is one, and the error that it takes
+// away. weight receives B; free (3) is 1 where the colour would follow a change of alpha.
+static float fit(const Mark m, const float *canvas, const float *target, const float *palette, int64_t P, int64_t H,
+                 int64_t W, float *colour, float *weight, float *free) {
+    float A[3], B = 0, gained = 0;
+    for (int64_t c = 0; c < 3; c++) {
+        float sum = 0, square = 1e-8f;
+        for (int64_t y = 0; y < m.height; y++) {
+            const int64_t row = (c * H + m.top + y) * W + m.left;
+            const float *restrict a = m.alpha + y * m.width, *restrict b = canvas + row, *restrict t = target + row;
+            for (int64_t x = 0; x < m.width; x++) {
+                const float d = t[x] - b[x], e = d + a[x] * b[x];
+                sum += a[x] * e;
+                square += a[x] * a[x];
+                gained += d * d - e * e;
+            }
         }
+        A[c] = sum;
+        B = square;
+        const float best = sum / square;
+        colour[c] = fminf(fmaxf(best, 0), 1);
+        free[c] = palette == NULL && best == colour[c];
     }
-    const float best = A / B, c = fminf(fmaxf(best, 0), 1);
-    *colour = c;
+    float nearest = INFINITY;
+    for (int64_t k = 0; k < P; k++) {
+        float distance = 0;
+        for (int64_t c = 0; c < 3; c++) distance += (palette[3 * k + c] - A[c] / B) * (palette[3 * k + c] - A[c] / B);
+        if (distance >= nearest) continue;
+        nearest = distance;
+        for (int64_t c = 0; c < 3; c++) colour[c] = palette[3 * k + c];
+    }
     *weight = B;
-    *free = best == c;
-    return gained + 2 * c * A - c * c * B;
+    for (int64_t c = 0; c < 3; c++) gained += 2 * colour[c] * A[c] - colour[c] * colour[c] * B;
+    return gained;
 }
 
 void gains_forward(const float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
-                   float *gain, float *colour, int64_t B, int64_t K, int64_t H, int64_t W, int threads) {
+                   const float *palette, float *gain, float *colour, int64_t B, int64_t K, int64_t H, int64_t W, int64_t P,
+                   int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 8)
     for (int64_t i = 0; i < B * K; i++) {
-        const Mark m = mark_of(alpha, box, start, i);
-        float weight, free;
-        gain[i] = 0;
-        for (int64_t c = 0; c < 3; c++) {
-            const int64_t plane = (i / K * 3 + c) * H * W;
-            gain[i] += fit(m, canvas + plane, target + plane, W, colour + 3 * i + c, &weight, &free);
-        }
+        const int64_t picture = i / K * 3 * H * W;
+        float weight, free[3];
+        gain[i] = fit(mark_of(alpha, box, start, i), canvas + picture, target + picture, palette, P, H, W, colour + 3 * i,
+                      &weight, free);
     }
 }
 
-// The colour is optimal (or held at its limit), so that only the direct effect of alpha remains.
+// The colour is optimal (or held, at its limit or by the palette), so that only the direct effect of alpha remains.
 void gains_backward(const float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
                     const float *colour, const float *grad_gain, float *grad_alpha, int64_t B, int64_t K, int64_t H,
                     int64_t W, int threads) {
@@ -76,22 +92,20 @@ void gains_backward(const float *canvas, const float *target, const float *alpha
 
 // Walks the candidates of each picture in `order` (B, K) and paints those whose gain on the canvas as it is then is at
 // least `least[i]`, until `limit` are painted. painted (B, limit) receives their indices, -1 where there were too few.
-// before (3, T) keeps what each covered, weight and free (B * K, 3) are for the backward pass.
+// before (3, T) keeps what each covered, weight (B * K,) and free (B * K, 3) are for the backward pass.
 void paint_fitted_forward(float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
-                          const int64_t *order, const float *least, int64_t *painted, float *colour, float *weight,
-                          float *free, float *before, int64_t B, int64_t K, int64_t limit, int64_t T, int64_t H, int64_t W,
-                          int threads) {
+                          const int64_t *order, const float *least, const float *palette, int64_t *painted, float *colour,
+                          float *weight, float *free, float *before, int64_t B, int64_t K, int64_t limit, int64_t T,
+                          int64_t H, int64_t W, int64_t P, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int64_t p = 0; p < B; p++) {
         int64_t done = 0;
         for (int64_t k = 0; k < K && done < limit; k++) {
             const int64_t i = order[p * K + k];
             const Mark m = mark_of(alpha, box, start, i);
-            float gain = 0;
-            for (int64_t c = 0; c < 3; c++) {
-                const int64_t plane = (p * 3 + c) * H * W, at = 3 * i + c;
-                gain += fit(m, canvas + plane, target + plane, W, colour + at, weight + at, free + at);
-            }
+            const int64_t picture = p * 3 * H * W;
+            const float gain = fit(m, canvas + picture, target + picture, palette, P, H, W, colour + 3 * i, weight + i,
+                                   free + 3 * i);
             if (gain < least[i]) continue;
             painted[p * limit + done++] = i;
             for (int64_t c = 0; c < 3; c++)
@@ -130,7 +144,7 @@ void paint_fitted_backward(float *grad, const float *target, const float *alpha,
                     for (int64_t x = 0; x < m.width; x++) sum += g[x] * a[x];
                 }
                 // c = A / B: dc/da = (t - (1 - 2 a) b - 2 a c) / B, dc/db = -a (1 - a) / B
-                const float through = free[3 * i + c] * sum / weight[3 * i + c];
+                const float through = free[3 * i + c] * sum / weight[i];
                 for (int64_t y = 0; y < m.height; y++) {
                     const float *restrict a = m.alpha + y * m.width;
                     const int64_t row = ((p * 3 + c) * H + m.top + y) * W + m.left;

@@ -7,6 +7,8 @@ and never a wrong colour.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 from dataclasses import asdict, dataclass
 
@@ -60,18 +62,19 @@ class StrokeSpace:
 
     def columns(self, name: str) -> slice:
         """Where the field `name` stands in the last dimension of a stroke tensor."""
-        start = 0
-        wanted = self.field(name)
-        for field in self.fields:
-            if field is wanted:
-                break
-            start += field.size
-        return slice(start, start + wanted.size)
+        self.field(name)
+        return self._columns[name]
+
+    @functools.cached_property
+    def _columns(self) -> dict[str, slice]:
+        ends = list(itertools.accumulate(field.size for field in self.fields))
+        return {field.name: slice(end - field.size, end) for field, end in zip(self.fields, ends, strict=True)}
 
     def get(self, strokes: Tensor, name: str) -> Tensor:
         """`(..., P)` in [0, 1] -> `(..., size)` in the field's physical unit."""
         field = self.field(name)
-        return field.low + (field.high - field.low) * strokes[..., self.columns(name)]
+        values = strokes[..., self._columns[name]]
+        return values if (field.low, field.high) == (0, 1) else field.low + (field.high - field.low) * values
 
     def put(self, strokes: Tensor, name: str, value: Tensor) -> Tensor:
         """A copy of `strokes` whose field `name` holds `value`, given in physical units and clamped to the field's range."""

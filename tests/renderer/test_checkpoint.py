@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from painter.load import build_renderer, load_renderer
+from painter.load import KINDS, load_renderer
 from painter.stroke_map import StrokeMap
 from renderer import checkpoint as module
 from renderer.checkpoint import FORMAT, Checkpoint, CheckpointError, find
@@ -158,7 +158,7 @@ def test_another_kind(tmp_path: Path) -> None:
 def test_weights_of_another_shape() -> None:
     wrong = Checkpoint("stroke-map", {"hidden": 8, "grid": 5}, make().tensors, BEZIER)
     with pytest.raises(CheckpointError, match="do not fit the network stroke-map") as error:
-        build_renderer(wrong)
+        wrong.build(KINDS)
     one_sentence(error)
     with pytest.raises(CheckpointError, match="do not fit"):
         Checkpoint("linear", {}, {"weight": torch.zeros(1, 1)}).fill(nn.Linear(1, 1))
@@ -167,7 +167,7 @@ def test_weights_of_another_shape() -> None:
 @pytest.mark.parametrize(("kind", "config"), [("stroke-map", {"hiden": 8}), ("watercolour", {})])
 def test_a_network_that_cannot_be_built(kind: str, config: dict[str, int]) -> None:
     with pytest.raises(CheckpointError, match=f"cannot build a {kind}") as error:
-        build_renderer(Checkpoint(kind, config, {}, BEZIER))
+        Checkpoint(kind, config, {}, BEZIER).build(KINDS)
     one_sentence(error)
 
 

@@ -1,9 +1,10 @@
 """Everything runs where the picture is, and gives there what it gives on the CPU: on a pretended device.
 
-`test_cuda.py` does the same for forward passes with the fake tensors of PyTorch; here values and gradients are real.
+Values and gradients are real; `test_cuda.py` runs on a real GPU where there is one.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,10 +13,11 @@ from torch import Tensor, nn
 import painter.stroke_map
 import renderer.canvas
 import renderer.fitted
-from agents import dynamics
+from agents import dynamics, huang2019
+from agents.huang2019 import LearningToPaint
 from agents.learn import LearnConfig, learn_episode
-from agents.planning import promising, refine
 from agents.policy import Policy
+from agents.planning import Planning, plan_alone, plan_together, promising
 from agents.rounds import paint_picture, play
 from painter.features import Perceptual
 from painter.fit import RandomStrokes, alpha_error, fit
@@ -28,6 +30,7 @@ from painter.transfer import TransferConfig, transfer
 from renderer.bezier import AnalyticBezier, ExactBezier
 from renderer.canvas import blank, paint, paint_steps
 from renderer.fitted import candidates, paint_fitted
+from renderer.limits import Limits
 from renderer.protocol import Window
 from renderer.worth import worth
 from tests.renderer.pretend_gpu import OnGPU, pretend_gpu
@@ -171,12 +174,28 @@ def planning(device: Device) -> list[Tensor]:
     canvas, target, strokes = batch(device)
     chosen = promising(random(2, 6, device=device), torch.arange(6, device=device) // 2, 2)
     cell = torch.full((2, 6), 0.5, device=device)
-    return [chosen, refine(strokes, cell, canvas, target, stroke_map(device), 2)]
+    real = torch.tensor([[True, True, True, False, True, True]] * 2, device=device)
+    limits = Limits(True, 0.05, 0.1, random(3, 3, device=device))
+    return [
+        chosen,
+        plan_alone(strokes, cell, canvas, target, stroke_map(device), 2, limits=limits),
+        plan_together(strokes, real, canvas, target, stroke_map(device), 2),
+        plan_together(strokes, real, canvas, target, stroke_map(device), 2, limits=limits),
+    ]
+
+
+def learning_to_paint(device: Device) -> list[Tensor]:
+    torch.manual_seed(0)
+    learner = LearningToPaint(stroke_map(device), replace(huang2019.TINY, noise=0.1), device)
+    generator = torch.Generator().manual_seed(0)
+    canvases = learner.play(random(2, 3, 32, 32, device=device), generator)
+    learner.update(0.0, generator)
+    return [canvases, learner.critic.fc.weight.detach()]
 
 
 def a_picture(device: Device) -> list[Tensor]:
     canvas, target, _ = batch(device)
-    rounds = paint_picture(policy(device), stroke_map(device), canvas[0], target[0], 5, planning=2)
+    rounds = paint_picture(policy(device), stroke_map(device), canvas[0], target[0], 5, planning=Planning(2, 2))
     return [tensor for parts in rounds for tensor in parts]
 
 
@@ -210,6 +229,7 @@ WHOLE = [
     placing,
     optimising,
     planning,
+    learning_to_paint,
     a_picture,
     learning,
     fitting_a_brush,

@@ -1,0 +1,334 @@
+"""Learning to Paint (Huang, Heng, Zhou; ICCV 2019, arXiv:1903.04411): the whole recipe, top to bottom.
+
+An actor sees canvas, target, step and coordinates, and lays a bundle of strokes. The value of a bundle is its reward
+plus the critic's value of the canvas that it leaves: the critic looks through the differentiable renderer, so that the
+actor learns from how pixels would change ("model-based DDPG", section 3.3). The reward is how much nearer the canvas
+came to the target, by the score of a Wasserstein discriminator that learns beside them (section 3.4), or by L2.
+
+    learner = LearningToPaint(renderer, CPU)
+    while True:
+        learner.play(targets)           # one episode into the memory
+        for _ in range(CPU.updates):
+            learner.update(progress)    # discriminator, critic, actor, target networks
+
+`model_based=False` is the paper's ablation: the original DDPG, whose critic sees state and action instead of the canvas
+after. Departures from the authors' code: ground and renderer are this project's; networks are torchvision's ResNet with
+the paper's inputs, normalisation and activations; the discriminator's last map is averaged whole at any size.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from agents import dynamics
+from agents.dynamics import Reward, State
+from renderer.canvas import paint
+from renderer.limits import FREE, Limits
+from renderer.protocol import Renderer
+from renderer.space import BEZIER, StrokeSpace
+
+
+@dataclass(frozen=True)
+class Huang2019Config:
+    """The recipe's numbers; the defaults are those of the authors' code."""
+
+    size: int = 128
+    """Pixels of the canvas' side."""
+    steps: int = 40
+    """Bundles in an episode."""
+    bundle: int = 5
+    """Strokes in a bundle."""
+    environments: int = 96
+    """Canvases painted side by side."""
+    batch: int = 96
+    """Transitions an update learns from."""
+    updates: int = 10
+    """Updates after each episode."""
+    warmup: int = 10
+    """Episodes that only fill the memory."""
+    memory: int = 800
+    """Episodes of one canvas that are remembered."""
+    discount: float = 0.95**5
+    """A bundle."""
+    tau: float = 0.001
+    """How far target networks follow in an update."""
+    blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
+    """Residual blocks of each stage; these are ResNet-18."""
+    reward: Literal["wgan", "l2"] = "wgan"
+    model_based: bool = True
+    """False: the original DDPG, as the paper's ablation."""
+    noise: float = 0.0
+    """Standard deviation of what is added to actions while playing."""
+    actor_rate: float = 1e-3
+    """Adam's learning rate."""
+    critic_rate: float = 3e-4
+    decay: float = 0.3
+    """Factor of both rates later on."""
+    decay_after: float = 0.2
+    """The part of the training after which they are so."""
+
+
+PAPER = Huang2019Config()
+CPU = Huang2019Config(
+    size=64, environments=16, batch=24, updates=20, warmup=2, memory=240, tau=0.01, blocks=(1, 1, 1, 1), noise=0.02,
+    decay_after=0.7
+)
+TINY = Huang2019Config(
+    size=32, steps=3, bundle=2, environments=2, batch=4, updates=2, warmup=1, memory=4, blocks=(1, 1, 1, 1)
+)
+
+
+class Actor(nn.Module):
+    """Observation (B, 9, H, W) -> a bundle of strokes (B, bundle, P) in [0, 1]."""
+
+    def __init__(self, size: int, steps: int, bundle: int, blocks: tuple[int, ...], space: StrokeSpace = BEZIER) -> None:
+        super().__init__()
+        self.size, self.steps, self.bundle, self.space = size, steps, bundle, space
+        self.network = ResNet(BasicBlock, list(blocks), num_classes=bundle * space.width)
+        self.network.conv1 = nn.Conv2d(9, 64, 3, 2, 1, bias=False)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """The bundle, the first stroke below."""
+        raw: Tensor = self.network(observation)
+        return raw.sigmoid().view(len(raw), self.bundle, self.space.width)
+
+
+class TReLU(nn.Module):
+    """Translated ReLU with a learned threshold (Xiang & Li 2017), as beside weight normalisation in the paper."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threshold = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The larger of x and the threshold."""
+        return F.relu(x - self.threshold) + self.threshold
+
+
+def make_critic(planes: int, blocks: tuple[int, ...]) -> nn.Module:
+    """(B, planes, H, W) -> (B, 1): a ResNet with weight normalisation instead of batch normalisation, and TReLU."""
+    network = ResNet(BasicBlock, list(blocks), num_classes=1, norm_layer=lambda _: nn.Identity())
+    network.conv1 = nn.Conv2d(planes, 64, 3, 2, 1)
+    network.relu = TReLU()
+    for module in network.modules():
+        if isinstance(module, BasicBlock):
+            module.relu = TReLU()
+    for module in list(network.modules()):
+        if isinstance(module, nn.Conv2d):
+            if module.bias is None:
+                module.bias = nn.Parameter(torch.zeros(module.out_channels))
+            weight_norm(module)
+    return network
+
+
+class Discriminator(nn.Module):
+    """canvas and target, each (B, 3, H, W) -> (B,): how well the one passes for the other (a Wasserstein critic)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels = (6, 16, 32, 64, 128)
+        layers: list[nn.Module] = []
+        for before, after in zip(channels, channels[1:], strict=False):
+            layers += [weight_norm(nn.Conv2d(before, after, 5, 2, 2)), TReLU()]
+        self.layers = nn.Sequential(*layers, weight_norm(nn.Conv2d(128, 1, 5, 2, 2)))
+
+    def forward(self, canvas: Tensor, target: Tensor) -> Tensor:
+        """The score."""
+        score: Tensor = self.layers(torch.cat((target, canvas), 1))
+        return score.mean((1, 2, 3))
+
+
+class Memory(nn.Module):
+    """Replay of whole episodes: canvases in bytes, targets, actions; the oldest are overwritten."""
+
+    def __init__(self, config: Huang2019Config, width: int) -> None:
+        super().__init__()
+        M, T, S = config.memory, config.steps, config.size
+        self.canvases: Tensor
+        self.targets: Tensor
+        self.actions: Tensor
+        self.count: Tensor
+        self.register_buffer("canvases", torch.zeros(M, T + 1, 3, S, S, dtype=torch.uint8))
+        self.register_buffer("targets", torch.zeros(M, 3, S, S, dtype=torch.uint8))
+        self.register_buffer("actions", torch.zeros(M, T, config.bundle, width))
+        self.register_buffer("count", torch.zeros((), dtype=torch.long))
+
+    def append(self, states: list[State], actions: list[Tensor]) -> None:
+        """An episode of several canvases: one more state than actions."""
+        canvases, acted = torch.stack([state.canvas for state in states], 1), torch.stack(actions, 1)
+        for canvas, target, action in zip(canvases, states[0].target, acted, strict=True):
+            slot = int(self.count) % len(self.canvases)
+            self.canvases[slot], self.targets[slot] = (canvas * 255).round().byte(), (target * 255).round().byte()
+            self.actions[slot] = action
+            self.count += 1
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[State, Tensor, State]:
+        """States, actions and the states after, of `n` random transitions."""
+        filled = min(int(self.count), len(self.canvases))
+        episode = torch.randint(filled, (n,), generator=generator)
+        step = torch.randint(self.actions.shape[1], (n,), generator=generator)
+        device = self.canvases.device
+        target = self.targets[episode].float() / 255
+        before = State(self.canvases[episode, step].float() / 255, target, step.to(device))
+        after = State(self.canvases[episode, step + 1].float() / 255, target, step.to(device) + 1)
+        return before, self.actions[episode, step], after
+
+
+@dataclass(frozen=True)
+class Update:
+    """What an update saw: the critic's loss, the actor's mean value, the discriminator's mean scores of true and false."""
+
+    value_loss: float
+    value: float
+    true: float
+    false: float
+
+
+class LearningToPaint:
+    """Networks, their slow copies, optimisers and memory; `modules()` names all that a resumed training needs."""
+
+    def __init__(self, renderer: Renderer, config: Huang2019Config, device: torch.device | str = "cpu") -> None:
+        self.renderer, self.config = renderer, config
+        width = renderer.space.width
+        self.actor = Actor(config.size, config.steps, config.bundle, config.blocks, renderer.space).to(device)
+        planes = 12 if config.model_based else 9 + config.bundle * width
+        self.critic = make_critic(planes, config.blocks).to(device)
+        self.discriminator = Discriminator().to(device)
+        self.memory = Memory(config, width).to(device)
+        self.slow_actor, self.slow_critic, self.slow_discriminator = (
+            copy.deepcopy(network).requires_grad_(False) for network in (self.actor, self.critic, self.discriminator)
+        )
+        self.actor_optimizer = torch.optim.Adam(self.actor.parameters())
+        self.critic_optimizer = torch.optim.Adam(self.critic.parameters())
+        self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), 3e-4, betas=(0.5, 0.999))
+        self.reward: Reward = self._score_gained if config.reward == "wgan" else _l2_gained
+
+    def modules(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        """Everything that changes while learning, by name."""
+        return {name: value for name, value in vars(self).items() if hasattr(value, "load_state_dict")}
+
+    @torch.no_grad()
+    def play(self, targets: Tensor, generator: torch.Generator) -> Tensor:
+        """Paints targets (B, 3, H, W) from blank canvases, remembers it, and returns the finished canvases."""
+        self.actor.eval()
+        states, actions = [dynamics.begin(targets)], []
+        while not dynamics.finished(states[-1], self.config.steps).all():
+            action = self.actor(dynamics.observe(states[-1], self.config.steps))
+            noise = torch.randn(action.shape, generator=generator).to(action)
+            actions.append((action + self.config.noise * noise).clamp(0, 1))
+            states.append(dynamics.step(states[-1], actions[-1], self.renderer))
+        self.memory.append(states, actions)
+        self.actor.train()
+        return states[-1].canvas
+
+    def update(self, progress: float, generator: torch.Generator) -> Update:
+        """One update of every network on a batch of remembered transitions (the paper's algorithm, section 3.3).
+
+        progress: the part of the training that is done, for the learning rates
+        """
+        factor = self.config.decay if progress >= self.config.decay_after else 1.0
+        self.actor_optimizer.param_groups[0]["lr"] = factor * self.config.actor_rate
+        self.critic_optimizer.param_groups[0]["lr"] = factor * self.config.critic_rate
+        state, action, after = self.memory.sample(self.config.batch, generator)
+        true = false = 0.0
+        if self.config.reward == "wgan":
+            true, false = self._update_discriminator(after, generator)
+
+        with torch.no_grad():
+            later, _ = self._value(self.slow_critic, after, self._act(self.slow_actor, after))
+            unfinished = ~dynamics.finished(after, self.config.steps)
+        value, reward = self._value(self.critic, state, action)
+        goal = reward.detach() + self.config.discount * unfinished * later
+        value_loss = F.mse_loss(value, goal)
+        _descend(self.critic_optimizer, value_loss)
+
+        value, _ = self._value(self.critic, state, self._act(self.actor, state))
+        _descend(self.actor_optimizer, -value.mean())
+
+        _follow(self.slow_actor, self.actor, self.config.tau)
+        _follow(self.slow_critic, self.critic, self.config.tau)
+        return Update(value_loss.item(), value.mean().item(), true, false)
+
+    def _act(self, actor: nn.Module, state: State) -> Tensor:
+        action: Tensor = actor(dynamics.observe(state, self.config.steps))
+        return action
+
+    def _value(self, critic: nn.Module, state: State, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Q(s, a) and the reward, each (B,)."""
+        if self.config.model_based:
+            after = dynamics.step(state, action, self.renderer)
+            reward = self.reward(state, after)
+            seen = torch.cat((state.canvas, dynamics.observe(after, self.config.steps)), 1)
+            return reward + critic(seen)[:, 0], reward
+        with torch.no_grad():
+            reward = self.reward(state, dynamics.step(state, action, self.renderer))
+        planes = action.flatten(1)[..., None, None].expand(-1, -1, *state.canvas.shape[-2:])
+        return critic(torch.cat((dynamics.observe(state, self.config.steps), planes), 1))[:, 0], reward
+
+    def _score_gained(self, before: State, after: State) -> Tensor:
+        # The slow copy: a reward that moved with every update could not be learned.
+        score = self.slow_discriminator
+        gained: Tensor = score(after.canvas, after.target) - score(before.canvas, before.target)
+        return gained
+
+    def _update_discriminator(self, state: State, generator: torch.Generator) -> tuple[float, float]:
+        """WGAN with gradient penalty (Gulrajani et al. 2017): pairs (canvas, target) against (target, target)."""
+        canvas, target, _ = state
+        true, false = self.discriminator(target, target), self.discriminator(canvas, target)
+        between = torch.rand(len(canvas), 1, 1, 1, generator=generator).to(canvas)
+        mixed = (between * target + (1 - between) * canvas).requires_grad_()
+        (slope,) = torch.autograd.grad(self.discriminator(mixed, target).sum(), mixed, create_graph=True)
+        penalty = 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
+        _descend(self.discriminator_optimizer, false.mean() - true.mean() + penalty)
+        _follow(self.slow_discriminator, self.discriminator, self.config.tau)
+        return true.mean().item(), false.mean().item()
+
+
+def _l2_gained(before: State, after: State) -> Tensor:
+    return dynamics.decrease(dynamics.relative(dynamics.mse))(before, after)
+
+
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad()
+    # Gradients of this loss stay with this optimiser's parameters: the actor's loss also reaches the critic's.
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+
+
+@torch.no_grad()
+def _follow(slow: nn.Module, fast: nn.Module, tau: float) -> None:
+    for mine, theirs in zip(slow.parameters(), fast.parameters(), strict=True):
+        mine.lerp_(theirs, tau)
+    for mine, theirs in zip(slow.buffers(), fast.buffers(), strict=True):
+        mine.copy_(theirs)  # statistics of batch normalisation
+
+
+@torch.no_grad()
+def paint_in_bundles(
+    actor: Actor, renderer: Renderer, canvas: Tensor, target: Tensor, count: int, limits: Limits = FREE
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Paints one picture, canvas and target (3, H, W) of any size, with exactly `count` strokes.
+
+    Yields after each bundle the canvas and the bundle's strokes `(n, P)`. The actor looks at both in the size that it
+    was trained on. Beyond the steps that it was trained for it paints on as in the last of them.
+    """
+    side = (actor.size, actor.size)
+    done = step = 0
+    while done < count:
+        seen, wanted = (F.interpolate(picture[None], side, mode="area") for picture in (canvas, target))
+        state = State(seen, wanted, torch.tensor([min(step, actor.steps - 1)], device=canvas.device))
+        strokes = limits.apply(actor(dynamics.observe(state, actor.steps))[0, : count - done], actor.space)
+        canvas = paint(canvas, strokes, renderer)
+        done, step = done + len(strokes), step + 1
+        yield canvas, strokes
