@@ -79,8 +79,16 @@ class Huang2019Config:
 
 PAPER = Huang2019Config()
 CPU = Huang2019Config(
-    size=64, environments=16, batch=24, updates=20, warmup=2, memory=240, tau=0.01, blocks=(1, 1, 1, 1), noise=0.02,
-    decay_after=0.7
+    size=64,
+    environments=16,
+    batch=24,
+    updates=20,
+    warmup=2,
+    memory=240,
+    tau=0.01,
+    blocks=(1, 1, 1, 1),
+    noise=0.02,
+    decay_after=0.7,
 )
 TINY = Huang2019Config(
     size=32, steps=3, bundle=2, environments=2, batch=4, updates=2, warmup=1, memory=4, blocks=(1, 1, 1, 1)
@@ -90,7 +98,9 @@ TINY = Huang2019Config(
 class Actor(nn.Module):
     """Observation (B, 9, H, W) -> a bundle of strokes (B, bundle, P) in [0, 1]."""
 
-    def __init__(self, size: int, steps: int, bundle: int, blocks: tuple[int, ...], space: StrokeSpace = BEZIER) -> None:
+    def __init__(
+        self, size: int, steps: int, bundle: int, blocks: tuple[int, ...], space: StrokeSpace = BEZIER
+    ) -> None:
         super().__init__()
         self.size, self.steps, self.bundle, self.space = size, steps, bundle, space
         self.network = ResNet(BasicBlock, list(blocks), num_classes=bundle * space.width)
@@ -214,7 +224,8 @@ class LearningToPaint:
 
     def modules(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         """Everything that changes while learning, by name."""
-        return {name: value for name, value in vars(self).items() if hasattr(value, "load_state_dict")}
+        changing = (nn.Module, torch.optim.Optimizer)
+        return {name: value for name, value in vars(self).items() if isinstance(value, changing) and name != "renderer"}
 
     @torch.no_grad()
     def play(self, targets: Tensor, generator: torch.Generator) -> Tensor:

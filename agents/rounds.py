@@ -64,9 +64,7 @@ def play(
         chosen = promising(offered.detach(), _cells(grids, policy.each, canvas.device), 3 * limit + 2)
         strokes = strokes.gather(1, chosen[..., None].expand(-1, -1, strokes.shape[-1]))
         sides = torch.cat([offered.new_full((part.shape[1],), 1 / min(grid)) for part, grid in zip(parts, grids)])
-        strokes = plan_alone(
-            strokes, sides[chosen], canvas, target, renderer, planning.alone, planning.rate, limits
-        )
+        strokes = plan_alone(strokes, sides[chosen], canvas, target, renderer, planning.alone, planning.rate, limits)
         proposed = candidates(canvas, target, strokes, renderer, limits.palette)
     gain = proposed.gain.detach()
     B, K = gain.shape

@@ -35,7 +35,9 @@ def run(
         chosen, arguments = first.parse_known_args(arguments)
         default = presets[chosen.preset]
         names = ", ".join(presets)
-        description = f"{description or function.__doc__}\n--preset sets all defaults: {names} (shown: {chosen.preset})."
+        description = (
+            f"{description or function.__doc__}\n--preset sets all defaults: {names} (shown: {chosen.preset})."
+        )
     options = tyro.cli(
         config,
         description=description or function.__doc__,

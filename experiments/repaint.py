@@ -96,7 +96,12 @@ def repaint(config: Config) -> None:
     agent = None if config.method == "optimize" else load_agent(config.agent, renderer, device)
     perceptual = Perceptual()
     check_writable(out)
-    limits = {"opaque": config.opaque, "smallest": config.smallest, "largest": config.largest, "palette": config.palette}
+    limits = {
+        "opaque": config.opaque,
+        "smallest": config.smallest,
+        "largest": config.largest,
+        "palette": config.palette,
+    }
     made_by = {"method": config.method, **limits, "seed": config.seed, "renderer": config.renderer, **provenance()}
     mistakes = 0
     for name, stem, path in inputs:
@@ -177,9 +182,7 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
     return found
 
 
-def _paint(
-    config: Config, target: Tensor, renderer: Renderer, agent: Agent | None, label: str
-) -> tuple[Tensor, float]:
+def _paint(config: Config, target: Tensor, renderer: Renderer, agent: Agent | None, label: str) -> tuple[Tensor, float]:
     """The strokes, and the seconds that painting took."""
     generator = torch.Generator().manual_seed(config.seed)
     transfer = TransferConfig(steps=config.steps, seconds=config.seconds)

@@ -114,7 +114,10 @@ def train_huang2019(config: Config) -> Path:
                     "huang2019-actor", built, learner.actor.state_dict(), learner.actor.space, about
                 )
                 checkpoint.save(folder / "latest.safetensors")
-                write_png(make_grid(torch.stack((dev[:8], pictures[:8])).flatten(0, 1), min(8, len(dev))), folder / "samples.png")
+                write_png(
+                    make_grid(torch.stack((dev[:8], pictures[:8])).flatten(0, 1), min(8, len(dev))),
+                    folder / "samples.png",
+                )
                 saved = time.monotonic()
     about = Checkpoint.load(folder / "latest.safetensors").about
     print(
@@ -127,7 +130,17 @@ def train_huang2019(config: Config) -> Path:
 def _check(config: Config) -> None:
     require(config, episodes=1, evaluate_faces=1, minutes_between_saves=0)
     require(
-        config.recipe, size=32, steps=1, bundle=1, environments=1, batch=2, updates=1, warmup=0, tau=0, noise=0, memory=1
+        config.recipe,
+        size=32,
+        steps=1,
+        bundle=1,
+        environments=1,
+        batch=2,
+        updates=1,
+        warmup=0,
+        tau=0,
+        noise=0,
+        memory=1,
     )
     require(config.recipe, actor_rate=0, critic_rate=0, decay=0, decay_after=0, discount=0)
 

@@ -118,13 +118,20 @@ def train_ppo(config: Config) -> Path:
                 mse = (pictures - dev).square().mean().item()
                 board.add_scalar("dev/mse", mse, update)
                 bar.set_postfix(dev_mse=f"{mse:.4f}")
-                metrics = {"dev_mse": mse, "strokes": config.steps * config.bundle, "faces": len(dev), "updates": update}
+                metrics = {
+                    "dev_mse": mse,
+                    "strokes": config.steps * config.bundle,
+                    "faces": len(dev),
+                    "updates": update,
+                }
                 with atomic(folder / "metrics.json") as path:
                     path.write_text(json.dumps({**metrics, "config": asdict(config), **runs.provenance()}, indent=2))
                 grid = make_grid(torch.stack((dev[:8], pictures[:8])).flatten(0, 1), min(8, len(dev)))
                 write_png(grid, folder / "samples.png")
     metrics = json.loads((folder / "metrics.json").read_text())
-    print(f"{folder}/metrics.json: dev MSE {metrics['dev_mse']:.5f} with {metrics['strokes']} strokes; see samples.png there.")
+    print(
+        f"{folder}/metrics.json: dev MSE {metrics['dev_mse']:.5f} with {metrics['strokes']} strokes; see samples.png there."
+    )
     return folder
 
 

@@ -92,9 +92,7 @@ def paint_fitted(
     return canvas, strokes, real
 
 
-def _fit(
-    canvas: Tensor, target: Tensor, alpha: Tensor, palette: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+def _fit(canvas: Tensor, target: Tensor, alpha: Tensor, palette: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """(..., 3, H, W) and alpha (..., 1, H, W) -> gain (...), colour (..., 3) as held, colour as differentiable."""
     d = target - canvas
     e = d + alpha * canvas

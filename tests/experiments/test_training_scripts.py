@@ -134,7 +134,8 @@ def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(train_agent, "learn_episode", stop)
-    options = {key: value for key, value in vars(config).items() if value is not None} | {"runs": tmp_path / "stopped"}
+    options = {key: value for key, value in vars(config).items() if isinstance(value, int | float | str)}
+    options["runs"] = tmp_path / "stopped"
     arguments = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
     assert exit_code(monkeypatch, train_agent, teach, *arguments) == 130
     assert "Stopped" in capsys.readouterr().err.splitlines()[-1]
