@@ -98,6 +98,21 @@ def test_every_method_writes_everything(tmp_path, agent, method):
     assert float(row["seconds"]) > 0
 
 
+@pytest.mark.parametrize("method", ["agent", "optimize", "hybrid"])
+@pytest.mark.parametrize(("palette", "colours"), [("#102030,#c0392b", 2), ("5", 5)])
+def test_strokes_keep_within_limits(tmp_path, agent, method, palette, colours):
+    source = picture(tmp_path / "face.png")
+    limits = {"opaque": True, "smallest": 0.02, "largest": 0.1, "palette": palette}
+    config = Config((source,), str(tmp_path), method, 25, size=32, steps=20, agent=agent, video=False, **limits)
+    repaint(config)
+    painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
+    assert painting.made_by["palette"] == palette
+    opacity, radius, colour = (BEZIER.get(painting.strokes, name) for name in ("opacity", "radius", "colour"))
+    assert (opacity == 1).all()
+    assert 0.02 - 1e-6 <= radius.min() <= radius.max() <= 0.1 + 1e-6
+    assert 1 < len((colour * 255).round().unique(dim=0)) <= colours
+
+
 def test_same_seed_same_painting(tmp_path, agent):
     source = picture(tmp_path / "face.png")
     for out in ("a", "b"):
@@ -388,6 +403,12 @@ def test_what_is_no_table_is_left_alone(tmp_path, agent, monkeypatch, capsys, co
         (["--out", "a" * 300], "name too long"),
         (["--strokes", "many"], "many"),
         (["--colour", "red"], "--colour"),
+        (["--palette", "red"], "six digits"),
+        (["--palette", "0"], "one colour"),
+        (["--palette", ""], "six digits"),
+        (["--smallest", "0.3"], "largest is 0.25"),
+        (["--smallest", "0.1", "--largest", "0.05"], "short side"),
+        (["--largest", "nan"], "short side"),
     ],
 )
 def test_more_bad_options(tmp_path, monkeypatch, capsys, options, words):

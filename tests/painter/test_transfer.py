@@ -11,6 +11,7 @@ from painter.losses import pixels, total_variation
 from painter.placement import place
 from painter.transfer import Progress, TransferConfig, _reorder, transfer
 from renderer.canvas import blank, paint
+from renderer.limits import Limits
 from renderer.protocol import Renderer
 from renderer.space import BEZIER
 
@@ -65,6 +66,15 @@ def test_it_ends_with_as_many_strokes_as_asked_for(target: Tensor, renderer: Ren
         assert strokes.shape == (count, 13)
         assert 0 <= strokes.min() <= strokes.max() <= 1
         assert not strokes.requires_grad
+
+
+def test_limits_hold_all_the_way(target: Tensor, renderer: Renderer) -> None:
+    limits = Limits(opaque=True, smallest=0.03, largest=0.12, palette=torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0]]))
+    steps = run(target, renderer, 6, limits=limits)
+    for step in steps:
+        torch.testing.assert_close(limits.apply(step.strokes, BEZIER), step.strokes, rtol=0, atol=1e-7)
+    first, last = (error(steps[i].strokes, target, renderer) for i in (len(steps) // 2, -1))
+    assert last < first, "it learns within them"
 
 
 def test_it_repeats(target: Tensor, renderer: Renderer) -> None:
