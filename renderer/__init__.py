@@ -5,6 +5,7 @@ from renderer.canvas import blank, over, paint, paint_steps
 from renderer.checkpoint import Checkpoint, CheckpointError
 from renderer.errors import InputError
 from renderer.film import Film, show_film, write_gif, write_mp4
+from renderer.mypaint import MYPAINT, MyPaint
 from renderer.painting import Painting, PaintingError
 from renderer.pictures import PictureError, fit, read_picture, write_png
 from renderer.protocol import Mark, Renderer, Window
@@ -13,6 +14,7 @@ from renderer.svg import to_svg, write_svg
 
 __all__ = [
     "BEZIER",
+    "MYPAINT",
     "AnalyticBezier",
     "Checkpoint",
     "CheckpointError",
@@ -21,6 +23,7 @@ __all__ = [
     "Film",
     "InputError",
     "Mark",
+    "MyPaint",
     "Painting",
     "PaintingError",
     "PictureError",

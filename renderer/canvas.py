@@ -45,7 +45,8 @@ def paint(canvas: Tensor, strokes: Tensor, renderer: Renderer) -> Tensor:
         return paint(canvas[None], strokes[None], renderer)[0]
     B, N, _ = strokes.shape
     size = (canvas.shape[-2], canvas.shape[-1])
-    if N > 0 and _kernel(canvas) is not None and strokes.dtype == canvas.dtype:
+    windows = not hasattr(renderer, "paint_steps")  # a brush that knows itself where its marks fall has no windows here
+    if N > 0 and windows and _kernel(canvas) is not None and strokes.dtype == canvas.dtype:
         patches = draw_patches(renderer, strokes.flatten(0, 1), size)
         picture = torch.arange(B).repeat_interleave(N)
         painted: Tensor = _Composite.apply(
@@ -66,6 +67,9 @@ def paint_steps(
 
     The same tensor each time, changed in place: copy what is to be kept.
     """
+    if hasattr(renderer, "paint_steps"):  # brushes of another stroke space know where their marks fall
+        yield from renderer.paint_steps(canvas, strokes, every)
+        return
     canvas = canvas.clone()
     size = (canvas.shape[-2], canvas.shape[-1])
     yield canvas

@@ -1,0 +1,106 @@
+"""What a .myb file says: the settings of a MyPaint brush, checked, and fitted to the size of a canvas."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from renderer.errors import InputError
+
+VERSION = 3  # of .myb files
+MOST_POINTS = 64  # of a curve from an input to a setting
+# What the engine measures in pixels or seconds even where a file leaves it out.
+STRETCHED = ("speed1_slowness", "speed2_slowness", "offset_by_speed_slowness", "direction_filter")
+
+Curve = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a brush: `base`, to which a piecewise linear curve of each input (pressure, speed1, ...) is added."""
+
+    base: float
+    inputs: Mapping[str, Curve]
+
+    @property
+    def varies(self) -> bool:
+        """Whether it is ever anything but 0."""
+        return self.base != 0 or bool(self.inputs)
+
+
+def read_brush(path: Path, library: ctypes.CDLL) -> dict[str, Setting]:
+    """The settings of a .myb file that the engine knows. Raises `InputError` for anything but a whole brush of version 3.
+
+    Values are held to the engine's own ranges: it checks none, and stops the whole process at some.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version, settings = data["version"], data["settings"]
+        if version != VERSION:
+            raise InputError(f"The brush {path} has version {version!r}; only version {VERSION} can be used.")
+        brush = {}
+        for name, value in settings.items():
+            number = library.mypaint_brush_setting_from_cname(name.encode())
+            info = library.mypaint_brush_setting_info(number).contents if number >= 0 else None
+            if info is None or info.cname != name.encode():
+                continue  # a setting of another version of the engine; MyPaint passes over it, too
+            setting = Setting(float(value["base_value"]), _curves(library, value["inputs"]))
+            if not info.least - 1e-5 <= setting.base <= info.most + 1e-5:
+                raise InputError(
+                    f"The brush {path} has {name} {setting.base:g}, outside {info.least:g} to {info.most:g}."
+                )
+            brush[name] = setting
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"The brush {path} cannot be read: {error.strerror}.") from error
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(f"{path} is not a whole MyPaint brush (a .myb file of version {VERSION}).") from error
+    if not brush:
+        raise InputError(f"The brush {path} has no setting that the engine knows.")
+    for name in STRETCHED:  # what the file leaves out is stretched as well
+        info = library.mypaint_brush_setting_info(library.mypaint_brush_setting_from_cname(name.encode())).contents
+        brush.setdefault(name, Setting(info.default, {}))
+    return brush
+
+
+def _curves(library: ctypes.CDLL, inputs: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, Curve]:
+    curves = {}
+    for name, points in inputs.items():
+        curve = tuple((float(x), float(y)) for x, y in points)
+        if not curve or library.mypaint_brush_input_from_cname(name.encode()) < 0:
+            continue
+        rising = all(a[0] <= b[0] for a, b in itertools.pairwise(curve))
+        if not (2 <= len(curve) <= MOST_POINTS and rising and np.isfinite(curve).all()):
+            raise ValueError(name)
+        curves[name] = curve
+    return curves
+
+
+def fitted(name: str, setting: Setting, scale: float) -> Setting:
+    """The setting `name` for a canvas `scale` times as large, drawn `scale` times as slowly.
+
+    Speeds in pixels a second then stay what they are, and so do curves of speed. What is measured in pixels or seconds
+    is stretched, and what counts per second is shrunk. Lengths relative to the radius need nothing. Anti-aliasing and
+    snapping are about pixels, and stay.
+    """
+    base, inputs = setting.base, dict(setting.inputs)
+    match name:
+        case "slow_tracking" | "speed1_slowness" | "speed2_slowness" | "offset_by_speed":
+            base, inputs = base * scale, {i: tuple((x, y * scale) for x, y in inputs[i]) for i in inputs}
+        case "dabs_per_second":  # the engine reads the base of this one only
+            base /= scale
+        case "direction_filter":  # a distance of exp(base / 2) - 1 pixels
+            base = 2 * math.log1p(math.expm1(base / 2) * scale)
+        case "offset_by_speed_slowness":  # a time of exp(base / 100) - 1 seconds
+            base = 100 * math.log1p(math.expm1(base / 100) * scale)
+    if "brush_radius" in inputs:  # the logarithm of the radius in pixels
+        inputs["brush_radius"] = tuple((x + math.log(scale), y) for x, y in inputs["brush_radius"])
+    return Setting(base, inputs)
