@@ -21,6 +21,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -147,7 +148,7 @@ class Discriminator(nn.Module):
         super().__init__()
         channels = (6, 16, 32, 64, 128)
         layers: list[nn.Module] = []
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in pairwise(channels):
             layers += [weight_norm(nn.Conv2d(before, after, 5, 2, 2)), TReLU()]
         self.layers = nn.Sequential(*layers, weight_norm(nn.Conv2d(128, 1, 5, 2, 2)))
 
@@ -321,8 +322,8 @@ def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
 def _follow(slow: nn.Module, fast: nn.Module, tau: float) -> None:
     for mine, theirs in zip(slow.parameters(), fast.parameters(), strict=True):
         mine.lerp_(theirs, tau)
-    for mine, theirs in zip(slow.buffers(), fast.buffers(), strict=True):
-        mine.copy_(theirs)  # statistics of batch normalisation
+    for kept, seen in zip(slow.buffers(), fast.buffers(), strict=True):
+        kept.copy_(seen)  # statistics of batch normalisation
 
 
 @torch.no_grad()

@@ -26,11 +26,14 @@ class LearnConfig:
     limits: tuple[int, ...] = (4, 8, 12, 20, 28, 36, 44, 56, 72)
     """Strokes of each round of an episode."""
     horizon: int = 3
-    """Rounds that gradients flow back through; 1 is a greedy policy."""
+    """Rounds that gradients flow back through, each of many strokes; 0 looks at each stroke alone (greedy)."""
     proposals: float = 0.3
     """Weight of the relative gain of everything proposed, painted or not: a signal for every cell in every round."""
     exploration: float = 0.5
     """Standard deviation of the noise on log gains that decides which proposals are painted while learning."""
+
+
+USUAL = LearnConfig()
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,10 @@ def learn_episode(
         # Relative errors: late rounds and easy pictures count as much as early ones and hard pictures.
         error = (canvas - target).square().mean((1, 2, 3))
         error_before = (before - target).square().mean((1, 2, 3)) + 1e-5
-        if number % config.horizon == 1 or config.horizon == 1:
-            reference = error_before
-        loss = loss + (error / reference).mean() - config.proposals * _relative_gain(played, before, target)
-        if number % config.horizon == 0 or number == len(config.limits):
+        if config.horizon > 0:
+            loss = loss + (error / error_before).mean()
+        loss = loss - config.proposals * _relative_gain(played, before, target)
+        if number % max(1, config.horizon) == 0 or number == len(config.limits):
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)

@@ -33,6 +33,7 @@ class Planning:
     """Length of the first step, in a stroke's own scale; it falls linearly."""
 
 
+USUAL = Planning()
 NONE = Planning(alone=0, together=0)
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agents.planning import NONE, Planning, plan_alone, plan_together, promising
+from agents.planning import NONE, USUAL, Planning, plan_alone, plan_together, promising
 from agents.policy import Policy
 from renderer.canvas import paint
 from renderer.fitted import candidates, paint_fitted
@@ -63,7 +63,9 @@ def play(
     if planning.alone > 0:
         chosen = promising(offered.detach(), _cells(grids, policy.each, canvas.device), 3 * limit + 2)
         strokes = strokes.gather(1, chosen[..., None].expand(-1, -1, strokes.shape[-1]))
-        sides = torch.cat([offered.new_full((part.shape[1],), 1 / min(grid)) for part, grid in zip(parts, grids)])
+        sides = torch.cat(
+            [offered.new_full((part.shape[1],), 1 / min(grid)) for part, grid in zip(parts, grids, strict=True)]
+        )
         strokes = plan_alone(strokes, sides[chosen], canvas, target, renderer, planning.alone, planning.rate, limits)
         proposed = candidates(canvas, target, strokes, renderer, limits.palette)
     gain = proposed.gain.detach()
@@ -118,7 +120,7 @@ def paint_picture(
     canvas: Tensor,
     target: Tensor,
     count: int,
-    planning: Planning = Planning(),
+    planning: Planning = USUAL,
     limits: Limits = FREE,
     growth: float = 0.5,
     thought: int = 16,

@@ -7,7 +7,7 @@ import io
 import math
 import sys
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import tyro
@@ -28,7 +28,8 @@ def run(
 
     Exit code 2 and one sentence for the user's mistakes, 130 for Ctrl-C; what was finished stays on disk.
     """
-    arguments, default = sys.argv[1:], None
+    arguments = sys.argv[1:]
+    default: Any = None
     if presets:
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         first.add_argument("--preset", choices=presets, default=next(iter(presets)))
@@ -38,7 +39,7 @@ def run(
         description = (
             f"{description or function.__doc__}\n--preset sets all defaults: {names} (shown: {chosen.preset})."
         )
-    options = tyro.cli(
+    options: Any = tyro.cli(
         config,
         description=description or function.__doc__,
         args=arguments,

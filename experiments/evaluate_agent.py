@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from agents.planning import Planning
+from agents.planning import USUAL, Planning
 from experiments.cli import choose_device, run
 from experiments.faces import load_faces
 from experiments.measures import measure
@@ -56,7 +56,7 @@ class Config:
     renderer: str = "bezier"
     agent: str = "agent"
     """The agent's checkpoint: ours, or one of experiments.train_huang2019."""
-    planning: Planning = Planning()
+    planning: Planning = USUAL
     seed: int = 0
     device: str = "auto"
     out: str = "evaluation"

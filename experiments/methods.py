@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from agents.huang2019 import Actor, paint_in_bundles
-from agents.planning import Planning
+from agents.planning import USUAL, Planning
 from agents.policy import Policy
 from agents.rounds import paint_picture
 from painter.transfer import TransferConfig, transfer
@@ -41,9 +41,7 @@ class Progress:
     strokes: Tensor
 
 
-def load_agent(
-    name: str, renderer: Renderer, device: torch.device | str = "cpu", planning: Planning = Planning()
-) -> Agent:
+def load_agent(name: str, renderer: Renderer, device: torch.device | str = "cpu", planning: Planning = USUAL) -> Agent:
     """An agent by checkpoint name or file: ours, which plans, or one learned by Huang's recipe. Raises `CheckpointError`."""
     checkpoint = Checkpoint.load(name, *AGENTS)
     network = checkpoint.build(AGENTS, device)

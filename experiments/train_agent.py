@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
-from agents.learn import LearnConfig, learn_episode
+from agents.learn import USUAL, LearnConfig, learn_episode
 from agents.policy import Policy
 from agents.rounds import paint_picture
 from experiments import runs
@@ -52,7 +52,7 @@ class Config:
     """Residual blocks of the policy."""
     each: int = 4
     """Strokes that the policy proposes for each cell."""
-    learn: LearnConfig = LearnConfig()
+    learn: LearnConfig = USUAL
     evaluate_faces: int = 48
     """Dev faces that a checkpoint is chosen by."""
     evaluate_strokes: int = 200
@@ -138,7 +138,7 @@ def train_agent(config: Config) -> Path:
 def _check(config: Config) -> None:
     require(config, episodes=1, batch=1, size=1, learning_rate=0, blocks=0, each=1)
     require(config, evaluate_faces=1, evaluate_strokes=1, evaluate_every=1)
-    require(config.learn, horizon=1, proposals=0, exploration=0)
+    require(config.learn, horizon=0, proposals=0, exploration=0)
     if config.width < 8 or config.width % 8 != 0:
         raise InputError(f"--width must be a multiple of 8, not {config.width}.")
 

@@ -101,7 +101,9 @@ def train_huang2019(config: Config) -> Path:
                 pictures = torch.stack([_paint(learner, renderer, face) for face in dev])
                 metrics = {
                     "dev_mse": (pictures - dev).square().mean().item(),
-                    "dev_perceptual": mean(perceptual(a[None], b[None]).item() for a, b in zip(pictures, dev)),
+                    "dev_perceptual": mean(
+                        perceptual(a[None], b[None]).item() for a, b in zip(pictures, dev, strict=True)
+                    ),
                     "strokes": recipe.steps * recipe.bundle,
                     "faces": len(dev),
                 }

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import gymnasium
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -87,7 +88,7 @@ def train_ppo(config: Config) -> Path:
 
     def environment() -> gymnasium.Env:
         env = KaoKorePaint(renderer, train, config.size, config.steps, config.bundle, "l2-relative", device=device)
-        return gymnasium.wrappers.RescaleAction(env, -1, 1)
+        return gymnasium.wrappers.RescaleAction(env, np.float32(-1), np.float32(1))
 
     model = PPO(
         "CnnPolicy",

@@ -54,7 +54,9 @@ def test_gradients_pass_straight_through() -> None:
     torch.testing.assert_close(strokes.grad, weight)
 
 
-@pytest.mark.parametrize("smallest, largest", [(0.2, 0.1), (-0.1, 0.1), (0.0, 0.0), (0.1, 1.5), (float("nan"), 0.1)])
+@pytest.mark.parametrize(
+    ("smallest", "largest"), [(0.2, 0.1), (-0.1, 0.1), (0.0, 0.0), (0.1, 1.5), (float("nan"), 0.1)]
+)
 def test_impossible_radii_are_one_sentence(smallest: float, largest: float) -> None:
     with pytest.raises(InputError, match="short side"):
         Limits(smallest=smallest, largest=largest)

@@ -16,8 +16,8 @@ import renderer.fitted
 from agents import dynamics, huang2019
 from agents.huang2019 import LearningToPaint
 from agents.learn import LearnConfig, learn_episode
-from agents.policy import Policy
 from agents.planning import Planning, plan_alone, plan_together, promising
+from agents.policy import Policy
 from agents.rounds import paint_picture, play
 from painter.features import Perceptual
 from painter.fit import RandomStrokes, alpha_error, fit

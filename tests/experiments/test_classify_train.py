@@ -1,0 +1,369 @@
+"""The classifiers' script at its smallest: it learns, resumes as if never stopped, measures, and puts into a table."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from experiments import cli
+from experiments.classify import load_classifier, networks
+from experiments.classify import train as training
+from experiments.classify.__main__ import Options, main
+from experiments.classify.data import load_labelled, read_corrections
+from experiments.classify.evaluate import Evaluate, evaluate
+from experiments.classify.table import PUBLISHED, Table, collect, markdown, table
+from experiments.classify.train import TINY, Train, train
+from kaokore import DatasetError, KaoKore, write_fake_kaokore
+from renderer.checkpoint import Checkpoint
+from renderer.errors import InputError
+
+LEARNING = dataclasses.replace(
+    TINY, weights="imagenet", size=64, epochs=16, warmup=0.5, ema=0.7, balance=0.0, augment=0.3, patience=20
+)
+
+
+class StoppedError(Exception):
+    """Stands for a kill in the middle of a training."""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return str(write_fake_kaokore(tmp_path_factory.mktemp("kaokore"), n=72))
+
+
+@pytest.fixture(scope="module")
+def learned(root, tmp_path_factory):
+    return train(dataclasses.replace(LEARNING, root=root, runs=str(tmp_path_factory.mktemp("runs"))))
+
+
+def everything(file):
+    with safe_open(file, "np") as opened:
+        return {name: opened.get_tensor(name).tobytes() for name in opened.keys()} | opened.metadata()  # noqa: SIM118
+
+
+def test_it_learns(root, learned, tmp_path):
+    """Made-up faces show their gender. A training whose steps do nothing knows as much as a coin."""
+    figures = evaluate(Evaluate(str(learned / "best.safetensors"), root, "train"))
+    assert figures["accuracy"] >= 0.9
+    assert figures["nll"] < 0.4
+    lame = train(dataclasses.replace(LEARNING, root=root, runs=str(tmp_path), learning_rate=1e-9, epochs=1))
+    assert evaluate(Evaluate(str(lame / "best.safetensors"), root, "train"))["nll"] > 0.6
+
+
+def test_the_run_folder_is_the_record(learned, root):
+    assert {"config.json", "state.safetensors", "best.safetensors", "evaluation.json"} <= set(os.listdir(learned))
+    assert list(learned.glob("events*"))
+    best = load_classifier(learned / "best.safetensors")
+    assert best.about["pretrained"] == "imagenet"
+    assert best.about["train_faces"] == len(load_labelled(root, "train", "gender", 8).labels)
+    assert "CC BY-SA" in best.about["data"]
+    assert {"command", "commit", "seed"} <= best.about.keys()
+    written = json.loads((learned / "evaluation.json").read_text())
+    assert written == best.about["evaluation"] == evaluate(Evaluate(str(learned / "best.safetensors"), root, "dev"))
+    assert written["temperature"] == best.temperature != 1
+    assert (learned / "best.safetensors").stat().st_size < 10e6
+
+
+@pytest.mark.parametrize("stop_at", [1, 4])
+def test_it_resumes_as_if_never_stopped(root, tmp_path, monkeypatch, stop_at):
+    config = dataclasses.replace(
+        TINY, root=root, task="status", minutes_between_saves=0.0, runs=str(tmp_path), batch=12
+    )
+    whole = train(config)
+    save, saves = training.runs.save_state, []
+
+    def stop(*arguments):
+        save(*arguments)
+        saves.append(arguments)
+        if len(saves) == stop_at:
+            raise StoppedError
+
+    monkeypatch.setattr(training.runs, "save_state", stop)
+    with pytest.raises(StoppedError):
+        train(config)
+    monkeypatch.setattr(training.runs, "save_state", save)
+    (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
+    torch.rand(3)  # as other random numbers in between
+    assert train(Train(resume=str(stopped))) == stopped
+    for file in ("state.safetensors", "best.safetensors"):
+        assert everything(whole / file) == everything(stopped / file)
+
+    # There is nothing left to do, and nothing is done.
+    before = (stopped / "state.safetensors").stat().st_mtime_ns
+    assert train(Train(resume=str(stopped))) == stopped
+    assert (stopped / "state.safetensors").stat().st_mtime_ns == before
+
+
+def test_it_starts_again_where_nothing_was_saved(root, tmp_path, monkeypatch):
+    config = dataclasses.replace(TINY, root=root, epochs=1, runs=str(tmp_path))
+    whole = train(config)
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "learn", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
+    train(Train(resume=str(stopped)))
+    assert everything(whole / "best.safetensors") == everything(stopped / "best.safetensors")
+
+
+def test_it_stops_when_nothing_gets_better(root, tmp_path, monkeypatch):
+    """With an average that never moves, the first epoch stays the best."""
+    config = dataclasses.replace(TINY, root=root, epochs=9, patience=2, runs=str(tmp_path))
+    monkeypatch.setattr(training, "follow", lambda *_: None)
+    folder = train(config)
+    with safe_open(folder / "state.safetensors", "pt") as state:
+        step, notes = int(state.metadata()["step"]), json.loads(state.metadata()["notes"])
+    assert notes["over"]
+    assert load_classifier(folder / "best.safetensors").about["epochs"] == notes["epoch"] + 1 == 1
+    assert step == 3 * (len(load_labelled(root, "train", "gender", 8).labels) // 8)
+
+
+def test_frozen_parts_keep_imagenet(root, tmp_path):
+    folder = train(dataclasses.replace(LEARNING, root=root, epochs=1, freeze=0.5, size=32, runs=str(tmp_path)))
+    mine, theirs = load_classifier(folder / "best.safetensors").network, training.build("efficientnet_lite0", 2)
+    training.start(theirs, "efficientnet_lite0", "imagenet")
+    for name, weight in theirs.state_dict().items():
+        part = int(name.split(".")[1]) if name.startswith("features") else 99
+        same = torch.equal(
+            mine.state_dict()[name], weight.half().to(weight.dtype) if weight.is_floating_point() else weight
+        )
+        assert same == (part < 9) or name.endswith("num_batches_tracked")
+
+
+def test_a_blocked_network_is_said_and_recorded(root, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(networks.requests, "get", _refuse)
+    config = dataclasses.replace(
+        TINY, root=root, model="resnet18", weights="auto", epochs=1, runs=str(tmp_path / "runs")
+    )
+    folder = train(config)
+    said = capsys.readouterr().out.splitlines()[0]
+    assert said.startswith("ResNet-18 starts from scratch (https://download.pytorch.org/models/resnet18-f37072fd.pth")
+    assert load_classifier(folder / "best.safetensors").about["pretrained"] == "scratch"
+    assert json.loads((folder / "evaluation.json").read_text())["pretrained"] == "scratch"
+    for change, message in (({"weights": "imagenet"}, "cannot be downloaded"), ({"freeze": 0.5}, "freeze")):
+        with pytest.raises(InputError, match=message):
+            train(dataclasses.replace(config, **change))
+    assert os.listdir(tmp_path / "runs") == [folder.name]
+
+
+def _refuse(*_, **__):
+    raise networks.requests.ConnectionError("no network")
+
+
+# Labels
+
+
+def test_only_labelled_faces_of_the_split(root):
+    for split in ("train", "dev", "test"):
+        official = KaoKore(root, split=split, target="none", missing="skip")
+        faces = load_labelled(root, split, "status", 16)
+        assert faces.images.shape == (len(official.ids), 3, 16, 16)
+        assert sorted(faces.labels.tolist()) == sorted(official.statuses)
+
+
+def test_corrections_replace_and_add_labels_of_training_faces_only(root, tmp_path):
+    faces = {split: KaoKore(root, split=split, missing="skip") for split in ("train", "dev", "all")}
+    (free,) = [i for i, gender in zip(faces["all"].ids, faces["all"].genders, strict=True) if gender == -1][:1]
+    first = faces["train"].ids[0]
+    wrong = 1 - faces["train"].genders[0]
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        f"image,gender\n{first:08d}.jpg,{wrong}\n{free},female\n{faces['dev'].ids[0]},{wrong}\n5,\n99999,male\n"
+    )
+    before, after = (load_labelled(root, "train", "gender", 8, labels) for labels in (None, path))
+    assert len(after.labels) == len(before.labels) + 1
+    changed = (after.labels.sum() - before.labels.sum()).item()
+    assert changed == 1 + (1 if wrong else -1)
+    dev = load_labelled(root, "dev", "gender", 8, path)
+    assert torch.equal(dev.labels, load_labelled(root, "dev", "gender", 8).labels)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,status\n1,noble\n", "columns image and gender"),
+        ("image,status\n", "columns image and gender"),
+        ("", "columns image and gender"),
+        ("image,gender\n1,2\n", "Line 2"),
+        ("image,gender\n1,-1\n", "Line 2"),
+        ("image,gender\n1,male\nface.jpg,male\n", "Line 3"),
+        ("image,gender\n1,boy\n", "male, female"),
+        ("image,gender\n,male\n", "Line 2"),
+    ],
+)
+def test_bad_corrections(tmp_path, text, message):
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_corrections(path, "gender")
+
+
+def test_corrections_that_cannot_be_read(tmp_path):
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "none.csv", tmp_path, tmp_path / "bytes.csv"):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_corrections(path, "gender")
+
+
+# Command line
+
+
+def test_evaluate_prints_one_line_of_json(root, learned):
+    asked = [sys.executable, "-W", "error", "-m", "experiments.classify", "evaluate"]
+    asked += ["--checkpoint", learned / "best.safetensors", "--root", root, "--split", "test"]
+    done = subprocess.run(
+        asked,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.count("\n") == 1
+    figures = json.loads(done.stdout)
+    assert list(figures)[:4] == ["task", "model", "accuracy", "n"]
+    assert figures["task"] == "gender"
+    assert figures["model"] == "efficientnet_lite0"
+    assert figures["n"] == len(KaoKore(root, split="test", missing="skip").ids) == sum(map(sum, figures["confusion"]))
+    assert 0 <= figures["ece"] <= 1
+    assert list(figures["recall"]) == ["male", "female"]
+
+
+def exit_code(monkeypatch, *arguments):
+    """As from the command line."""
+    monkeypatch.setattr(sys, "argv", ["classify", *map(str, arguments)])
+    try:
+        cli.run(main, Options)
+    except SystemExit as stopped:
+        return stopped.code
+    return 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": 16},
+        {"model": "inception_v3", "size": 74},
+        {"model": "resnet50"},
+        {"task": "age"},
+        {"epochs": 0},
+        {"batch": 1},
+        {"learning-rate": 0},
+        {"learning-rate": "nan"},
+        {"warmup": -1},
+        {"smoothing": 1.5},
+        {"balance": -0.5},
+        {"freeze": 1.1},
+        {"freeze": 0.5, "weights": "scratch"},
+        {"augment": -1},
+        {"ema": 2},
+        {"patience": 0},
+        {"minutes-between-saves": -1},
+        {"weight-decay": -1},
+        {"seed": -1},
+        {"device": "meta"},
+        {"root": "nowhere"},
+        {"version": "2.0"},
+        {"labels": "nowhere.csv"},
+        {"resume": "nowhere"},
+    ],
+    ids=str,
+)
+def test_impossible_options_are_one_sentence(root, tmp_path, monkeypatch, capsys, options):
+    """And leave no run folder."""
+    arguments = [part for key, value in options.items() for part in (f"--{key}", value)]
+    rest = [] if "root" in options else ["--root", root]
+    assert exit_code(monkeypatch, "train", "--runs", tmp_path / "runs", *rest, *arguments) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert any(name in said for name in options)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_split_without_images(root, learned, tmp_path, monkeypatch, capsys):
+    other = write_fake_kaokore(tmp_path / "kaokore", n=12)
+    for image in KaoKore(other, split="test", missing="skip").ids:
+        (other / "images_256" / f"{image:08d}.jpg").unlink()
+    assert exit_code(monkeypatch, "evaluate", "--checkpoint", learned / "best.safetensors", "--root", other) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error: There are no test images")
+    assert said.out == ""
+    assert exit_code(monkeypatch, "evaluate", "--checkpoint", "bezier", "--root", root) == 2
+    assert exit_code(monkeypatch, "evaluate", "--checkpoint", "none", "--root", root) == 2
+    assert exit_code(monkeypatch, "evaluate", "--checkpoint", learned / "best.safetensors", "--batch", 0) == 2
+    with pytest.raises(DatasetError, match="no train images"):
+        load_labelled(write_fake_kaokore(tmp_path / "empty", n=0), "train", "gender", 8)
+
+
+# Table
+
+
+def figures(**changes):
+    known = {"task": "gender", "model": "vgg11", "accuracy": 0.9, "n": 688, "balanced_accuracy": 0.85, "ece": 0.02}
+    return {**known, "split": "dev", "pretrained": "scratch", "size": 64, **changes}
+
+
+def test_table_of_nothing_has_the_published_figures_and_empty_cells():
+    rows = collect([])
+    assert len(rows) == 16
+    assert all(row["accuracy"] is None for row in rows)
+    lines = markdown(rows).splitlines()
+    assert lines[2] == "| VGG11 | gender | .9203 | .9318 |  |  |  |  |  |  |  |"
+    assert lines[9] == "| EfficientNet-Lite0 | gender |  |  |  |  |  |  |  |  |  |"
+    assert len(lines) == 18
+    assert PUBLISHED["1.1"]["inception_v3"] == (0.9497, 0.8509)
+
+
+def test_table_of_files_folders_and_checkpoints(learned, tmp_path, capsys):
+    ours = json.loads((learned / "evaluation.json").read_text())
+    (tmp_path / "one.json").write_text(json.dumps(figures()))
+    for path in (learned, learned / "best.safetensors", learned / "evaluation.json"):
+        rows = table(Table((path, tmp_path / "one.json"), "json"))
+        assert json.loads(capsys.readouterr().out) == rows
+        measured = {row["model"]: row for row in rows if row["accuracy"] is not None}
+        assert set(measured) == {"vgg11", "efficientnet_lite0"}
+        assert measured["efficientnet_lite0"]["n"] == ours["n"]
+        assert measured["efficientnet_lite0"]["task"] == "gender"
+    table(Table((tmp_path / "one.json",)))
+    assert (
+        "| VGG11 | gender | .9203 | .9318 | .9000 | .8500 | .0200 | dev | 688 | scratch | 64 |"
+        in capsys.readouterr().out
+    )
+
+
+def test_test_goes_before_dev_and_later_before_earlier():
+    for found, expected in (
+        ([figures(), figures(accuracy=0.8)], 0.8),
+        ([figures(accuracy=0.7, split="test"), figures()], 0.7),
+        ([figures(), figures(accuracy=0.7, split="test")], 0.7),
+        ([figures(accuracy=0.7, split="test"), figures(accuracy=0.6, split="test")], 0.6),
+    ):
+        (row,) = (row for row in collect(found) if row["accuracy"] is not None)
+        assert row["accuracy"] == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "{}", "3", json.dumps(figures(model="resnet50")), json.dumps(figures(accuracy="good"))]
+)
+def test_what_is_no_evaluation(tmp_path, text, monkeypatch, capsys):
+    path = tmp_path / "evaluation.json"
+    path.write_text(text)
+    for place in (path, tmp_path):
+        assert exit_code(monkeypatch, "table", place) == 2
+        assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_paths_without_evaluation(tmp_path, monkeypatch, capsys, learned):
+    made = Checkpoint.load(learned / "best.safetensors")
+    unfinished = {key: value for key, value in made.about.items() if key != "evaluation"}
+    dataclasses.replace(made, about=unfinished).save(tmp_path / "unfinished.safetensors")
+    for path in (tmp_path, tmp_path / "none", tmp_path / "unfinished.safetensors", "checkpoints/bezier.safetensors"):
+        assert exit_code(monkeypatch, "table", path) == 2
+        assert capsys.readouterr().err.count("\n") == 1
