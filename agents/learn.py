@@ -1,9 +1,10 @@
 """Learning to paint by a known model: gradients of what a painting becomes, back through canvas and renderer.
 
 The model of the world is exact and differentiable (the canvas is `over`, the renderer was learned before), so the
-policy needs no guess of it: it paints with several rounds of strokes, and the error after them is differentiated
-through all of them into its weights (a model-based value gradient; Heess et al. 2015 call it SVG(infinity), here with
-the horizon cut). Huang et al. (2019) instead learn a critic that looks one bundle ahead through the renderer.
+policy needs no guess of it: it paints a round of up to 72 strokes, one over another, and the error after them is
+differentiated through all of them into its weights (a model-based value gradient; Heess et al. 2015 call it
+SVG(infinity), here with the horizon cut). Huang et al. (2019) instead learn a critic that looks one bundle ahead through
+the renderer. What a horizon of no, one and three rounds gives is measured in `docs/agent.md`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class LearnConfig:
 
     limits: tuple[int, ...] = (4, 8, 12, 20, 28, 36, 44, 56, 72)
     """Strokes of each round of an episode."""
-    horizon: int = 3
+    horizon: int = 1
     """Rounds that gradients flow back through, each of many strokes; 0 looks at each stroke alone (greedy)."""
     proposals: float = 0.3
     """Weight of the relative gain of everything proposed, painted or not: a signal for every cell in every round."""

@@ -91,11 +91,11 @@ def plan_together(
     space = renderer.space
     size = (canvas.shape[-2], canvas.shape[-1])
 
+    there = torch.ones_like(strokes)
+    there[..., space.columns("opacity")] = real[..., None].to(strokes)
+
     def allowed(shapes: Tensor) -> Tensor:
-        shapes = limits.apply(shapes, space)
-        there = torch.ones_like(shapes[0, 0]).repeat(*real.shape, 1)
-        there[..., space.columns("opacity")] = real[..., None].to(shapes)
-        return shapes * there
+        return limits.apply(shapes, space) * there
 
     def error(shapes: Tensor) -> Tensor:
         return (paint(canvas, allowed(shapes), renderer) - target).square().sum((1, 2, 3))

@@ -77,7 +77,8 @@ def play(
     before = canvas
     canvas, strokes, real = paint_fitted(canvas, target, proposed, order, least, limit, renderer, limits.palette)
     if planning.together > 0:
-        strokes = plan_together(strokes, real, before, target, renderer, planning.together, planning.rate, limits)
+        steps = min(planning.together, 10 + 2 * limit)  # few strokes agree soon
+        strokes = plan_together(strokes, real, before, target, renderer, steps, planning.rate, limits)
         canvas = paint(before, strokes, renderer)
     return Round(canvas, strokes, real, offered)
 
@@ -124,6 +125,7 @@ def paint_picture(
     limits: Limits = FREE,
     growth: float = 0.5,
     thought: int = 16,
+    least: int = 6,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Paints one picture, canvas and target (3, H, W), with exactly `count` strokes; every stroke count is a painting.
 
@@ -135,7 +137,7 @@ def paint_picture(
     done = 0
     patience, ahead = 0.5, 0
     while done < count:
-        limit = min(max(4, int(done * growth)), count - done)
+        limit = min(max(least, int(done * growth)), count - done)
         grids = grids_for(size, done + ahead)
         # Strokes have no resolution: while all cells are large, a round can look at a small picture.
         scale = thought * min(grids[-1]) / min(size)

@@ -1,6 +1,7 @@
 """Draw the sheet for the eye: true strokes, learned strokes, and how they differ.
 
 python -m experiments.fidelity_sheet --out docs/images/fidelity.png
+python -m experiments.fidelity_sheet --renderer ink --out docs/images/ink.png
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from torch import Tensor, nn
 
 from experiments.cli import run
 from painter.load import load_renderer
-from renderer.bezier import ExactBezier
 from renderer.errors import InputError
 from renderer.files import atomic
+from renderer.painting import brush_record, true_brush
 from renderer.protocol import Renderer
 
 # The strokes that the alpha MSE is measured on, wherever it is: never a training's seed, and far from the numbers of the
@@ -46,7 +47,7 @@ class Config:
     out: str = "docs/images/fidelity.png"
     """Where to write the PNG."""
     renderer: str = "bezier"
-    """The learned renderer: a shipped name or a file."""
+    """The learned renderer: a shipped name (bezier, ink ...) or a file."""
     columns: int = 8
     """Strokes in each band."""
     side: int = 128
@@ -66,7 +67,9 @@ def fidelity_sheet(config: Config) -> Path:
     if not (1 <= config.columns <= WORST_OF and 8 <= config.side <= 1024):
         raise InputError(f"--columns must be between 1 and {WORST_OF}, --side between 8 and 1024 pixels.")
     generator = torch.Generator().manual_seed(config.seed)
-    picture = sheet(load_renderer(config.renderer), ExactBezier(), generator, config.columns, config.side)
+    renderer = load_renderer(config.renderer)
+    brush = true_brush(renderer.space, (config.side, config.side), brush_record(renderer))
+    picture = sheet(renderer, brush, generator, config.columns, config.side)
     with atomic(out) as path:
         Image.fromarray(picture).save(path, optimize=True)
     print(f"{out}: {len(BANDS)} bands of {config.columns} strokes at {config.side} px.")

@@ -2,6 +2,8 @@
 
 python -m experiments.replay paintings/face/strokes.safetensors --size 2048 --out large.png
 python -m experiments.replay paintings/face/strokes.safetensors --out face.svg
+
+Strokes of MyPaint's brushes are drawn by MyPaint's own engine, or by a learned brush with --renderer ink.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from renderer.errors import InputError
 from renderer.film import write_gif, write_mp4
 from renderer.painting import Painting
 from renderer.pictures import write_png
+from renderer.space import BEZIER
 from renderer.svg import write_svg
 
 SUFFIXES = (".png", ".mp4", ".gif", ".svg")
@@ -33,7 +36,7 @@ class Config:
     size: int = 512
     """Pixels on the long side; an SVG is first shown at this size."""
     renderer: str = "exact"
-    """exact (the true brush), analytic, or a learned renderer; an SVG is drawn by none."""
+    """exact (the true brush), analytic, mypaint:BRUSH, or a learned renderer (bezier, ink); an SVG is drawn by none."""
 
 
 def replay(config: Config) -> Path:
@@ -47,6 +50,8 @@ def replay(config: Config) -> Path:
     if suffix == ".svg":
         if config.renderer != Config.renderer:
             raise InputError("An SVG holds the strokes themselves and is drawn by its viewer; leave out --renderer.")
+        if painting.space != BEZIER:
+            raise InputError("Only Bezier strokes can be drawn as vectors; give --out a name that ends in .png.")
         write_svg(painting, out, config.size)
     else:
         renderer = None if config.renderer == "exact" else load_renderer(config.renderer)  # None: exact, at any size

@@ -139,6 +139,8 @@ def _check(config: Config) -> None:
     require(config, episodes=1, batch=1, size=1, learning_rate=0, blocks=0, each=1)
     require(config, evaluate_faces=1, evaluate_strokes=1, evaluate_every=1)
     require(config.learn, horizon=0, proposals=0, exploration=0)
+    if config.learn.horizon == 0 and config.learn.proposals == 0:
+        raise InputError("With --horizon 0 there is nothing to learn from but --proposals; give it a weight above 0.")
     if config.width < 8 or config.width % 8 != 0:
         raise InputError(f"--width must be a multiple of 8, not {config.width}.")
 

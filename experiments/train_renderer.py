@@ -2,6 +2,8 @@
 
 python -m experiments.train_renderer                       # ours, about 20 minutes on two cores
 python -m experiments.train_renderer --arch huang2019      # the baseline's network
+python -m experiments.train_renderer --brush ink           # a brush of MyPaint, by name or .myb file
+python -m experiments.train_renderer --brush charcoal --form gan
 python -m experiments.train_renderer --resume runs/FOLDER  # go on where it stopped
 """
 
@@ -20,13 +22,14 @@ from tqdm import tqdm
 from experiments import runs
 from experiments.cli import choose_device, require, run
 from experiments.fidelity_sheet import TEST_SEED, sheet
-from painter.fit import SIDES, RandomStrokes, alpha_error, fit
-from painter.load import KINDS
-from renderer.bezier import ExactBezier
+from experiments.renderer_tasks import bezier_task, brush_task
 from renderer.checkpoint import Checkpoint
 from renderer.errors import InputError
 from renderer.files import atomic
 from renderer.protocol import Renderer
+
+# Steps by what is learned, and how: what two cores do in ten to thirty minutes.
+STEPS = {"bezier": 14_000, "reconstruction": 200_000, "gan": 8_000, "vae": 10_000}
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,15 @@ class Config:
     """Options of the training."""
 
     arch: Literal["stroke-map", "huang2019"] = "stroke-map"
-    """Which network: ours, or one built like Huang's (2019)."""
-    steps: int = 14_000
-    """Batches of random strokes."""
+    """Which network for the Bezier brush: ours, or one built like Huang's (2019)."""
+    brush: str | None = None
+    """Learn this brush of MyPaint instead: a name (ink, charcoal, deevad/pen ...) or a .myb file."""
+    form: Literal["reconstruction", "gan", "vae"] = "reconstruction"
+    """How a brush of MyPaint is learned; gan and vae are for brushes of chance (charcoal, pencil, impasto ...)."""
+    strokes: int = 100_000
+    """Strokes of MyPaint's brush to learn from; each is met many times."""
+    steps: int | None = None
+    """Batches of strokes; by default as many as suit what is learned."""
     batch: int = 64
     """Strokes a batch."""
     learning_rate: float = 2e-3
@@ -44,21 +53,21 @@ class Config:
     hidden: int = 128
     """Width of our network's layers."""
     grid: int = 8
-    """Nodes a side of our network's maps."""
+    """Nodes a side of our network's maps of the Bezier brush."""
     minutes_between_saves: float = 2.0
     test_strokes: int = 2000
     """Strokes, never trained on, that the alpha MSE in the checkpoint is measured on (128 px)."""
     seed: int = 0
     device: str = "auto"
     workers: int = 1
-    """Processes that draw with the true brush."""
+    """Processes that draw with the true brush (0: none but this one)."""
     resume: str | None = None
     """A run folder to go on with; all other options are then read from it."""
     runs: str = "runs"
     """Where run folders are made."""
 
 
-TINY = Config(steps=6, batch=8, hidden=16, grid=4, test_strokes=10, workers=0)
+TINY = Config(steps=6, batch=8, hidden=16, grid=4, strokes=16, test_strokes=10, workers=0)
 
 
 def train_renderer(config: Config) -> Path:
@@ -69,37 +78,33 @@ def train_renderer(config: Config) -> Path:
         config = runs.resume(folder, "train_renderer", Config)
     _check(config)
     device = choose_device(config.device)
+    steps = STEPS["bezier" if config.brush is None else config.form] if config.steps is None else config.steps
+    torch.manual_seed(config.seed)  # the initial weights; everything later has a seed of its own
+    task = (bezier_task if config.brush is None else brush_task)(config, steps, device)
     if not resuming:
         folder = runs.start("train_renderer", config, config.runs)
-
-    settings = {"hidden": config.hidden, "grid": config.grid} if config.arch == "stroke-map" else {}
-    torch.manual_seed(config.seed)  # the initial weights; everything later has a seed of its own
-    network = KINDS[config.arch](**settings).to(device)
-    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
-    objects = {"network": network, "optimizer": optimizer}
     state = folder / "state.safetensors"
-    done = runs.load_state(state, objects)[0] if state.exists() else 0
-
-    renderer, brush = cast(Renderer, network), ExactBezier()
-    sides = SIDES if config.arch == "stroke-map" else (128,)
-    data = RandomStrokes(brush, config.batch, config.steps, config.seed, sides)
+    done = runs.load_state(state, task.objects)[0] if state.exists() else 0
+    renderer = cast(Renderer, task.network)
     saved = time.monotonic()
-    with SummaryWriter(folder) as board, tqdm(total=config.steps, initial=done, unit="step") as bar:
-        for progress in fit(network, optimizer, data, done, config.learning_rate, config.workers):
+    with SummaryWriter(folder) as board, tqdm(total=steps, initial=done, unit="step") as bar:
+        for progress in task.learn(done):
             bar.update()
             if progress.step % 50 == 0:
                 board.add_scalar("train/alpha_mse", progress.loss, progress.step)
-                bar.set_postfix(alpha_mse=f"{progress.loss:.1e}")
-            last = progress.step == config.steps
+                bar.set_postfix(alpha_mse=f"{progress.loss:.1e}", refresh=False)
+            last = progress.step == steps
             if last or time.monotonic() - saved > config.minutes_between_saves * 60:
-                error = alpha_error(renderer, brush, config.test_strokes if last else 200, TEST_SEED)
-                board.add_scalar("test/alpha_mse", error, progress.step)
-                runs.save_state(state, progress.step, objects)
-                about = {"alpha_mse": error, "steps": progress.step, "seed": config.seed, **runs.provenance()}
-                checkpoint = Checkpoint(config.arch, settings, network.state_dict(), brush.space, about)
+                figures = task.measure(config.test_strokes if last else min(200, config.test_strokes), TEST_SEED)
+                for name, value in figures.items():
+                    board.add_scalar(f"test/{name}", value, progress.step)
+                runs.save_state(state, progress.step, task.objects)
+                about = {**figures, "steps": progress.step, "seed": config.seed, **runs.provenance()}
+                checkpoint = Checkpoint(task.kind, task.settings, task.network.state_dict(), renderer.space, about)
                 checkpoint.save(folder / "latest.safetensors")
                 with atomic(folder / "samples.png") as path:
-                    Image.fromarray(sheet(renderer, brush, torch.Generator().manual_seed(TEST_SEED))).save(path)
+                    picture = sheet(renderer, task.brush, torch.Generator().manual_seed(TEST_SEED))
+                    Image.fromarray(picture).save(path)
                 saved = time.monotonic()
     error = Checkpoint.load(folder / "latest.safetensors").about["alpha_mse"]
     print(
@@ -109,9 +114,15 @@ def train_renderer(config: Config) -> Path:
 
 
 def _check(config: Config) -> None:
-    require(config, steps=1, batch=1, learning_rate=0, hidden=1, minutes_between_saves=0, test_strokes=1, workers=0)
+    if config.steps is not None:
+        require(config, steps=1)
+    require(config, batch=1, strokes=1, learning_rate=0, hidden=1, minutes_between_saves=0, test_strokes=1, workers=0)
     if not 2 <= config.grid <= 64:
         raise InputError(f"--grid must be between 2 and 64, not {config.grid}.")
+    if config.brush is None and config.form != Config.form:
+        raise InputError(f"--form {config.form} is for brushes of MyPaint; name one with --brush.")
+    if config.brush is not None and config.arch != Config.arch:
+        raise InputError("--arch is for the Bezier brush; leave it out beside --brush.")
 
 
 if __name__ == "__main__":

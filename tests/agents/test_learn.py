@@ -9,7 +9,7 @@ from torch import Tensor
 
 from agents.learn import LearnConfig, Progress, learn_episode
 from agents.policy import Policy
-from agents.rounds import play
+from agents.rounds import grids_for, play
 from painter.load import load_renderer
 from renderer.protocol import Renderer
 
@@ -55,14 +55,14 @@ def error(policy: Policy, target: Tensor, renderer: Renderer) -> float:
     return float((canvas - target).square().mean())
 
 
-@pytest.mark.parametrize("horizon", [1, 2])
+@pytest.mark.parametrize("horizon", [0, 1, 2])
 def test_it_learns(target: Tensor, renderer: Renderer, horizon: int) -> None:
     before = error(make()[0], target, renderer)
     policy, _ = learn(target, renderer, LearnConfig(limits=(2, 2), horizon=horizon), 40)
     assert error(policy, target, renderer) < 0.7 * before
 
 
-@pytest.mark.parametrize(("horizon", "updates"), [(1, [1, 2, 3, 4, 5]), (3, [3, 5]), (9, [5])])
+@pytest.mark.parametrize(("horizon", "updates"), [(0, [1, 2, 3, 4, 5]), (1, [1, 2, 3, 4, 5]), (3, [3, 5]), (9, [5])])
 def test_an_update_after_each_horizon(target: Tensor, renderer: Renderer, horizon: int, updates: list[int]) -> None:
     _, progress = learn(target, renderer, LearnConfig(limits=(1, 1, 2, 3, 4), horizon=horizon), 1)
     assert [p.round for p in progress] == updates
@@ -96,6 +96,17 @@ def test_the_loss_is_the_part_of_the_error_that_is_left(target: Tensor, renderer
     # What is proposed counts as well, with a minus: it is a gain.
     *_, other = learn_episode(policy, optimizer, renderer, target, dataclasses.replace(config, proposals=0.3))
     assert other.loss < progress.loss - 1e-3
+
+
+def test_without_a_horizon_each_stroke_counts_alone(target: Tensor, renderer: Renderer) -> None:
+    """What the policy paints is then no part of the loss: only what each proposal would gain by itself."""
+    config = LearnConfig(limits=(4,), horizon=0, proposals=1.0, exploration=0.0)
+    policy, _ = make()
+    *_, progress = learn_episode(policy, torch.optim.SGD(policy.parameters(), lr=0.0), renderer, target, config)
+    with torch.no_grad():
+        played = play(policy, renderer, torch.ones_like(target), target, grids_for((16, 16), 0), 4)
+    error = (1 - target).square().sum((1, 2, 3)) + 1e-5 * target[0].numel()
+    assert progress.loss == pytest.approx(-float((played.gain.sum(1) / (9 * error)).mean()), rel=1e-3)
 
 
 def test_an_episode_repeats(target: Tensor, renderer: Renderer) -> None:

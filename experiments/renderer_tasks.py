@@ -1,0 +1,126 @@
+"""What `train_renderer` can learn: the Bezier brush, or a brush of MyPaint in one of the three forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from painter.brush_data import BrushPoints, BrushViews, Draws, Pool, Together, drawn
+from painter.chance import TILE
+from painter.fidelity import fidelity, traits
+from painter.fit import SIDES, Progress, RandomStrokes, alpha_error, fit
+from painter.forms import BETAS, Critic, Encoder, fit_adversarially, fit_variationally, point_loss
+from painter.load import KINDS
+from painter.neural_brush import NeuralBrush
+from renderer.bezier import ExactBezier
+from renderer.mypaint import MyPaint
+from renderer.protocol import Renderer
+
+if TYPE_CHECKING:
+    from experiments.train_renderer import Config
+
+VIEWS = 16  # strokes a batch that are seen through windows: each is a thousand places
+LATENT, GRAIN = 8, 3
+# A task's seeds: strokes in points, in windows, the order of batches, random numbers.
+STREAMS = 4
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to learn.
+
+    kind, settings: of the checkpoint that holds the network
+    objects: all that has to be saved for going on, the network among them
+    learn: steps from the number of those already done on
+    measure: figures for the checkpoint, on so many strokes
+    """
+
+    kind: str
+    settings: dict[str, Any]
+    network: nn.Module
+    brush: Renderer
+    objects: dict[str, Any]
+    learn: Callable[[int], Iterator[Progress]]
+    measure: Callable[[int, int], dict[str, float]]
+
+
+def bezier_task(config: Config, steps: int, device: torch.device) -> Task:
+    """A network that draws the Bezier brush, from strokes drawn on the way."""
+    mine = config.arch == "stroke-map"
+    settings = {"hidden": config.hidden, "grid": config.grid} if mine else {}
+    network, brush = KINDS[config.arch](**settings).to(device), ExactBezier()
+    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
+    data = RandomStrokes(brush, config.batch, steps, config.seed, SIDES if mine else (128,))
+
+    def measure(n: int, seed: int) -> dict[str, float]:
+        return {"alpha_mse": alpha_error(cast(Renderer, network), brush, n, seed)}
+
+    def learn(done: int) -> Iterator[Progress]:
+        return fit(network, optimizer, data, done, config.learning_rate, config.workers)
+
+    return Task(config.arch, settings, network, brush, {"network": network, "optimizer": optimizer}, learn, measure)
+
+
+def brush_task(config: Config, steps: int, device: torch.device) -> Task:
+    """A neural brush, from strokes of the true one that are drawn first, and anew when a training is resumed."""
+    brush = MyPaint(str(config.brush))
+    settings = {
+        "brush": Path(str(config.brush)).stem,
+        **asdict(traits(brush)),
+        "hidden": config.hidden,
+        "latent": LATENT if config.form == "vae" else 0,
+        "grain": GRAIN if config.form == "gan" else 0,
+        "myb": brush.path.read_text(encoding="utf-8"),
+    }
+    network = NeuralBrush(**settings).to(device)
+    adam = partial(torch.optim.Adam, lr=config.learning_rate)
+    objects: dict[str, Any] = {"network": network}
+    seeds = [config.seed * STREAMS + stream for stream in range(STREAMS)]
+
+    def pool(data: Any) -> Pool:
+        bar = tqdm(drawn(data, config.workers), "true strokes", len(data), unit="batch", leave=False)
+        return Pool(list(bar), steps, seeds[2])
+
+    def points() -> Pool:
+        count = -(-config.strokes // config.batch)
+        return pool(BrushPoints(brush, network.reach, config.batch, count, seeds[0]))
+
+    def views(side: int, whole: bool) -> Pool:
+        return pool(BrushViews(brush, VIEWS, max(1, config.strokes // 4 // VIEWS), seeds[1], side, whole))
+
+    if config.form == "reconstruction":
+        objects["optimizer"] = adam(network.parameters())
+
+        def learn(done: int) -> Iterator[Progress]:
+            return fit(network, objects["optimizer"], points(), done, config.learning_rate, 0, point_loss)
+    elif config.form == "gan":
+        objects["critic"] = Critic().to(device)
+        objects["optimizer"] = adam(network.parameters(), betas=BETAS)
+        objects["critic_optimizer"] = adam(objects["critic"].parameters(), betas=BETAS)
+
+        def learn(done: int) -> Iterator[Progress]:
+            random = Draws(((2, TILE, TILE), (VIEWS, 2)), steps, seeds[3])
+            data = Together(points(), views(48, whole=False), random)
+            optimizers = objects["optimizer"], objects["critic_optimizer"]
+            return fit_adversarially(network, objects["critic"], *optimizers, data, done, config.learning_rate)
+    else:
+        objects["encoder"] = Encoder(LATENT).to(device)
+        objects["optimizer"] = adam([*network.parameters(), *objects["encoder"].parameters()])
+
+        def learn(done: int) -> Iterator[Progress]:
+            data = Together(views(64, whole=True), Draws(((VIEWS, LATENT),), steps, seeds[3]))
+            return fit_variationally(
+                network, objects["encoder"], objects["optimizer"], data, done, config.learning_rate
+            )
+
+    def measure(n: int, seed: int) -> dict[str, float]:
+        return fidelity(cast(Renderer, network), brush, n, seed)
+
+    return Task("neural-brush", settings, network, brush, objects, learn, measure)
