@@ -1,4 +1,4 @@
-"""Painting in rounds: propose strokes on several grids, weigh them with the known model, paint the best.
+"""Painting in rounds: propose strokes on several grids, weigh and improve them with the known model, paint the best.
 
 The policy proposes; the model of the canvas is known (it is the renderer), so that each proposal's best colour and gain
 are computed and not guessed, and the strokes of a round go down in the order of what they gain. Whole grids compete, so
@@ -130,8 +130,8 @@ def paint_picture(
     """Paints one picture, canvas and target (3, H, W), with exactly `count` strokes; every stroke count is a painting.
 
     Yields after each round: the canvas and the strokes of the round `(n, P)`. A round adds `growth` times the strokes
-    that are there already, so that early strokes, which change most, are chosen one by one or nearly so. A round works
-    on a picture of `thought` pixels for each of its smallest cells, at most on the whole canvas.
+    that are there already, `least` at first, so that early strokes, which change most, are chosen few at a time. A round
+    works on a picture of `thought` pixels for each of its smallest cells, at most on the whole canvas.
     """
     size = (target.shape[-2], target.shape[-1])
     done = 0

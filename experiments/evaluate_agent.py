@@ -97,11 +97,12 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
     return report
 
 
-def _summary(rows: list[dict[str, float]]) -> dict[str, float]:
-    summary = {key: mean(row[key] for row in rows) for key in rows[0]}
+def _summary(rows: list[dict[str, float]]) -> dict[str, Any]:
+    summary: dict[str, Any] = {key: mean(row[key] for row in rows) for key in rows[0]}
     errors = Tensor([row["mse"] for row in rows])
     error = (errors.std() / len(rows) ** 0.5).item() if len(rows) > 1 else 0.0
-    return {**summary, "mse_median": median(row["mse"] for row in rows), "mse_standard_error": error}
+    each = [round(row["mse"], 7) for row in rows]  # for comparing two agents face by face
+    return {**summary, "mse_median": median(each), "mse_standard_error": error, "mse_each": each}
 
 
 def _figure(results: list[dict[str, Any]], path: Path, title: str) -> None:

@@ -1,6 +1,6 @@
 """Teach an agent to paint KaoKore faces, through the learned renderer.
 
-python -m experiments.train_agent --root ../shared/kaokore            # about an hour on two cores
+python -m experiments.train_agent --root ../shared/kaokore            # about 20 minutes on two cores
 python -m experiments.train_agent --resume runs/FOLDER                # go on where it stopped
 """
 
@@ -39,7 +39,7 @@ class Config:
     """KaoKore's folder; else KAOKORE_ROOT, else data/kaokore."""
     renderer: str = "bezier"
     """The learned renderer to train through."""
-    episodes: int = 1000
+    episodes: int = 600
     """Batches of faces, each painted once from a white canvas."""
     batch: int = 8
     size: int = 128

@@ -29,7 +29,7 @@ from renderer.files import atomic
 from renderer.protocol import Renderer
 
 # Steps by what is learned, and how: what two cores do in ten to thirty minutes.
-STEPS = {"bezier": 14_000, "reconstruction": 200_000, "gan": 8_000, "vae": 10_000}
+STEPS = {"bezier": 14_000, "reconstruction": 200_000, "gan": 20_000, "vae": 10_000}
 
 
 @dataclass(frozen=True)
