@@ -33,7 +33,7 @@ from renderer.errors import InputError
 from renderer.files import atomic, check_writable
 from renderer.film import write_gif, write_mp4
 from renderer.limits import Limits, palette_of, parse_palette
-from renderer.painting import Painting
+from renderer.painting import Painting, brush_record, true_brush
 from renderer.pictures import find_pictures, fit, read_picture, write_png
 from renderer.protocol import Renderer
 from renderer.space import BEZIER
@@ -61,7 +61,8 @@ class Config:
     size: int = 128
     """Pixels on the long side."""
     renderer: str = "bezier"
-    """The renderer to paint through: bezier (learned), analytic, or a checkpoint of your own."""
+    """The renderer to paint through: bezier (learned), ink (learned, MyPaint's; with --method optimize), analytic, or a
+    checkpoint of your own."""
     agent: str = "agent"
     """The agent's checkpoint."""
     steps: int = TransferConfig.steps
@@ -103,6 +104,8 @@ def repaint(config: Config) -> None:
         "palette": config.palette,
     }
     made_by = {"method": config.method, **limits, "seed": config.seed, "renderer": config.renderer, **provenance()}
+    made_by |= brush_record(renderer)
+    true_brush(renderer.space, (1, 1), made_by)  # so that a missing engine is found before work
     mistakes = 0
     for name, stem, path in inputs:
         try:
@@ -141,8 +144,8 @@ def _check(config: Config) -> None:
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
     require(config, steps=1)
     _limits(config, torch.zeros(3, 1, 1)).apply(BEZIER.sample(1), BEZIER)  # so that mistakes are found before work
-    if config.renderer == "exact":
-        raise InputError("Painting needs a gradient, which the true brush has not; use --renderer bezier or analytic.")
+    if config.renderer == "exact" or config.renderer.startswith("mypaint:"):
+        raise InputError("Painting needs a gradient, which a true brush has not; use --renderer bezier or ink.")
     if not config.input:
         raise InputError("Nothing to paint: give pictures, folders of pictures or kaokore:ID.")
 
@@ -204,7 +207,8 @@ def _paint(config: Config, target: Tensor, renderer: Renderer, agent: Agent | No
 def _write(painting: Painting, picture: Tensor, folder: Path, config: Config) -> None:
     painting.save(folder / "strokes.safetensors")
     write_png(picture, folder / "painting.png")
-    write_svg(painting, folder / "painting.svg")
+    if painting.space == BEZIER:  # others have no outlines
+        write_svg(painting, folder / "painting.svg")
     if config.video:
         write_mp4(painting, folder / "painting.mp4", config.film_size)
         write_gif(painting, folder / "painting.gif", min(config.film_size, 256))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import torch
@@ -46,29 +47,58 @@ class RandomStrokes(Dataset[tuple[Tensor, Tensor]]):
         return strokes, self.brush(strokes, (side, side)).alpha
 
 
+def alpha_loss(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """The alpha MSE of a batch of `RandomStrokes`."""
+    strokes, alpha = batch
+    return (network(strokes, (alpha.shape[-2], alpha.shape[-1])).alpha - alpha).square().mean()
+
+
 def fit(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    data: RandomStrokes,
+    data: Dataset[Any],
     done: int = 0,
     learning_rate: float = 2e-3,
     workers: int = 1,
+    loss: Callable[[nn.Module, Any], Tensor] = alpha_loss,
 ) -> Iterator[Progress]:
-    """Takes the steps `done + 1 .. len(data)`, yielding after each. The learning rate falls linearly to zero."""
+    """Takes the steps `done + 1 .. len(data)`, yielding after each. The learning rate falls linearly to zero.
+
+    data: batches by number, of whatever `loss` takes; drawn in `workers` processes
+    """
     device = next(network.parameters()).device
-    loader = DataLoader(
-        data, batch_size=None, sampler=range(done, len(data)), num_workers=workers, worker_init_fn=_one_thread
-    )
-    for step, (strokes, alpha) in enumerate(loader, done + 1):
-        for group in optimizer.param_groups:
-            # A short warm-up keeps Adam's first, badly scaled steps small.
-            group["lr"] = learning_rate * min(step / 100, 1 - (step - 1) / len(data))
-        predicted = network(strokes.to(device), (alpha.shape[-2], alpha.shape[-1])).alpha
-        loss = (predicted - alpha.to(device)).square().mean()
+    for step, batch in supply(data, done, workers, device):
+        set_rate(optimizer, learning_rate, step, len(data))  # type: ignore[arg-type]
+        value = loss(network, batch)
         optimizer.zero_grad()
-        loss.backward()
+        value.backward()
         optimizer.step()
-        yield Progress(step, loss.item())
+        yield Progress(step, value.item())
+
+
+def supply(data: Dataset[Any], done: int, workers: int, device: torch.device) -> Iterator[tuple[int, Any]]:
+    """The batches from number `done` (counted from 0) on, with the numbers of their steps, on `device`."""
+    numbers = range(done, len(data))  # type: ignore[arg-type]
+    loader = DataLoader(data, batch_size=None, sampler=numbers, num_workers=workers, worker_init_fn=_one_thread)
+    for step, batch in enumerate(loader, done + 1):
+        yield step, _to(batch, device)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, learning_rate: float, step: int, steps: int) -> None:
+    """The learning rate of `step` (from 1) of `steps`: it falls linearly to zero."""
+    for group in optimizer.param_groups:
+        # A short warm-up keeps Adam's first, badly scaled steps small.
+        group["lr"] = learning_rate * min(step / 100, 1 - (step - 1) / steps)
+
+
+def _to(batch: Any, device: torch.device) -> Any:
+    """Tensors in tuples, named ones too, on another device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, tuple | list):
+        parts = [_to(part, device) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
+    return batch
 
 
 def _one_thread(_: int) -> None:

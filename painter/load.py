@@ -8,18 +8,19 @@ import torch
 from torch import nn
 
 from painter.huang2019 import Huang2019
+from painter.neural_brush import NeuralBrush
 from painter.stroke_map import StrokeMap
 from renderer.bezier import AnalyticBezier, ExactBezier
 from renderer.checkpoint import Checkpoint
 from renderer.mypaint import MyPaint
 from renderer.protocol import Renderer
 
-KINDS: dict[str, type[nn.Module]] = {"stroke-map": StrokeMap, "huang2019": Huang2019}
+KINDS: dict[str, type[nn.Module]] = {"stroke-map": StrokeMap, "huang2019": Huang2019, "neural-brush": NeuralBrush}
 
 
 def load_renderer(name: str = "bezier", device: torch.device | str = "cpu") -> Renderer:
     """`exact` (true brush, no gradient), `analytic` (slow reference), `mypaint:BRUSH` (MyPaint's engine, no gradient), or
-    a learned renderer: a shipped name or a file.
+    a learned renderer: a shipped name (bezier, ink ...) or a file.
 
     Learned renderers come frozen: their weights take no gradient, strokes do. Raises `CheckpointError`.
     """

@@ -21,12 +21,13 @@ def place(
     space: StrokeSpace = BEZIER,
     elongation: float = 3.0,
     opacity: float = 0.9,
+    pressure: float = 0.7,
 ) -> Tensor:
     """`(count, P)` straight strokes of one `radius` (fraction of the short side) for a canvas that should become target.
 
     target, canvas (3, H, W). Places are drawn with probability as the square of the local error, away from one another;
     each stroke lies along the local edge (the minor axis of the structure tensor, as in Litwinowicz 1997) and takes
-    the target's mean colour there.
+    the target's mean colour there. Brushes that feel pressure are pressed well: lightly, some hardly mark.
     """
     H, W = target.shape[1:]
     reach = radius * min(H, W)
@@ -53,11 +54,13 @@ def place(
     half = torch.stack((local.cos(), local.sin()), -1) * (elongation * reach / 2)
     scale = centre.new_tensor([W, H])
     strokes = target.new_full((count, space.width), 0.5)
+    even = {"radius": radius, "opacity": opacity, "pressure": pressure}
+    for field in space.fields:
+        if field.name in even:
+            strokes = space.put(strokes, field.name, strokes.new_full((count, field.size), even[field.name]))
     for name, value in (
         ("start", (centre - half) / scale),
         ("end", (centre + half) / scale),
-        ("radius", centre.new_full((count, 2), radius)),
-        ("opacity", centre.new_full((count, 2), opacity)),
         ("colour", colour.flatten(1)[:, at].T),
     ):
         strokes = space.put(strokes, name, value.to(strokes))

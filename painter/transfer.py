@@ -95,7 +95,7 @@ def transfer(
                     painted, strokes = count - event.count, strokes[order]
                 now = paint(canvas, strokes[:painted], renderer)
                 scaled[painted : painted + event.count] = (
-                    place(target, now, event.count, event.radius, generator) / rate
+                    place(target, now, event.count, event.radius, generator, renderer.space) / rate
                 )
                 painted += event.count
         allowed = limits.apply(scaled[:painted] * rate, renderer.space)

@@ -43,11 +43,17 @@ def bounds(strokes: Tensor, size: tuple[int, int], margin: float = 1.0) -> tuple
     The curve is monotone in both axes, so that the box around its two ends, grown by the larger radius and by
     `margin` pixels for the soft edge, holds it.
     """
-    height, width = size
     curve = curves(strokes.detach(), size)
-    reach = curve.radius.amax(-1, keepdim=True) + margin
-    low = (torch.minimum(curve.start, curve.end) - reach).floor().long().clamp(min=0)
-    high = (torch.maximum(curve.start, curve.end) + reach).ceil().long()
+    return box_around(curve.start, curve.end, curve.radius.amax(-1, keepdim=True) + margin, size)
+
+
+def box_around(
+    start: Tensor, end: Tensor, reach: Tensor, size: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The boxes around points `start` and `end` (B, 2), grown by `reach` (B, 1), all in pixels: as `bounds` gives them."""
+    height, width = size
+    low = (torch.minimum(start, end) - reach).floor().long().clamp(min=0)
+    high = (torch.maximum(start, end) + reach).ceil().long()
     left, top = low[:, 0].clamp(max=width - 1), low[:, 1].clamp(max=height - 1)
     return left, top, high[:, 0].clamp(max=width), high[:, 1].clamp(max=height)
 

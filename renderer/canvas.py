@@ -108,10 +108,11 @@ class Patches:
 def draw_patches(renderer: Renderer, strokes: Tensor, size: tuple[int, int]) -> Patches:
     """Draws every stroke of `(N, P)` on the part of the canvas that it touches. Differentiable where the renderer is.
 
-    A renderer may offer `ragged(strokes, size, box, start, total) -> alpha or None` to draw boxes of all shapes at once;
+    A renderer of other strokes than BEZIER's says where they fall: `bounds(strokes, size)`, as `renderer.bezier.bounds`.
+    One may offer `ragged(strokes, size, box, start, total) -> alpha or None` to draw boxes of all shapes at once;
     others are called once for each shape of window.
     """
-    left, top, right, bottom = bounds(strokes, size)
+    left, top, right, bottom = getattr(renderer, "bounds", bounds)(strokes, size)
     width, height = (right - left).clamp(min=1), (bottom - top).clamp(min=1)
     start, total = _starts(width * height)
     box = torch.stack((left, top, width, height), -1)

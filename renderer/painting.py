@@ -6,7 +6,8 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from renderer.bezier import ExactBezier
 from renderer.canvas import blank, paint_steps
 from renderer.errors import InputError
 from renderer.files import atomic
+from renderer.mypaint import MYPAINT, MyPaint
 from renderer.pictures import fitted_size, to_bytes
 from renderer.protocol import Renderer
 from renderer.space import BEZIER, StrokeSpace
@@ -37,7 +39,8 @@ class PaintingError(InputError):
 class Painting:
     """strokes (N, P) in [0, 1], in painting order; height and width in pixels as it was painted; background in sRGB.
 
-    Without strokes it is its ground. `made_by` is anything that JSON can hold. Raises `PaintingError` for strokes
+    Without strokes it is its ground. `made_by` is anything that JSON can hold; of strokes of MYPAINT, with what
+    `brush_record` says of the brush. Raises `PaintingError` for strokes
     outside [0, 1] (or not numbers) and for columns that the space does not have.
     """
 
@@ -126,7 +129,7 @@ class Painting:
 
     def _steps(self, longest: int | None, renderer: Renderer | None, every: int = 1) -> Iterator[Tensor]:
         height, width = self.size(longest)
-        renderer = true_brush(self.space, (height, width)) if renderer is None else renderer
+        renderer = true_brush(self.space, (height, width), self.made_by) if renderer is None else renderer
         renderer.space.require(self.space)
         chunk = max(1, min(256, AT_ONCE // (height * width)))
         ground = blank((height, width), self.background)
@@ -139,13 +142,40 @@ class Painting:
         return buffer.getvalue()
 
 
-def true_brush(space: StrokeSpace, size: tuple[int, int]) -> Renderer:
-    """The brush that strokes of `space` were meant for. Raises `SpaceError` where there is none.
+def true_brush(space: StrokeSpace, size: tuple[int, int], made_by: Mapping[str, Any] | None = None) -> Renderer:
+    """The brush that strokes of `space` were meant for; of MYPAINT, the one that `made_by` names (`brush_record`).
 
-    On large canvases it takes fewer samples a pixel: its time grows with the samples, and edges are finer anyway.
+    The Bezier brush takes fewer samples a pixel on large canvases: its time grows with the samples, and edges are finer
+    anyway. Raises `SpaceError` for another space, `PaintingError` where MyPaint's brush or engine is missing.
     """
-    BEZIER.require(space)
-    return ExactBezier(supersample=4 if max(size) <= 1024 else 2 if max(size) <= 4096 else 1)
+    if space != MYPAINT:
+        BEZIER.require(space)
+        return ExactBezier(supersample=4 if max(size) <= 1024 else 2 if max(size) <= 4096 else 1)
+    brush, myb = ((made_by or {}).get(name) for name in ("brush", "myb"))
+    if not isinstance(brush, str):
+        raise PaintingError(
+            "This painting does not say which of MyPaint's brushes it was made with; choose one, such as mypaint:ink."
+        )
+    try:
+        if not isinstance(myb, str):
+            return MyPaint(brush)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "brush.myb"
+            path.write_text(myb, encoding="utf-8")
+            return MyPaint(path)
+    except InputError as error:
+        reason = str(error).rstrip(".")
+        raise PaintingError(f"{reason}; or draw the painting with the learned brush, --renderer {brush}.") from error
+
+
+def brush_record(renderer: Renderer) -> dict[str, str]:
+    """What a painting's `made_by` should hold to be drawn again with the true brush: nothing for the Bezier brush.
+
+    `brush` is a name, and `myb`, of a learned brush of MyPaint, the brush file that it was learned from.
+    """
+    if isinstance(renderer, MyPaint):
+        return {"brush": renderer.path.stem, "myb": renderer.path.read_text(encoding="utf-8")}
+    return {name: getattr(renderer, name) for name in ("brush", "myb") if hasattr(renderer, name)}
 
 
 def pace(strokes: int, frames: int) -> list[int]:

@@ -41,6 +41,9 @@ class Renderer(Protocol):
 
     `strokes` (B, P) in [0, 1]; `size` is (height, width) of the whole canvas in pixels. With a `window`, only that patch
     of the canvas is drawn, so that the cost of a stroke is the pixels that it touches and not the canvas.
+
+    Renderers may also offer `bounds` (where strokes fall), `ragged` (many windows at once) and `paint_steps` (a whole
+    painting), see `renderer.canvas`; renderers of strokes of another space than BEZIER must offer the first or the last.
     """
 
     space: StrokeSpace

@@ -10,10 +10,14 @@ from PIL import Image
 from experiments.cli import run
 from experiments.replay import Config, replay
 from painter.load import load_renderer
+from renderer import mypaint
+from renderer.canvas import blank
 from renderer.errors import InputError
-from renderer.painting import Painting
+from renderer.mypaint import MYPAINT, MyPaint
+from renderer.painting import Painting, brush_record
 from renderer.pictures import to_bytes
 from renderer.space import BEZIER
+from tests.renderer.test_mypaint import engine
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,48 @@ def test_the_picture_is_the_painting_s(tmp_path: Path, strokes: str) -> None:
         with Image.open(out) as image:
             np.testing.assert_array_equal(np.asarray(image), to_bytes(painting.render(40, renderer)))
     assert (tmp_path / "exact.png").read_bytes() != (tmp_path / "bezier.png").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def ink(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A painting by the learned ink brush."""
+    path = tmp_path_factory.mktemp("ink") / "strokes.safetensors"
+    strokes = MYPAINT.sample(5, torch.Generator().manual_seed(0))
+    Painting(strokes, MYPAINT, 24, 32, made_by=brush_record(load_renderer("ink"))).save(path)
+    return str(path)
+
+
+@engine
+def test_strokes_of_mypaint_are_drawn_by_its_engine(tmp_path: Path, ink: str) -> None:
+    out = replay(Config(ink, str(tmp_path / "a.png"), 48))
+    strokes = Painting.load(ink).strokes
+    *_, canvas = MyPaint("ink").paint_steps(blank((36, 48)), strokes)
+    with Image.open(out) as image:
+        np.testing.assert_array_equal(np.asarray(image), to_bytes(canvas))
+    for name in ("b.mp4", "c.gif"):
+        assert replay(Config(ink, str(tmp_path / name), 48)).is_file()
+
+
+def test_without_the_engine_the_learned_brush_is_named(
+    tmp_path: Path, ink: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load() -> None:
+        raise InputError("The brush engine is not installed; run `make brushes` first.")
+
+    monkeypatch.setattr(mypaint, "load", load)
+    with pytest.raises(InputError, match=r"make brushes.*--renderer ink\.$"):
+        replay(Config(ink, str(tmp_path / "a.png")))
+    out = replay(Config(ink, str(tmp_path / "a.png"), 40, "ink"))
+    with Image.open(out) as image:
+        learned = Painting.load(ink).render(40, load_renderer("ink"))
+        np.testing.assert_array_equal(np.asarray(image), to_bytes(learned))
+
+
+def test_strokes_of_mypaint_are_no_vectors_nor_bezier_s(tmp_path: Path, ink: str) -> None:
+    for out, renderer, reason in (("a.svg", "exact", "vectors"), ("a.png", "bezier", "mypaint")):
+        with pytest.raises(InputError, match=reason):
+            replay(Config(ink, str(tmp_path / out), renderer=renderer))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 
 from agents.learn import learn_episode
-from experiments import cli, train_agent, train_renderer
+from experiments import cli, renderer_tasks, train_agent, train_renderer
 from experiments.train_agent import train_agent as teach
 from experiments.train_renderer import train_renderer as learn
 from kaokore import write_fake_kaokore
@@ -163,10 +163,10 @@ def test_stopped_before_the_first_save(tmp_path, monkeypatch):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(train_renderer, "fit", stop)
+    monkeypatch.setattr(renderer_tasks, "fit", stop)
     with pytest.raises(KeyboardInterrupt):
         learn(config)
-    monkeypatch.setattr(train_renderer, "fit", fit)
+    monkeypatch.setattr(renderer_tasks, "fit", fit)
     (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
     assert learn(train_renderer.Config(resume=str(stopped))) == stopped
     assert same(whole, stopped)

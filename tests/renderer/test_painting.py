@@ -15,9 +15,11 @@ from renderer.bezier import AnalyticBezier, ExactBezier
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
 from renderer.film import show_film
-from renderer.painting import FORMAT, LARGEST, Painting, PaintingError, pace, true_brush
+from renderer.mypaint import MYPAINT, MyPaint
+from renderer.painting import FORMAT, LARGEST, Painting, PaintingError, brush_record, pace, true_brush
 from renderer.pictures import fit, to_bytes
 from renderer.space import BEZIER, Field, SpaceError, StrokeSpace
+from tests.renderer.test_mypaint import engine
 
 MADE_BY = {"command": "python -m experiments.repaint", "seed": 3, "nested": {"list": [1, 2.5, None, "顔"]}}
 DOTS = StrokeSpace("dots", (Field("at", 2, 0.0, 1.0, "x, y"), Field("grey", 1, 0.0, 1.0, "")))
@@ -239,3 +241,23 @@ def test_notebooks_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "data:video/mp4;base64,AAAA" in html
     assert "http" not in html
     assert film.mp4[4:8] == b"ftyp"
+
+
+@engine
+@pytest.mark.parametrize("myb", [False, True])
+def test_strokes_of_mypaint_remember_their_brush(tmp_path: Path, myb: bool) -> None:
+    """By name, or by the brush file's own text, whatever is installed later."""
+    brush = MyPaint("liner")
+    record = {"brush": "elsewhere", "myb": brush.path.read_text()} if myb else {"brush": "liner"}
+    strokes = MYPAINT.sample(4, torch.Generator().manual_seed(0))
+    Painting(strokes, MYPAINT, 20, 30, made_by={"input": "face", **record}).save(tmp_path / "a.safetensors")
+    *_, canvas = brush.paint_steps(blank((40, 60)), strokes)
+    assert torch.equal(Painting.load(tmp_path / "a.safetensors").render(60), canvas.clamp(0, 1))
+    assert brush_record(brush)["brush"] == "liner"
+    assert brush_record(ExactBezier()) == {}
+
+
+@pytest.mark.parametrize("made_by", [{}, {"brush": 3}, {"brush": "no/such"}, {"brush": "mine", "myb": "no brush"}])
+def test_an_unknown_brush_is_one_sentence(made_by: dict) -> None:
+    with pytest.raises(PaintingError, match=r"^[^\n]+\.$"):
+        Painting(MYPAINT.sample(1), MYPAINT, 20, 30, made_by=made_by).render()

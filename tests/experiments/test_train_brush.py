@@ -1,0 +1,106 @@
+"""Learning a brush of MyPaint from the command line. Most needs the engine, and is skipped where it is missing."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from experiments import train_renderer
+from experiments.fidelity_sheet import Config as Sheet
+from experiments.fidelity_sheet import fidelity_sheet
+from experiments.train_renderer import TINY, Config
+from experiments.train_renderer import train_renderer as learn
+from painter.load import load_renderer
+from painter.neural_brush import NeuralBrush
+from renderer.checkpoint import Checkpoint
+from renderer.errors import InputError
+from renderer.mypaint import find_brush
+from tests.renderer.test_mypaint import engine
+
+ONE_SENTENCE = r"^[^\n]+\.$"
+
+
+def tiny(tmp_path: Path, **options: Any) -> Config:
+    return dataclasses.replace(TINY, runs=str(tmp_path), **{"brush": "charcoal", "steps": 4, **options})
+
+
+@engine
+@pytest.mark.parametrize("form", ["reconstruction", "gan", "vae"])
+def test_every_form_writes_a_brush_that_can_be_loaded(tmp_path: Path, form: str) -> None:
+    folder = learn(tiny(tmp_path, form=form))
+    assert {"config.json", "samples.png", "state.safetensors"} <= {file.name for file in folder.iterdir()}
+    about = Checkpoint.load(folder / "latest.safetensors", "neural-brush").about
+    assert {"command", "commit", "seed", "alpha_mse", "alpha_mse_of_chance", "kernel_distance"} <= about.keys()
+    assert about["alpha_mse_of_chance"] > 1e-4, "charcoal is a brush of chance"
+    brush = load_renderer(str(folder / "latest.safetensors"))
+    assert isinstance(brush, NeuralBrush)
+    assert brush.brush == "charcoal"
+    assert brush.myb == find_brush("charcoal").read_text()
+    assert (brush.grain is not None, brush.latent > 0) == (form == "gan", form == "vae")
+
+
+@engine
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.myb").write_text(find_brush("liner").read_text())
+    folder = learn(tiny(tmp_path / "runs", brush=str(tmp_path / "mine.myb"), steps=1))
+    (tmp_path / "mine.myb").unlink()
+    assert load_renderer(str(folder / "latest.safetensors")).brush == "mine"  # type: ignore[attr-defined]
+    sheet = fidelity_sheet(Sheet(str(tmp_path / "a.png"), str(folder / "latest.safetensors"), 1, 32))
+    with Image.open(sheet) as picture:
+        assert picture.size[0] > 32, "drawn with the true brush, too"
+
+
+@engine
+@pytest.mark.parametrize("form", ["reconstruction", "gan", "vae"])
+def test_it_resumes_as_if_never_stopped(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_renderer, "sheet", lambda *_: np.zeros((2, 2), np.uint8))  # which takes its time
+    config = tiny(tmp_path, form=form, minutes_between_saves=0.0)
+    whole = learn(config)
+    save, saves = train_renderer.runs.save_state, []
+
+    def save_twice(*arguments: object) -> None:
+        save(*arguments)  # type: ignore[arg-type]
+        saves.append(arguments)
+        if len(saves) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_renderer.runs, "save_state", save_twice)
+    with pytest.raises(KeyboardInterrupt):
+        learn(config)
+    monkeypatch.setattr(train_renderer.runs, "save_state", save)
+    (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
+    assert learn(Config(resume=str(stopped))) == stopped
+    first, second = (Checkpoint.load(folder / "latest.safetensors") for folder in (whole, stopped))
+    assert first.hash() == second.hash()
+    assert first.about["alpha_mse"] == second.about["alpha_mse"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"brush": "nobody"},
+        {"brush": __file__},
+        {"brush": "charcoal", "arch": "huang2019"},
+        {"brush": None, "form": "gan"},
+        {"brush": "charcoal", "strokes": 0},
+        {"brush": "charcoal", "steps": 0},
+    ],
+)
+def test_impossible_options_are_one_sentence(tmp_path: Path, options: dict) -> None:
+    """And leave no run folder; also where there is no engine."""
+    with pytest.raises(InputError, match=ONE_SENTENCE):
+        learn(tiny(tmp_path / "runs", **options))
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["ink"])
+def test_the_shipped_brushes_are_as_good_as_they_say(name: str) -> None:
+    """And draw where the engine is not installed."""
+    checkpoint = Checkpoint.load(name, "neural-brush")
+    assert checkpoint.about["alpha_mse"] < 1e-3
+    brush = load_renderer(name)
+    assert brush(brush.space.sample(2, torch.Generator().manual_seed(0)), (20, 30)).alpha.any()
