@@ -1,0 +1,103 @@
+"""What StyleGAN2's networks are made of (Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN").
+
+Weights are drawn from N(0, 1) and scaled when used ("equalised learning rate", Karras et al. 2018, section 4.1), so that
+Adam moves all of them at one pace.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SLOPE = 0.2  # of the leaky rectifier
+GAIN = math.sqrt(2)  # what the rectifier takes from the variance, near enough
+
+
+def activate(x: Tensor) -> Tensor:
+    """Leaky rectifier that keeps the variance: slope 0.2, gain sqrt(2)."""
+    return F.leaky_relu(x, SLOPE) * GAIN
+
+
+def upsample(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, 2 H, 2 W), filtered with [1, 3, 3, 1], which is bilinear interpolation."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def downsample(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, H / 2, W / 2), filtered with [1, 3, 3, 1] and zeros beyond the border."""
+    return F.conv2d(x, _filter(x), stride=2, padding=1, groups=x.shape[1])
+
+
+def _filter(x: Tensor) -> Tensor:
+    """(C, 1, 4, 4), sum 1: the paper's filter for each channel of x."""
+    tap = x.new_tensor([0.125, 0.375, 0.375, 0.125])
+    return (tap[:, None] * tap).expand(x.shape[1], 1, 4, 4).contiguous()
+
+
+class Linear(nn.Module):
+    """Equalised fully connected layer, (B, before) -> (B, after). `rate` scales its learning rate."""
+
+    def __init__(self, before: int, after: int, bias: float = 0.0, rate: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(after, before) / rate)
+        self.bias = nn.Parameter(torch.full((after,), bias / rate))
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        gain = self.rate / math.sqrt(self.weight.shape[1])
+        return F.linear(x, self.weight * gain, self.bias * self.rate)
+
+
+class Conv(nn.Module):
+    """Equalised convolution that keeps height and width, (B, before, H, W) -> (B, after, H, W)."""
+
+    def __init__(self, before: int, after: int, kernel: int, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(after, before, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(after)) if bias else None
+
+    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """`gain` scales weights and bias, which costs less than to scale pictures."""
+        weight = self.weight * (gain / math.sqrt(self.weight[0].numel()))
+        bias = None if self.bias is None else self.bias * gain
+        return F.conv2d(x, weight, bias, padding=self.weight.shape[-1] // 2)
+
+
+class ModulatedConv(nn.Module):
+    """Convolution whose weights depend on the style w (equations 1 and 3): (B, before, H, W), (B, D) -> (B, after, H, W).
+
+    Modulation scales the weights of each input channel by the style; demodulation then scales those of each output
+    channel to norm 1, for each picture. To scale inputs and outputs instead is the same by linearity, and leaves one
+    convolution with shared weights for the whole batch, several times faster on a CPU than one for each picture.
+
+    With `up`, height and width double: a transposed convolution, then the filter [1, 3, 3, 1].
+    """
+
+    def __init__(
+        self, before: int, after: int, kernel: int, style: int, demodulate: bool = True, up: bool = False
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(after, before, kernel, kernel))
+        self.style = Linear(style, before, bias=1.0)
+        self.demodulate, self.up = demodulate, up
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """See the class."""
+        style = self.style(w)
+        if not self.demodulate:  # then the weights keep their equalised scale
+            style = style / math.sqrt(self.weight[0].numel())
+        x = x * style[:, :, None, None]
+        if self.up:
+            x = F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)  # 2 H + 1
+            x = F.conv2d(x, _filter(x) * 4, padding=1, groups=x.shape[1])
+        else:
+            x = F.conv2d(x, self.weight, padding=self.weight.shape[-1] // 2)
+        return x * self.demodulation(style)[:, :, None, None] if self.demodulate else x
+
+    def demodulation(self, style: Tensor) -> Tensor:
+        """(B, before) -> (B, after): one over the norm of each output channel's modulated weights."""
+        return torch.rsqrt(style.square() @ self.weight.square().sum((2, 3)).T + 1e-8)

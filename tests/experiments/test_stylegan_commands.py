@@ -1,0 +1,374 @@
+"""The StyleGAN's commands at their smallest: files, exact resumption, and one sentence for every mistake."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from experiments.classify import networks
+from experiments.stylegan import Dream, load_dreamer
+from experiments.stylegan import __main__ as command_line
+from experiments.stylegan import train as training
+from experiments.stylegan.data import load_classes
+from experiments.stylegan.evaluate import Evaluate, evaluate
+from experiments.stylegan.networks import CLASSES
+from experiments.stylegan.project import Project, correlation, project, square
+from experiments.stylegan.sample import Interpolate, Mix, Sample, interpolate, mix, sample
+from experiments.stylegan.train import CPU, PAPER, TINY, Train, train
+from kaokore import KaoKore, write_fake_kaokore
+from renderer.checkpoint import Checkpoint
+from renderer.errors import InputError
+from renderer.pictures import find_pictures, read_picture
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return str(write_fake_kaokore(tmp_path_factory.mktemp("kaokore"), n=40))
+
+
+@pytest.fixture(scope="module")
+def trained(root, tmp_path_factory):
+    config = dataclasses.replace(TINY, root=root, evaluate_every=0.02, runs=str(tmp_path_factory.mktemp("runs")))
+    return train(config)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(trained):
+    return str(trained / "latest.safetensors")
+
+
+def everything(file):
+    with safe_open(file, "np") as opened:
+        return {name: opened.get_tensor(name).tobytes() for name in opened.keys()} | opened.metadata()  # noqa: SIM118
+
+
+def size(path):
+    """Width and height."""
+    with Image.open(path) as image:
+        return image.size
+
+
+# Training
+
+
+def test_the_run_folder_is_the_record(trained, root):
+    files = {"config.json", "state.safetensors", "latest.safetensors", "best.safetensors", "samples.png"}
+    assert files <= set(os.listdir(trained))
+    assert list(trained.glob("events*"))
+    assert size(trained / "samples.png") == (CLASSES * 10 + 2, training.ROWS * 10 + 2)
+    about = Checkpoint.load(trained / "latest.safetensors", "stylegan").about
+    assert about["images"] == 40
+    assert about["counts"] == torch.bincount(load_classes(root, "train", 8).classes, minlength=CLASSES).tolist()
+    assert sum(about["counts"]) == about["train_faces"] == len(KaoKore(root, split="train", missing="skip"))
+    assert isinstance(about["kid"], float)
+    assert "CC BY-SA" in about["data"]
+    assert {"command", "commit", "seed"} <= about.keys()
+    with safe_open(trained / "latest.safetensors", "pt") as file:
+        assert file.get_tensor("means").shape == (CLASSES, 8)
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
+
+
+def test_the_presets_are_as_large_as_said():
+    sizes = {}
+    for name, preset in (("cpu", CPU), ("paper", PAPER)):
+        with torch.device("meta"):
+            generator = training.Generator(preset.networks)
+        sizes[name] = sum(p.numel() for p in generator.parameters())
+        training._check(preset, None)
+    assert 2 * sizes["cpu"] < 15e6
+    assert sizes["paper"] > 10 * sizes["cpu"]
+    assert PAPER.networks.size == 256
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_sessions_of_one_step_end_as_if_never_interrupted(root, tmp_path, full):
+    """Bit for bit: weights, moments, random numbers, augmentation, and the generator that is shipped."""
+    networks = dataclasses.replace(TINY.networks, conditional=full, noise=full)
+    learn = dataclasses.replace(TINY.learn, ada=-1.0)  # any sign of learning raises p
+    config = dataclasses.replace(TINY, root=root, networks=networks, learn=learn)
+    whole = train(dataclasses.replace(config, runs=str(tmp_path / "whole")))
+    parts = train(dataclasses.replace(config, minutes=0.0, runs=str(tmp_path / "parts")))
+    for session in range(1, 10):
+        with safe_open(parts / "state.safetensors", "pt") as file:
+            assert int(file.metadata()["step"]) == session
+        torch.rand(3)  # as other random numbers in between
+        assert train(Train(resume=str(parts), minutes=0.0 if session < 5 else None)) == parts
+        if session == 5:
+            break
+    for file in ("state.safetensors", "latest.safetensors", "samples.png"):
+        if file.endswith("png"):
+            assert (whole / file).read_bytes() == (parts / file).read_bytes()
+        else:
+            assert everything(whole / file) == everything(parts / file)
+    state = json.loads(everything(whole / "state.safetensors")["notes"])["state"]
+    assert state["shown"] == 40
+    assert state["p"] > 0, "the augmentation took part"
+
+    before = (parts / "state.safetensors").stat().st_mtime_ns
+    train(Train(resume=str(parts)))  # there is nothing left to do, and nothing is done
+    assert (parts / "state.safetensors").stat().st_mtime_ns == before
+
+
+def test_the_best_generator_is_kept(root, tmp_path, monkeypatch):
+    values = iter([3.0, 1.0, 2.0, 4.0, 5.0])
+    monkeypatch.setattr(training, "distance", lambda *_: next(values))
+    folder = train(dataclasses.replace(TINY, root=root, evaluate_every=0.008, runs=str(tmp_path)))
+    best, latest = (load_dreamer(folder / f"{name}.safetensors").about for name in ("best", "latest"))
+    assert (best["kid"], best["images"]) == (1.0, 16)
+    assert (latest["kid"], latest["images"]) == (5.0, 40)
+
+
+def test_a_divergence_is_said(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "step", lambda *_: {"generator": float("nan")})
+    with pytest.raises(InputError, match="diverged at step 0"):
+        train(dataclasses.replace(TINY, root=root, runs=str(tmp_path)))
+
+
+# Dreams
+
+
+def test_sample_writes_pictures_that_repaint_takes(checkpoint, tmp_path):
+    out = sample(Sample(checkpoint, n=5, seed=3, out=str(tmp_path / "a")))
+    faces = find_pictures([out / "faces"])
+    assert [path.name for path in faces] == [f"dream-{i:04d}.png" for i in range(5)]
+    assert read_picture(faces[0]).shape == (3, 8, 8)
+    assert size(out / "grid.png") == (32, 22)
+    assert load_file(out / "w.safetensors")["w"].shape == (5, 8)
+    same = sample(Sample(checkpoint, n=5, seed=3, out=str(tmp_path / "b")))
+    other = sample(Sample(checkpoint, n=5, seed=4, out=str(tmp_path / "c")))
+    grids = [(folder / "grid.png").read_bytes() for folder in (out, same, other)]
+    assert grids[0] == grids[1] != grids[2]
+
+
+def test_truncation_and_class_are_obeyed(checkpoint):
+    dreamer = load_dreamer(checkpoint)
+    draws = torch.Generator().manual_seed(0)
+    w = dreamer.styles(4, Dream("", gender="female", status="warrior", truncation=0.0), draws)
+    assert torch.allclose(w, dreamer.generator.means[5].expand(4, -1))
+    assert dreamer.styles(200, Dream("", truncation=1.0), draws).std(0).min() > 0
+
+
+def test_interpolate_makes_films_that_loop(checkpoint, tmp_path):
+    film = interpolate(Interpolate(checkpoint, n=3, seconds=0.2, film_size=33, out=str(tmp_path / "dream.mp4")))
+    with av.open(str(film)) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height, stream.codec_context.name) == (32, 32, "h264")
+        frames = [frame.to_ndarray(format="rgb24").astype(float) for frame in container.decode(stream)]
+    assert len(frames) == 18
+    steps = [abs(a - b).mean() for a, b in zip(frames, frames[1:] + frames[:1], strict=True)]
+    assert steps[-1] < 2 * max(steps[:-1]) + 1
+    film = interpolate(Interpolate(checkpoint, n=3, seconds=0.4, film_size=32, out=str(tmp_path / "dream.gif")))
+    with Image.open(film) as image:
+        assert (image.n_frames, image.size, image.info["loop"]) == (15, (32, 32), 0)
+
+
+def test_mix_puts_coarse_styles_of_rows_on_columns(checkpoint, tmp_path):
+    path = mix(Mix(checkpoint, rows=2, columns=3, layers=4, out=str(tmp_path / "mix.png")))
+    picture = read_picture(path)
+    cell = lambda row, column: picture[:, row * 10 + 2 : row * 10 + 10, column * 10 + 2 : column * 10 + 10]  # noqa: E731
+    assert picture.shape == (3, 32, 42)
+    assert (cell(0, 0) == 1).all()
+    for layers, source in ((4, (1, 0)), (0, (0, 1))):  # all of the row's, none of the row's
+        picture = read_picture(
+            mix(dataclasses.replace(Mix(checkpoint, rows=2, columns=3), layers=layers, out=str(path)))
+        )
+        assert torch.allclose(cell(1, 1), cell(*source), atol=2 / 255)
+        assert not torch.allclose(cell(1, 0), cell(0, 1), atol=2 / 255)
+
+
+@pytest.mark.parametrize("space", ["w", "w+"])
+def test_project_finds_a_dream_again(checkpoint, tmp_path, space):
+    """Nearer to it than the mean face is from which it starts; also where it has to be cut and made small."""
+    dreams = sample(Sample(checkpoint, n=1, truncation=1.5, seed=8, out=str(tmp_path / "dream")))
+    face = dreams / "faces" / "dream-0000.png"
+    errors = {}
+    for steps in (1, 60):
+        config = Project(str(face), checkpoint, str(tmp_path / "out"), space, steps=steps, learning_rate=0.2)
+        out = project(config)
+        figures = json.loads((out / "projection.json").read_text())
+        errors[steps] = figures["perceptual"] + 5 * figures["mse"]
+    assert errors[60] < 0.7 * errors[1]
+    found = load_file(out / "w.safetensors")
+    assert found["w"].shape == (1, 4, 8)
+    assert bool((found["w"] == found["w"][:, :1]).all()) == (space == "w")
+    noise = [found[f"noise/{i}"] for i in range(3)]
+    with torch.no_grad():
+        again = load_dreamer(checkpoint).generator(found["w"], noise)[0] / 2 + 0.5
+    assert torch.allclose(again.clamp(0, 1), read_picture(out / "projection.png"), atol=2 / 255)
+    assert size(out / "pair.png") == (16, 8)
+
+
+def test_what_project_stands_on():
+    wide = torch.zeros(3, 10, 30)
+    wide[:, :, 10:20] = 1
+    assert (square(wide, 5) == 1).all()
+    draws = torch.Generator().manual_seed(0)
+    white = torch.randn(1, 1, 32, 32, generator=draws)
+    smooth = torch.nn.functional.interpolate(torch.randn(1, 1, 4, 4, generator=draws), (32, 32), mode="bilinear")
+    assert correlation([smooth / smooth.std()]) > 20 * correlation([white])
+
+
+def test_evaluate_prints_one_line_of_json(root, checkpoint, capsys):
+    figures = evaluate(Evaluate(checkpoint, root=root, faces=12))
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert json.loads(said) == figures
+    assert figures["faces"] == figures["real_faces"] == 12
+    assert figures["dev_faces"] == len(KaoKore(root, split="dev", missing="skip"))
+    assert figures["features"] == "lite0"
+    assert figures["kid"] > figures["kid_real"], "what was hardly trained is farther than real faces are"
+    assert figures["fid"] > figures["fid_real"]
+
+
+def test_inception_without_network_is_one_sentence(root, checkpoint, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise networks.requests.ConnectionError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(networks.requests, "get", refuse)
+    with pytest.raises(InputError, match="cannot be downloaded"):
+        evaluate(Evaluate(checkpoint, root=root, faces=4, features="inception"))
+
+
+# Command line
+
+
+def exit_code(monkeypatch, *arguments):
+    """As from the command line."""
+    monkeypatch.setattr(sys, "argv", ["stylegan", *map(str, arguments)])
+    try:
+        command_line.start()
+    except SystemExit as stopped:
+        return stopped.code
+    return 0
+
+
+def test_from_the_command_line_to_a_file(checkpoint, tmp_path):
+    asked = [sys.executable, "-W", "error", "-m", "experiments.stylegan", "sample", "--n", "2"]
+    asked += ["--checkpoint", checkpoint, "--gender", "female", "--out", tmp_path / "dreams"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    here = Path(__file__).parents[2]
+    done = subprocess.run(asked, cwd=here, env=environment, capture_output=True, text=True, check=True)
+    assert "experiments.repaint" in done.stdout
+    assert len(os.listdir(tmp_path / "dreams" / "faces")) == 2
+
+
+def test_presets_are_read(root, tmp_path, monkeypatch):
+    """The paper's preset, made small by options, with the rest as it stands there."""
+    small = ["--size", 8, "--channels", 64, "--most-channels", 8, "--latent", 8, "--evaluate-every", 0]
+    arguments = ["--root", root, "--runs", tmp_path, "--minutes", 0, *small]
+    assert exit_code(monkeypatch, "train", "--preset", "paper", *arguments) == 0
+    (folder,) = tmp_path.iterdir()
+    record = json.loads((folder / "config.json").read_text())
+    assert record["script"] == "stylegan"
+    assert record["command"].startswith("python -m experiments.stylegan train --preset paper")
+    assert record["arguments"]["learn"]["r1"] == PAPER.learn.r1
+    assert record["arguments"]["networks"]["mapping"] == PAPER.networks.mapping
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": 48},
+        {"size": 4},
+        {"channels": 0},
+        {"latent": 0},
+        {"mapping": 0},
+        {"batch": 1},
+        {"learning-rate": 0},
+        {"learning-rate": "nan"},
+        {"r1": -1},
+        {"r1-every": 0},
+        {"path-every": 0},
+        {"mixing": 1.5},
+        {"ada": 2},
+        {"ada": -2},
+        {"ada-speed": 0},
+        {"ema": -1},
+        {"images": 0},
+        {"minutes": -1},
+        {"minutes": "inf"},
+        {"minutes-between-saves": -1},
+        {"evaluate-every": -1},
+        {"evaluate-faces": 1},
+        {"seed": -1},
+        {"device": "meta"},
+        {"root": "nowhere"},
+        {"version": "2.0"},
+        {"resume": "nowhere"},
+        {"preset": "large"},
+    ],
+    ids=str,
+)
+def test_impossible_trainings_are_one_sentence(root, tmp_path, monkeypatch, capsys, options):
+    """And leave no run folder."""
+    arguments = [part for key, value in options.items() for part in (f"--{key}", value)]
+    rest = [] if "root" in options else ["--root", root]
+    assert exit_code(monkeypatch, "train", "--runs", tmp_path / "runs", *rest, *arguments) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert any(name in said for name in options)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sample", "--n", 0], "--n must"),
+        (["sample", "--gender", "boy"], "male, female"),
+        (["sample", "--status", "king"], "noble, warrior"),
+        (["sample", "--truncation", "nan"], "--truncation"),
+        (["sample", "--seed", -1], "--seed"),
+        (["sample", "--device", "meta"], "meta"),
+        (["interpolate", "--n", 1], "--n must"),
+        (["interpolate", "--seconds", 0], "--seconds"),
+        (["interpolate", "--film-size", 9999], "--film-size"),
+        (["interpolate", "--out", "film.avi", "--seconds", 0.1], ".mp4 or .gif"),
+        (["mix", "--rows", 0], "--rows"),
+        (["mix", "--layers", 99], "--layers"),
+        (["project", "nowhere.png"], "no picture nowhere.png"),
+        (["project", "nowhere.png", "--steps", 0], "--steps"),
+        (["project", "nowhere.png", "--learning-rate", 0], "--learning-rate"),
+        (["evaluate", "--faces", 1], "--faces"),
+        (["evaluate", "--root", "nowhere"], "nowhere"),
+    ],
+    ids=str,
+)
+def test_impossible_dreams_are_one_sentence(checkpoint, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert exit_code(monkeypatch, *arguments, "--checkpoint", checkpoint) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+    assert message in said.err
+    assert os.listdir(tmp_path) == []
+
+
+def test_checkpoints_of_others_are_refused(root, tmp_path, monkeypatch, capsys):
+    for name in ("bezier", "none"):
+        assert exit_code(monkeypatch, "sample", "--checkpoint", name, "--out", tmp_path / "out") == 2
+    damaged = tmp_path / "damaged.safetensors"
+    Checkpoint("stylegan", {"size": 8}, {}, about={"counts": [1] * CLASSES}).save(damaged)
+    assert exit_code(monkeypatch, "sample", "--checkpoint", damaged, "--out", tmp_path / "out") == 2
+    Checkpoint("stylegan", {"size": 8}, {}).save(damaged)
+    assert exit_code(monkeypatch, "sample", "--checkpoint", damaged, "--out", tmp_path / "out") == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_cannot_be_asked_of_what_was_taught_without(root, tmp_path):
+    networks = dataclasses.replace(TINY.networks, conditional=False)
+    folder = train(dataclasses.replace(TINY, root=root, networks=networks, images=0.004, runs=str(tmp_path)))
+    plain = str(folder / "latest.safetensors")
+    with pytest.raises(InputError, match="without labels"):
+        sample(Sample(plain, gender="female", out=str(tmp_path / "out")))
+    assert len(os.listdir(sample(Sample(plain, n=1, out=str(tmp_path / "out"))))) == 3
