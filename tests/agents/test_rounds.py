@@ -104,10 +104,15 @@ def test_a_painting_repeats() -> None:
 
 
 def test_a_longer_painting_begins_as_the_shorter() -> None:
-    """Every stroke count is a painting: `count` only cuts the last round."""
-    _, short = painted(PICTURES["ordinary"], 5)
-    _, long = painted(PICTURES["ordinary"], 20)
-    torch.testing.assert_close(long[:4], short[:4])
+    """`count` only cuts the last round: all rounds before it are the same."""
+    target = PICTURES["ordinary"]
+    rounds = [
+        [new for _, new in paint_picture(POLICY, RENDERER, torch.ones_like(target), target, count)]
+        for count in (15, 40)
+    ]
+    assert len(rounds[0]) >= 3
+    for short, long in zip(rounds[0][:-1], rounds[1], strict=False):
+        torch.testing.assert_close(short, long)
 
 
 def test_the_target_is_left_alone() -> None:
