@@ -25,7 +25,7 @@ from renderer.space import StrokeSpace
 class Planning:
     """How much is planned before each round."""
 
-    alone: int = 10
+    alone: int = 7
     """Steps on the most promising proposals, each by itself."""
     together: int = 40
     """Steps on the round's strokes as they will lie over one another."""

@@ -61,7 +61,7 @@ def play(
     proposed = candidates(canvas, target, strokes, renderer, limits.palette)
     offered = proposed.gain
     if planning.alone > 0:
-        chosen = promising(offered.detach(), _cells(grids, policy.each, canvas.device), 3 * limit + 2)
+        chosen = promising(offered.detach(), _cells(grids, policy.each, canvas.device), 2 * limit + 2)
         strokes = strokes.gather(1, chosen[..., None].expand(-1, -1, strokes.shape[-1]))
         sides = torch.cat(
             [offered.new_full((part.shape[1],), 1 / min(grid)) for part, grid in zip(parts, grids, strict=True)]
@@ -77,7 +77,7 @@ def play(
     before = canvas
     canvas, strokes, real = paint_fitted(canvas, target, proposed, order, least, limit, renderer, limits.palette)
     if planning.together > 0:
-        steps = min(planning.together, 10 + 2 * limit)  # few strokes agree soon
+        steps = min(planning.together, 8 + 2 * int(real.sum(1).max()))  # few strokes agree soon
         strokes = plan_together(strokes, real, before, target, renderer, steps, planning.rate, limits)
         canvas = paint(before, strokes, renderer)
     return Round(canvas, strokes, real, offered)
@@ -135,7 +135,7 @@ def paint_picture(
     """
     size = (target.shape[-2], target.shape[-1])
     done = 0
-    patience, ahead = 0.5, 0
+    patience, ahead = 0.3, 0
     while done < count:
         limit = min(max(least, int(done * growth)), count - done)
         grids = grids_for(size, done + ahead)
