@@ -221,7 +221,8 @@ class LearningToPaint:
         self.actor_optimizer = torch.optim.Adam(self.actor.parameters())
         self.critic_optimizer = torch.optim.Adam(self.critic.parameters())
         self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), 3e-4, betas=(0.5, 0.999))
-        self.reward: Reward = self._score_gained if config.reward == "wgan" else _l2_gained
+        l2 = dynamics.decrease(dynamics.relative(dynamics.mse))
+        self.reward: Reward = self._score_gained if config.reward == "wgan" else l2
 
     def modules(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         """Everything that changes while learning, by name."""
@@ -303,10 +304,6 @@ class LearningToPaint:
         _descend(self.discriminator_optimizer, false.mean() - true.mean() + penalty)
         _follow(self.slow_discriminator, self.discriminator, self.config.tau)
         return true.mean().item(), false.mean().item()
-
-
-def _l2_gained(before: State, after: State) -> Tensor:
-    return dynamics.decrease(dynamics.relative(dynamics.mse))(before, after)
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from kaokore import DatasetError, KaoKore, resolve_root
-from renderer.pictures import fit_square
+from renderer.pictures import fit_square, write_png
 
 
 def load_faces(root: str | Path | None, split: str, size: int, n: int | None = None) -> Tensor:
@@ -26,6 +27,12 @@ def load_faces(root: str | Path | None, split: str, size: int, n: int | None = N
     index = range(len(faces)) if n is None else np.linspace(0, len(faces) - 1, min(n, len(faces))).astype(int)
     pictures = [fit_square(faces[int(i)], size) for i in tqdm(index, desc=f"{split} faces", leave=False)]
     return torch.from_numpy(np.stack(pictures))
+
+
+def write_pairs(faces: Tensor, paintings: Tensor, path: str | Path) -> None:
+    """A PNG of the first eight faces (M, 3, H, W) in [0, 1], each above its painting."""
+    pairs = torch.stack((faces[:8], paintings[:8])).flatten(0, 1)
+    write_png(make_grid(pairs, min(8, len(faces))), path)
 
 
 def draw_faces(faces: Tensor, n: int, generator: torch.Generator) -> Tensor:

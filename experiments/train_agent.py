@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from agents.learn import USUAL, LearnConfig, learn_episode
@@ -22,12 +21,11 @@ from agents.policy import Policy
 from agents.rounds import paint_picture
 from experiments import runs
 from experiments.cli import choose_device, require, run
-from experiments.faces import draw_faces, load_faces
+from experiments.faces import draw_faces, load_faces, write_pairs
 from painter.load import KINDS
 from renderer.canvas import blank
 from renderer.checkpoint import Checkpoint
 from renderer.errors import InputError
-from renderer.pictures import write_png
 from renderer.protocol import Renderer
 
 
@@ -126,8 +124,7 @@ def train_agent(config: Config) -> Path:
                 if mse < best:
                     best = mse
                     checkpoint.save(folder / "best.safetensors")
-                pairs = torch.stack((dev[:8], torch.stack(pictures[:8]))).flatten(0, 1)
-                write_png(make_grid(pairs, min(8, len(dev)), padding=2), folder / "samples.png")
+                write_pairs(dev, torch.stack(pictures), folder / "samples.png")
                 runs.save_state(folder / "state.safetensors", episode, objects, {"best": best})
     print(
         f"{folder}/best.safetensors: dev MSE {best:.5f} with {config.evaluate_strokes} strokes; see samples.png there."

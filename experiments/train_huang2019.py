@@ -16,19 +16,17 @@ from statistics import mean
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from agents import huang2019
 from agents.huang2019 import Huang2019Config, LearningToPaint, paint_in_bundles
 from experiments import runs
 from experiments.cli import choose_device, require, run
-from experiments.faces import draw_faces, load_faces
+from experiments.faces import draw_faces, load_faces, write_pairs
 from painter.features import Perceptual
 from painter.load import KINDS
 from renderer.canvas import blank
 from renderer.checkpoint import Checkpoint
-from renderer.pictures import write_png
 from renderer.protocol import Renderer
 
 
@@ -116,10 +114,7 @@ def train_huang2019(config: Config) -> Path:
                     "huang2019-actor", built, learner.actor.state_dict(), learner.actor.space, about
                 )
                 checkpoint.save(folder / "latest.safetensors")
-                write_png(
-                    make_grid(torch.stack((dev[:8], pictures[:8])).flatten(0, 1), min(8, len(dev))),
-                    folder / "samples.png",
-                )
+                write_pairs(dev, pictures, folder / "samples.png")
                 saved = time.monotonic()
     about = Checkpoint.load(folder / "latest.safetensors").about
     print(

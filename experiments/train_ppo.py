@@ -19,18 +19,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from agents.environment import KaoKorePaint
 from experiments import runs
 from experiments.cli import choose_device, require, run
-from experiments.faces import load_faces
+from experiments.faces import load_faces, write_pairs
 from painter.load import load_renderer
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
 from renderer.files import atomic
-from renderer.pictures import write_png
 from renderer.protocol import Renderer
 
 
@@ -102,6 +100,7 @@ def train_ppo(config: Config) -> Path:
         seed=config.seed,
         device=device,
     )
+    easel = environment()  # of its own, for measuring
     objects = {"policy": model.policy, "optimizer": model.policy.optimizer}
     state = folder / "state.safetensors"
     done = runs.load_state(state, objects)[0] if state.exists() else 0
@@ -115,7 +114,7 @@ def train_ppo(config: Config) -> Path:
             bar.update()
             if update % config.evaluate_every == 0 or update == updates:
                 runs.save_state(state, update, objects)
-                pictures = torch.stack([_paint(model, environment(), renderer, face) for face in dev])
+                pictures = torch.stack([_paint(model, easel, renderer, face) for face in dev])
                 mse = (pictures - dev).square().mean().item()
                 board.add_scalar("dev/mse", mse, update)
                 bar.set_postfix(dev_mse=f"{mse:.4f}")
@@ -127,8 +126,7 @@ def train_ppo(config: Config) -> Path:
                 }
                 with atomic(folder / "metrics.json") as path:
                     path.write_text(json.dumps({**metrics, "config": asdict(config), **runs.provenance()}, indent=2))
-                grid = make_grid(torch.stack((dev[:8], pictures[:8])).flatten(0, 1), min(8, len(dev)))
-                write_png(grid, folder / "samples.png")
+                write_pairs(dev, pictures, folder / "samples.png")
     metrics = json.loads((folder / "metrics.json").read_text())
     print(
         f"{folder}/metrics.json: dev MSE {metrics['dev_mse']:.5f} with {metrics['strokes']} strokes; see samples.png there."

@@ -14,7 +14,11 @@ from kaokore.tags import IN_ENGLISH, Tags, format_tags, parse_tags, read_tags
 from kaokore.urls import Region, find_url, image_ids, parse_region, parse_urls, read_urls
 from kaokore.versions import GENDERS, SPLITS, STATUSES, VERSIONS, Version, find_version
 
+ATTRIBUTION = '"KaoKore Dataset" (collected by CODH from multiple organizations), doi:10.20676/00000353, CC BY-SA 4.0'
+"""What everything derived from the data set has to say."""
+
 __all__ = [
+    "ATTRIBUTION",
     "GENDERS",
     "IN_ENGLISH",
     "SPLITS",

@@ -45,17 +45,23 @@ def write_mp4(painting: Painting, path: str | Path, longest: int = 512, renderer
     enlarge = -(-SMALLEST_FILM // max(height, width))
     rows, columns = (max(SMALLEST_FILM, side * enlarge + side * enlarge % 2) for side in (height, width))
     margin = ((0, rows - height * enlarge), (0, columns - width * enlarge), (0, 0))
+    frames = _held(_images(painting, longest, renderer, FPS), FPS)
+    encode_mp4((np.pad(image.repeat(enlarge, 0).repeat(enlarge, 1), margin, mode="edge") for image in frames), path)
+
+
+def encode_mp4(images: Iterator[np.ndarray], path: str | Path) -> None:
+    """Writes frames (H, W, 3) uint8, all of one size with even sides, as `write_mp4` does. Raises `InputError`."""
+    first = next(images)
     with atomic(path) as temporary:
         try:
             with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container:
                 stream = container.add_stream(CODEC, rate=FPS, options={"crf": "18", "preset": "veryfast"})
-                stream.width, stream.height, stream.pix_fmt = columns, rows, "yuv420p"
+                stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
                 # Said aloud, because players guess differently: BT.709 in every respect, narrow range.
                 context = stream.codec_context
                 context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
-                for image in _held(_images(painting, longest, renderer, FPS), FPS):
-                    padded = np.pad(image.repeat(enlarge, 0).repeat(enlarge, 1), margin, mode="edge")
-                    frame = av.VideoFrame.from_ndarray(padded, format="rgb24")
+                for image in chain((first,), images):
+                    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
                     frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=1)
                     container.mux(stream.encode(frame))
                 container.mux(stream.encode(None))

@@ -13,7 +13,7 @@ from experiments.classify.train import Train, train
 from experiments.cli import run
 
 
-@tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
+@tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes)
 @dataclass(frozen=True)
 class Options:
     """What to do; each explains itself with --help."""

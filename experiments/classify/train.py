@@ -29,10 +29,9 @@ from experiments.classify.learn import class_weights, follow, freeze, learn, opt
 from experiments.classify.measure import fit_temperature, measure
 from experiments.classify.networks import MODELS, Name, build, parts, start
 from experiments.cli import choose_device, require
+from kaokore import ATTRIBUTION
 from renderer.errors import InputError
 from renderer.files import atomic
-
-DATA = '"KaoKore Dataset" (collected by CODH from multiple organizations), doi:10.20676/00000353, CC BY-SA 4.0'
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,12 @@ def train(config: Train) -> Path:
     steps = an_epoch * config.epochs
     weights = class_weights(faces.labels, len(classes), config.balance).to(device)
     highest = config.learning_rate or (1e-3 if notes["pretrained"] == "imagenet" else MODELS[config.model].rate)
-    about = {"pretrained": notes["pretrained"], "train_faces": len(faces.labels), "seed": config.seed, "data": DATA}
+    about = {
+        "pretrained": notes["pretrained"],
+        "train_faces": len(faces.labels),
+        "seed": config.seed,
+        "data": ATTRIBUTION,
+    }
     about |= {"kaokore": config.version, **runs.provenance()}
     answers = Classifier(config.model, config.task, config.size, average, config.flip, about=about)
     saved = time.monotonic()

@@ -14,7 +14,7 @@ from experiments.stylegan.sample import Interpolate, Mix, Sample, interpolate, m
 from experiments.stylegan.train import CPU, PAPER, Train, train
 
 
-@tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
+@tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes)
 @dataclass(frozen=True)
 class Options:
     """What to do; each explains itself with --help."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import av
-from av.video.reformatter import Colorspace
 from PIL import Image
 from torch import Tensor
 
 from renderer.errors import InputError
 from renderer.files import atomic
-from renderer.film import CODEC, FPS, GIF_FPS
+from renderer.film import FPS, GIF_FPS, encode_mp4
 from renderer.pictures import to_bytes
 
 
@@ -24,32 +22,14 @@ def write_film(frames: Callable[[float], Sequence[Tensor]], path: str | Path) ->
     path = Path(path)
     match path.suffix.lower():
         case ".mp4":
-            _write_mp4(frames(FPS), path)
+            images = frames(FPS)
+            height, width = (side - side % 2 for side in images[0].shape[1:])
+            encode_mp4((to_bytes(image[:, :height, :width]) for image in images), path)
         case ".gif":
-            images = [Image.fromarray(to_bytes(frame)).quantize(256) for frame in frames(GIF_FPS)]
+            pictures = [Image.fromarray(to_bytes(frame)).quantize(256) for frame in frames(GIF_FPS)]
             with atomic(path) as temporary:
                 each = round(1000 / GIF_FPS)
-                images[0].save(temporary, "GIF", save_all=True, append_images=images[1:], duration=each, loop=0)
+                pictures[0].save(temporary, "GIF", save_all=True, append_images=pictures[1:], duration=each, loop=0)
         case _:
             raise InputError(f"A film's name ends in .mp4 or .gif, unlike {path}.")
     return path
-
-
-def _write_mp4(frames: Sequence[Tensor], path: Path) -> None:
-    height, width = (side - side % 2 for side in frames[0].shape[1:])
-    with atomic(path) as temporary:
-        try:
-            with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container:
-                stream = container.add_stream(CODEC, rate=FPS, options={"crf": "18", "preset": "veryfast"})
-                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-                context = stream.codec_context  # BT.709, narrow range, said aloud as in renderer.film
-                context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
-                for frame in frames:
-                    image = av.VideoFrame.from_ndarray(to_bytes(frame[:, :height, :width]), format="rgb24")
-                    image = image.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=1)
-                    container.mux(stream.encode(image))
-                container.mux(stream.encode(None))
-        except av.codec.codec.UnknownCodecError as error:
-            raise InputError(f"This build of PyAV has no {CODEC}; `pip install av` brings one that has.") from error
-        except av.error.FFmpegError as error:
-            raise InputError(f"The film {path} cannot be written: {error.strerror}.") from error

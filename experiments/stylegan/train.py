@@ -28,10 +28,10 @@ from experiments.stylegan.evaluate import distance
 from experiments.stylegan.features import load_features
 from experiments.stylegan.learn import LearnConfig, Players, State, optimizer_of, step
 from experiments.stylegan.networks import CLASSES, Generator, NetworkConfig
+from kaokore import ATTRIBUTION
 from renderer.errors import InputError
 from renderer.pictures import write_png
 
-DATA = '"KaoKore Dataset" (collected by CODH from multiple organizations), doi:10.20676/00000353, CC BY-SA 4.0'
 ROWS = 6  # of samples.png, which has a column for each class
 
 
@@ -114,7 +114,7 @@ def train(config: Train) -> Path:
         state, figures = State(**notes["state"]), notes["figures"]
 
     counts = torch.bincount(faces.classes, minlength=CLASSES).tolist()
-    about = {"train_faces": len(faces.classes), "seed": config.seed, "data": DATA, "kaokore": config.version}
+    about = {"train_faces": len(faces.classes), "seed": config.seed, "data": ATTRIBUTION, "kaokore": config.version}
     dreamer = Dreamer(players.average, counts, about | runs.provenance())
     steps = math.ceil(1000 * config.images / config.learn.batch)
     every = max(1, round(1000 * config.evaluate_every / config.learn.batch))

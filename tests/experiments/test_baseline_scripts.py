@@ -15,20 +15,12 @@ from safetensors import safe_open
 
 from experiments import cli, train_agent, train_huang2019, train_ppo
 from experiments.methods import load_agent
-from kaokore import write_fake_kaokore
 from painter.load import load_renderer
 from renderer.checkpoint import Checkpoint
 
 
 class StoppedError(Exception):
     """Stands for a kill in the middle of a training."""
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kaokore")
-    write_fake_kaokore(folder, n=24)
-    return str(folder)
 
 
 def state_of(folder):

@@ -7,20 +7,9 @@ import torch
 from PIL import Image
 
 from experiments.brush_sheet import CROWD, GAP, MARGIN, PAPER, TINY, Config, brush_sheet, by_hand, measure, sheet, table
-from renderer import mypaint, mypaint_engine
 from renderer.errors import InputError
 from renderer.mypaint import MYPAINT, MyPaint
-
-
-def installed() -> bool:
-    try:
-        mypaint_engine.load()
-    except InputError:
-        return False
-    return bool(list(mypaint.FOLDER.glob("*/brushes")))
-
-
-engine = pytest.mark.skipif(not installed(), reason="needs MyPaint's engine and brushes: `make brushes`")
+from tests.renderer.test_mypaint import engine
 
 
 @engine

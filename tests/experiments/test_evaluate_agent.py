@@ -10,17 +10,9 @@ from agents.huang2019 import TINY, Actor
 from agents.planning import NONE, Planning
 from agents.policy import Policy
 from experiments.evaluate_agent import Config, evaluate_agent
-from kaokore import write_fake_kaokore
 from renderer.checkpoint import Checkpoint
 from renderer.errors import InputError
 from renderer.space import BEZIER
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kaokore")
-    write_fake_kaokore(folder, n=24)
-    return str(folder)
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from agents.learn import learn_episode
 from experiments import cli, renderer_tasks, train_agent, train_renderer
 from experiments.train_agent import train_agent as teach
 from experiments.train_renderer import train_renderer as learn
-from kaokore import write_fake_kaokore
 from painter.fit import fit
 from renderer.checkpoint import Checkpoint
 from renderer.errors import InputError
@@ -24,13 +23,6 @@ from renderer.errors import InputError
 
 class StoppedError(Exception):
     """Stands for a kill in the middle of a training."""
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kaokore")
-    write_fake_kaokore(folder, n=24)
-    return str(folder)
 
 
 def same(first, second):
