@@ -118,6 +118,9 @@ def _pace(strokes: Tensor, scale: Tensor, size: tuple[int, int], space: StrokeSp
     for name in ("bend", "opacity"):
         pace[..., space.columns(name)] = 1.0
     pace[..., space.columns("radius")] = scale[..., None] / space.field("radius").high / 2
+    for field in space.fields:
+        if field.name in ("pressure", "brush"):  # of MyPaint's brushes
+            pace[..., space.columns(field.name)] = 0.5
     return pace
 
 

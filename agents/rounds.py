@@ -8,7 +8,7 @@ that large strokes come first and small ones go where they are needed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -21,6 +21,7 @@ from renderer.canvas import paint
 from renderer.fitted import candidates, paint_fitted
 from renderer.limits import FREE, Limits
 from renderer.protocol import Renderer
+from renderer.translate import translation
 
 Grid = tuple[int, int]
 
@@ -50,14 +51,17 @@ def play(
     noise: Tensor | None = None,
     planning: Planning = NONE,
     limits: Limits = FREE,
+    translate: Callable[[Tensor], Tensor] | None = None,
 ) -> Round:
     """One round on canvas and target (B, 3, H, W). At most `limit` strokes are painted.
 
     A stroke whose gain has fallen below `patience` times what it was, because others of the round went before it, is
-    left for a later round. `noise` (B, K) multiplies gains for the order only (exploration).
+    left for a later round. `noise` (B, K) multiplies gains for the order only (exploration). `translate` turns the
+    policy's strokes into the renderer's, where that has others (`renderer.translate`).
     """
     parts = [policy(canvas, target, grid) for grid in grids]
-    strokes = limits.apply(torch.cat(parts, 1), policy.space)
+    strokes = torch.cat(parts, 1)
+    strokes = limits.apply(strokes if translate is None else translate(strokes), renderer.space)
     proposed = candidates(canvas, target, strokes, renderer, limits.palette)
     offered = proposed.gain
     if planning.alone > 0:
@@ -130,10 +134,12 @@ def paint_picture(
     """Paints one picture, canvas and target (3, H, W), with exactly `count` strokes; every stroke count is a painting.
 
     Yields after each round: the canvas and the strokes of the round `(n, P)`. A round adds `growth` times the strokes
-    that are there already, `least` at first, so that early strokes, which change most, are chosen few at a time. A round
+    that are there already, `least` at first, so that early strokes, which change most, are chosen few at a time. With
+    another brush than the one that the policy has learned, its strokes are translated, and then planned. A round
     works on a picture of `thought` pixels for each of its smallest cells, at most on the whole canvas.
     """
     size = (target.shape[-2], target.shape[-1])
+    translate = translation(renderer, limits.brush or 0.0)
     done = 0
     patience, ahead = 0.3, 0
     while done < count:
@@ -143,7 +149,7 @@ def paint_picture(
         scale = thought * min(grids[-1]) / min(size)
         small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
         seen, wanted = (_reduced(picture, small) for picture in (canvas, target))
-        played = play(policy, renderer, seen, wanted, grids, limit, patience, None, planning, limits)
+        played = play(policy, renderer, seen, wanted, grids, limit, patience, None, planning, limits, translate)
         strokes = played.strokes[0, played.real[0]]
         if len(strokes) > 0:
             canvas = played.canvas[0] if seen.shape[2:] == size else paint(canvas, strokes, renderer)

@@ -1,9 +1,10 @@
-"""The three ways to paint: an agent alone, the optimiser alone, and the agent's strokes refined by the optimiser."""
+"""The ways to paint: an agent alone, the optimiser alone, the agent's strokes refined by the optimiser, or masses first
+and lines on them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Protocol, get_args
 
@@ -14,14 +15,18 @@ from agents.huang2019 import Actor, paint_in_bundles
 from agents.planning import USUAL, Planning
 from agents.policy import Policy
 from agents.rounds import paint_picture
+from painter.lines import lines, masses
 from painter.transfer import TransferConfig, transfer
 from renderer.canvas import blank
 from renderer.checkpoint import Checkpoint
 from renderer.limits import FREE, Limits
 from renderer.protocol import Renderer
+from renderer.translate import translation
 
-Method = Literal["agent", "optimize", "hybrid"]
+Method = Literal["agent", "optimize", "hybrid", "lines"]
 METHODS = get_args(Method)
+LINES = 0.6  # of the strokes, at most, are lines
+MASS = 0.012  # radius that the strokes of masses have at least, as a fraction of the short side
 AGENTS = {"policy": Policy, "huang2019-actor": Actor}
 
 
@@ -45,8 +50,8 @@ def load_agent(name: str, renderer: Renderer, device: torch.device | str = "cpu"
     """An agent by checkpoint name or file: ours, which plans, or one learned by Huang's recipe. Raises `CheckpointError`."""
     checkpoint = Checkpoint.load(name, *AGENTS)
     network = checkpoint.build(AGENTS, device)
-    renderer.space.require(checkpoint.space or network.space)
     if isinstance(network, Actor):
+        renderer.space.require(network.space)
         return partial(paint_in_bundles, network, renderer)
     return partial(paint_picture, network.to(memory_format=torch.channels_last), renderer, planning=planning)
 
@@ -61,7 +66,15 @@ def paint_with(
     generator: torch.Generator,
     limits: Limits = FREE,
 ) -> Iterator[Progress]:
-    """Yields as `target` (3, H, W) is painted on white with exactly `count` strokes; the last `strokes` are the painting."""
+    """Yields as `target` (3, H, W) is painted on white with exactly `count` strokes; the last `strokes` are the painting.
+
+    agent: the policy paints; optimize: strokes are optimised; hybrid: the policy's strokes are; lines: the policy paints
+    the masses, and strokes that follow the ink lines are laid on them (`painter.lines`), with the last of mixed brushes.
+    """
+    if method == "lines":
+        assert agent is not None, "lines need an agent for the masses"
+        yield from _masses_and_lines(target, count, renderer, agent, config, generator, limits)
+        return
     ground = blank((target.shape[-2], target.shape[-1]), device=target.device)
     strokes = target.new_zeros(0, renderer.space.width)
     if method != "optimize":
@@ -74,3 +87,31 @@ def paint_with(
         start = strokes if method == "hybrid" else None
         for step in transfer(target, renderer, count, ground, config, start=start, generator=generator, limits=limits):
             yield Progress(step.spent, step.strokes)
+
+
+def _masses_and_lines(
+    target: Tensor,
+    count: int,
+    renderer: Renderer,
+    agent: Agent,
+    config: TransferConfig,
+    generator: torch.Generator,
+    limits: Limits,
+) -> Iterator[Progress]:
+    ground = canvas = blank((target.shape[-2], target.shape[-1]), device=target.device)
+    traced = translation(renderer, 1.0)(lines(target, int(LINES * count)))
+    strokes = target.new_zeros(0, renderer.space.width)
+    broad = replace(limits, smallest=max(limits.smallest, min(MASS, limits.largest)), brush=0.0)
+    for painted, fresh in agent(ground, masses(target), count - len(traced), limits=broad):
+        canvas, strokes = painted, torch.cat((strokes, fresh))
+        yield Progress(0.3 * len(strokes) / count, strokes)
+    if len(traced) == 0:
+        return
+    # Nothing is placed anew: a line that is worth little is still a line. And lines only settle: descending freely on the
+    # error, they would blur into the noise of old paper.
+    refined = replace(config, moves=0, shape_rate=config.shape_rate / 6, colour_rate=config.colour_rate / 8)
+    thin = replace(limits, brush=1.0)
+    for step in transfer(
+        target, renderer, len(traced), canvas, refined, start=traced, generator=generator, limits=thin
+    ):
+        yield Progress(0.3 + 0.7 * step.spent, torch.cat((strokes, step.strokes)))

@@ -53,7 +53,8 @@ class Config:
     out: str
     """Folder for the results."""
     method: str = "agent"
-    """agent: the policy paints; optimize: strokes are optimised; hybrid: the policy's strokes are refined."""
+    """agent: the policy paints; optimize: strokes are optimised; hybrid: the policy's strokes are refined; lines: the
+    policy paints masses, then ink lines are drawn on them."""
     strokes: int = 200
     """How many strokes, exactly."""
     seconds: float | None = None
@@ -61,8 +62,10 @@ class Config:
     size: int = 128
     """Pixels on the long side."""
     renderer: str = "bezier"
-    """The renderer to paint through: bezier (learned), ink (learned, MyPaint's; with --method optimize), analytic, or a
-    checkpoint of your own."""
+    """What to paint with: bezier, MyPaint's brushes as they were learned (ink, watercolour ...), two or more of them
+    (watercolour+ink; with --method lines, the last one draws the lines), analytic, or a checkpoint of your own."""
+    blend: float | None = None
+    """Of several brushes, paint with this mixture only: 0 is the first, 1 the last."""
     agent: str = "agent"
     """The agent's checkpoint."""
     steps: int = TransferConfig.steps
@@ -101,6 +104,7 @@ def repaint(config: Config) -> None:
         "opaque": config.opaque,
         "smallest": config.smallest,
         "largest": config.largest,
+        "blend": config.blend,
         "palette": config.palette,
     }
     made_by = {"method": config.method, **limits, "seed": config.seed, "renderer": config.renderer, **provenance()}
@@ -144,7 +148,7 @@ def _check(config: Config) -> None:
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
     require(config, steps=1)
     _limits(config, torch.zeros(3, 1, 1)).apply(BEZIER.sample(1), BEZIER)  # so that mistakes are found before work
-    if config.renderer == "exact" or config.renderer.startswith("mypaint:"):
+    if config.renderer == "exact" or "mypaint:" in config.renderer:
         raise InputError("Painting needs a gradient, which a true brush has not; use --renderer bezier or ink.")
     if not config.input:
         raise InputError("Nothing to paint: give pictures, folders of pictures or kaokore:ID.")
@@ -158,7 +162,7 @@ def _limits(config: Config, picture: Tensor) -> Limits:
             raise InputError("--palette needs one colour at least.")
         palette = parse_palette(config.palette) if count is None else palette_of(picture, count)
         palette = palette.to(picture.device)
-    return Limits(config.opaque, config.smallest, config.largest, palette)
+    return Limits(config.opaque, config.smallest, config.largest, palette, config.blend)
 
 
 def _find(config: Config) -> list[tuple[str, str, Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -12,6 +13,7 @@ from painter.neural_brush import NeuralBrush
 from painter.stroke_map import StrokeMap
 from renderer.bezier import AnalyticBezier, ExactBezier
 from renderer.checkpoint import Checkpoint
+from renderer.mixed import mixed
 from renderer.mypaint import MyPaint
 from renderer.protocol import Renderer
 
@@ -20,10 +22,13 @@ KINDS: dict[str, type[nn.Module]] = {"stroke-map": StrokeMap, "huang2019": Huang
 
 def load_renderer(name: str = "bezier", device: torch.device | str = "cpu") -> Renderer:
     """`exact` (true brush, no gradient), `analytic` (slow reference), `mypaint:BRUSH` (MyPaint's engine, no gradient), or
-    a learned renderer: a shipped name (bezier, ink ...) or a file.
+    a learned renderer: a shipped name (bezier, ink ...) or a file. With plus signs, brushes in one painting
+    (watercolour+ink), see `renderer.mixed`.
 
     Learned renderers come frozen: their weights take no gradient, strokes do. Raises `CheckpointError`.
     """
+    if "+" in name and not Path(name).is_file():
+        return mixed([load_renderer(part, device) for part in name.split("+")])
     if name == "exact":
         return ExactBezier()
     if name.startswith("mypaint:"):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,6 +33,9 @@ class TransferConfig:
     """Time budget; replaces `steps`. A result then depends on the machine's speed."""
     stages: int = 8
     """How often strokes are added; each time more, and smaller ones."""
+    budgets: tuple[float, ...] | None = None
+    """How the strokes are shared out among the stages, coarse to fine (1, 3, 10): as many numbers as there are to be stages.
+    By default few large and many small ones: the total grows as the cube of the stage."""
     growth: float = 0.5
     """The part of the budget during which strokes are added."""
     moves: int = 5
@@ -49,7 +52,8 @@ class TransferConfig:
 
 @dataclass(frozen=True)
 class Progress:
-    """After each gradient step: the part of the budget that is spent, the loss before it, and the strokes so far (n, P)."""
+    """After each gradient step: the part of the budget that is spent, the loss before it (of several pictures, the mean),
+    and the strokes so far, (n, P) or (B, n, P)."""
 
     step: int
     spent: float
@@ -67,17 +71,25 @@ def transfer(
     start: Tensor | None = None,
     generator: torch.Generator | None = None,
     limits: Limits = FREE,
+    penalty: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[Progress]:
     """Yields after each gradient step; the last `strokes`, `(count, P)`, are the painting of `target` (3, H, W).
 
     `canvas` (3, H, W) is the ground. `start` (n, P) are strokes to refine; the others up to `count` are added.
-    `limits` hold for all strokes, also while they are optimised.
+    `limits` hold for all strokes, also while they are optimised. `penalty` (B, n, P) -> (B,) is added to the loss: what
+    strokes themselves should be, whatever picture they leave. Several pictures of one size are painted at once: target and
+    canvas (B, 3, H, W), start (B, n, P), strokes (B, count, P).
     """
+    if target.dim() == 3:
+        start = None if start is None else start[None]
+        batch = transfer(target[None], renderer, count, canvas[None], config, loss, start, generator, limits, penalty)
+        yield from (replace(progress, strokes=progress.strokes[0]) for progress in batch)
+        return
     begun, step, spent = time.monotonic(), 0, 0.0
-    strokes = target.new_zeros(count, renderer.space.width)
-    painted = 0 if start is None else min(len(start), count)
+    strokes = target.new_zeros(len(target), count, renderer.space.width)
+    painted = 0 if start is None else min(start.shape[1], count)
     if start is not None:
-        strokes[:painted] = start[:painted]
+        strokes[:, :painted] = start[:, :painted]
     # Optimising strokes / rate with one learning rate gives each field its own.
     rate = _rates(renderer, config).to(strokes)
     scaled = (strokes / rate).requires_grad_()
@@ -89,19 +101,22 @@ def transfer(
             with torch.no_grad():
                 strokes = limits.apply(scaled * rate, renderer.space)
                 if event.move:
-                    order = worth(canvas, strokes, renderer, target).argsort(descending=True)
-                    order = torch.cat((order[: -event.count].sort().values, order[-event.count :]))
+                    pictures = zip(canvas, strokes, target, strict=True)
+                    order = torch.stack([_by_worth(*parts, event.count, renderer) for parts in pictures])
                     _reorder(optimizer, scaled, order)
-                    painted, strokes = count - event.count, strokes[order]
-                now = paint(canvas, strokes[:painted], renderer)
-                scaled[painted : painted + event.count] = (
-                    place(target, now, event.count, event.radius, generator, renderer.space) / rate
-                )
+                    painted = count - event.count
+                    strokes = limits.apply(scaled * rate, renderer.space)
+                now = paint(canvas, strokes[:, :painted], renderer)
+                for k, picture in enumerate(target):
+                    placed = place(picture, now[k], event.count, event.radius, generator, renderer.space)
+                    scaled[k, painted : painted + event.count] = placed / rate
                 painted += event.count
-        allowed = limits.apply(scaled[:painted] * rate, renderer.space)
-        value = loss(paint(canvas, allowed, renderer)[None], target[None])[0]
+        allowed = limits.apply(scaled[:, :painted] * rate, renderer.space)
+        value = loss(paint(canvas, allowed, renderer), target)
+        if penalty is not None:
+            value = value + penalty(allowed)
         optimizer.zero_grad()
-        value.backward()
+        value.sum().backward()
         optimizer.param_groups[0]["lr"] = 0.05 + 0.95 * (1 + math.cos(math.pi * spent)) / 2
         optimizer.step()
         with torch.no_grad():
@@ -110,7 +125,7 @@ def transfer(
         step += 1
         spent = step / config.steps if config.seconds is None else (time.monotonic() - begun) / config.seconds
         spent = min(spent, 1.0)
-        yield Progress(step, spent, value.item(), strokes[:painted])
+        yield Progress(step, spent, value.mean().item(), strokes[:, :painted])
 
 
 @dataclass(frozen=True)
@@ -128,9 +143,10 @@ def _plan(config: TransferConfig, count: int, painted: int) -> list[_Event]:
     missing = count - painted
     begin = 0.0
     if missing > 0:
-        stages = min(config.stages, missing)
-        # Few large strokes and many small ones: the total grows as the square of the stage.
-        totals = [round(missing * ((i + 1) / stages) ** 3) for i in range(stages)]
+        shares = config.budgets or tuple((i + 1) ** 3 - i**3 for i in range(config.stages))
+        shares = shares[:missing]  # each stage has one stroke at least
+        stages = len(shares)
+        totals = [round(missing * sum(shares[: i + 1]) / sum(shares)) for i in range(stages)]
         totals = [max(total, i + 1) for i, total in enumerate(totals)]
         for i, (old, new) in enumerate(zip([0, *totals], totals, strict=False)):
             radius = large * (small / large) ** (i / max(1, stages - 1))
@@ -142,10 +158,17 @@ def _plan(config: TransferConfig, count: int, painted: int) -> list[_Event]:
     return events
 
 
+def _by_worth(canvas: Tensor, strokes: Tensor, target: Tensor, last: int, renderer: Renderer) -> Tensor:
+    """An order (N,) of one picture's strokes in which the `last` ones are those worth least, the others as they were."""
+    order = worth(canvas, strokes, renderer, target).argsort(descending=True)
+    return torch.cat((order[:-last].sort().values, order[-last:]))
+
+
 def _reorder(optimizer: torch.optim.Optimizer, scaled: Tensor, order: Tensor) -> None:
-    """Puts the rows of the parameter and of Adam's averages into `order`."""
+    """Puts the strokes of the parameter (B, N, P) and of Adam's averages into `order` (B, N)."""
+    index = order[..., None].expand_as(scaled)
     for rows in (scaled.data, *(value for value in optimizer.state[scaled].values() if value.shape == scaled.shape)):
-        rows.copy_(rows[order])
+        rows.copy_(rows.gather(1, index))
 
 
 def _rates(renderer: Renderer, config: TransferConfig) -> Tensor:

@@ -19,6 +19,7 @@ class Limits:
     opaque: no transparency: opacity is 1 all along
     smallest, largest: radius, as fractions of the canvas' short side
     palette: the only colours, `(K, 3)` sRGB in [0, 1]
+    brush: of mixed brushes (`renderer.mixed`), the only one: 0 the first, 1 the last, between them a mixture
 
     Raises `InputError` for limits that no stroke can keep.
     """
@@ -27,6 +28,7 @@ class Limits:
     smallest: float = 0.0
     largest: float = 1.0
     palette: Tensor | None = None
+    brush: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.smallest <= self.largest <= 1 or self.largest == 0:
@@ -34,13 +36,16 @@ class Limits:
                 f"Radii from {self.smallest} to {self.largest} are no range; give fractions of the short side, "
                 "0 at least and 1 at most, the smallest first."
             )
+        if self.brush is not None and not 0 <= self.brush <= 1:
+            raise InputError(f"A place between brushes is from 0 (the first) to 1 (the last), not {self.brush}.")
 
     def apply(self, strokes: Tensor, space: StrokeSpace) -> Tensor:
         """Strokes `(..., P)` in [0, 1] as near to the given ones as is allowed.
 
         Gradients pass straight through (Bengio et al. 2013), so that what lies outside the limits can come back.
         """
-        if not self.opaque and self.smallest == 0 and self.largest == 1 and self.palette is None:
+        mixed = self.brush is not None and any(field.name == "brush" for field in space.fields)
+        if not (self.opaque or self.smallest > 0 or self.largest < 1 or self.palette is not None or mixed):
             return strokes
         allowed = strokes.detach().clone()
         radius, opacity, colour = (space.columns(name) for name in ("radius", "opacity", "colour"))
@@ -52,6 +57,8 @@ class Limits:
             allowed[..., opacity] = 1
         if self.palette is not None:
             allowed[..., colour] = nearest(allowed[..., colour], self.palette)
+        if mixed and self.brush is not None:
+            allowed[..., space.columns("brush")] = self.brush
         return strokes + (allowed - strokes).detach() if strokes.requires_grad else allowed
 
 

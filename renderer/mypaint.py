@@ -152,22 +152,12 @@ class MyPaint:
         """Draws strokes `(N, 14)` in order, each only where it falls on a canvas of `size`; None where it leaves nothing."""
         return self._patches(_rows(strokes), size, size, None)
 
-    @torch.no_grad()
     def paint_steps(self, canvas: Tensor, strokes: Tensor, every: int = 1) -> Iterator[Tensor]:
         """As `renderer.canvas.paint_steps`: yields `(3, H, W)` before the first and after every `every` strokes.
 
         The same tensor each time, changed in place. Equal to `renderer.canvas.over`, stroke by stroke.
         """
-        canvas = canvas.clone()
-        yield canvas
-        size = (canvas.shape[-2], canvas.shape[-1])
-        for i, patch in enumerate(self.patches(strokes, size), 1):
-            if patch is not None:
-                h, w = patch.alpha.shape
-                below = canvas[:, patch.top : patch.top + h, patch.left : patch.left + w]
-                below.lerp_(patch.colour.to(canvas), patch.alpha.to(canvas))
-            if i % every == 0 or i == len(strokes):
-                yield canvas
+        return paint_patches(canvas, self.patches(strokes, (canvas.shape[-2], canvas.shape[-1])), len(strokes), every)
 
     def _patches(
         self, rows: NDArray[np.float32], size: tuple[int, int], shape: tuple[int, int], origins: list[list[int]] | None
@@ -216,6 +206,20 @@ class MyPaint:
         pigment = torch.where(alpha > 0, pigment / alpha, flat).clamp(max=1) if self.textured else flat
         # Thinner than the engine can draw, a line fades instead.
         return Patch(left, top, alpha * (opacity * min(1.0, radius / LEAST_RADIUS) / FULL), pigment)
+
+
+@torch.no_grad()
+def paint_patches(canvas: Tensor, patches: Iterator[Patch | None], count: int, every: int) -> Iterator[Tensor]:
+    """Lays `count` patches over a canvas (3, H, W), as `renderer.canvas.paint_steps`: the same tensor, changed in place."""
+    canvas = canvas.clone()
+    yield canvas
+    for i, patch in enumerate(patches, 1):
+        if patch is not None:
+            h, w = patch.alpha.shape
+            below = canvas[:, patch.top : patch.top + h, patch.left : patch.left + w]
+            below.lerp_(patch.colour.to(canvas), patch.alpha.to(canvas))
+        if i % every == 0 or i == count:
+            yield canvas
 
 
 def _rows(strokes: Tensor) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ from renderer.bezier import ExactBezier
 from renderer.canvas import blank, paint_steps
 from renderer.errors import InputError
 from renderer.files import atomic
+from renderer.mixed import MIXED, Mixed, MixedTrue, mixed
 from renderer.mypaint import MYPAINT, MyPaint
 from renderer.pictures import fitted_size, to_bytes
 from renderer.protocol import Renderer
@@ -39,7 +40,7 @@ class PaintingError(InputError):
 class Painting:
     """strokes (N, P) in [0, 1], in painting order; height and width in pixels as it was painted; background in sRGB.
 
-    Without strokes it is its ground. `made_by` is anything that JSON can hold; of strokes of MYPAINT, with what
+    Without strokes it is its ground. `made_by` is anything that JSON can hold; of strokes of MYPAINT and MIXED, with what
     `brush_record` says of the brush. Raises `PaintingError` for strokes
     outside [0, 1] (or not numbers) and for columns that the space does not have.
     """
@@ -143,36 +144,51 @@ class Painting:
 
 
 def true_brush(space: StrokeSpace, size: tuple[int, int], made_by: Mapping[str, Any] | None = None) -> Renderer:
-    """The brush that strokes of `space` were meant for; of MYPAINT, the one that `made_by` names (`brush_record`).
+    """The brush that strokes of `space` were meant for; of MYPAINT and MIXED, what `made_by` names (`brush_record`).
 
     The Bezier brush takes fewer samples a pixel on large canvases: its time grows with the samples, and edges are finer
     anyway. Raises `SpaceError` for another space, `PaintingError` where MyPaint's brush or engine is missing.
     """
-    if space != MYPAINT:
+    if space not in (MYPAINT, MIXED):
         BEZIER.require(space)
         return ExactBezier(supersample=4 if max(size) <= 1024 else 2 if max(size) <= 4096 else 1)
-    brush, myb = ((made_by or {}).get(name) for name in ("brush", "myb"))
-    if not isinstance(brush, str):
+    made_by = made_by or {}
+    names, files = made_by.get("brush"), made_by.get("myb")
+    if space == MYPAINT:
+        names, files = [names], [files]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        wanted = "mypaint:ink" if space == MYPAINT else "mypaint:watercolour+mypaint:ink"
         raise PaintingError(
-            "This painting does not say which of MyPaint's brushes it was made with; choose one, such as mypaint:ink."
+            f"This painting does not say which of MyPaint's brushes it was made with; choose one, such as {wanted}."
         )
+    files = files if isinstance(files, list) else [None] * len(names)
     try:
-        if not isinstance(myb, str):
-            return MyPaint(brush)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "brush.myb"
-            path.write_text(myb, encoding="utf-8")
-            return MyPaint(path)
+        brushes = [_mypaint(name, myb) for name, myb in zip(names, files, strict=True)]
+        return brushes[0] if space == MYPAINT else mixed(brushes)
     except InputError as error:
-        reason = str(error).rstrip(".")
-        raise PaintingError(f"{reason}; or draw the painting with the learned brush, --renderer {brush}.") from error
+        reason, learned = str(error).rstrip("."), "+".join(names)
+        raise PaintingError(f"{reason}; or draw the painting with the learned brush, --renderer {learned}.") from error
 
 
-def brush_record(renderer: Renderer) -> dict[str, str]:
+def _mypaint(name: str, myb: object) -> MyPaint:
+    """A brush from its file's text, or by name where there is none."""
+    if not isinstance(myb, str):
+        return MyPaint(name)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{Path(name).name}.myb"
+        path.write_text(myb, encoding="utf-8")
+        return MyPaint(path)
+
+
+def brush_record(renderer: Renderer) -> dict[str, Any]:
     """What a painting's `made_by` should hold to be drawn again with the true brush: nothing for the Bezier brush.
 
-    `brush` is a name, and `myb`, of a learned brush of MyPaint, the brush file that it was learned from.
+    `brush` is a name, and `myb` the brush file, of a learned brush of MyPaint the one that it was learned from; of a
+    mixture, both are lists.
     """
+    if isinstance(renderer, (Mixed, MixedTrue)):
+        records = [brush_record(brush) for brush in renderer.brushes]
+        return {key: [record[key] for record in records] for key in ("brush", "myb")}
     if isinstance(renderer, MyPaint):
         return {"brush": renderer.path.stem, "myb": renderer.path.read_text(encoding="utf-8")}
     return {name: getattr(renderer, name) for name in ("brush", "myb") if hasattr(renderer, name)}

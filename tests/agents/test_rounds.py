@@ -12,9 +12,11 @@ from torch import Tensor
 
 from agents.policy import Policy
 from agents.rounds import grids_for, paint_picture, play
+from painter.load import load_renderer
 from painter.stroke_map import StrokeMap
 from renderer.canvas import blank, paint
 from renderer.limits import FREE, Limits, nearest, palette_of
+from renderer.mypaint import MYPAINT
 from renderer.space import BEZIER
 
 
@@ -113,6 +115,16 @@ def test_a_longer_painting_begins_as_the_shorter() -> None:
     assert len(rounds[0]) >= 3
     for short, long in zip(rounds[0][:-1], rounds[1], strict=False):
         torch.testing.assert_close(short, long)
+
+
+def test_another_brush_than_the_policy_knows() -> None:
+    """Strokes are translated into the brush's own space and planned in it, pressure included."""
+    brush, target = load_renderer("ink"), picture(32, 40)
+    strokes = torch.cat([new for _, new in paint_picture(POLICY, brush, torch.ones_like(target), target, 24)])
+    assert strokes.shape == (24, MYPAINT.width)
+    error = (paint(torch.ones_like(target), strokes, brush) - target).square().mean()
+    assert error < 0.1 * (1 - target).square().mean()
+    assert len(MYPAINT.get(strokes, "pressure").unique()) > 24
 
 
 def test_the_target_is_left_alone() -> None:

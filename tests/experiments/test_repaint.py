@@ -73,7 +73,7 @@ def command(monkeypatch, capsys, *arguments):
     return code, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("method", ["agent", "optimize", "hybrid"])
+@pytest.mark.parametrize("method", ["agent", "optimize", "hybrid", "lines"])
 def test_every_method_writes_everything(tmp_path, agent, method):
     source, out = picture(tmp_path / "face.png"), tmp_path / "out"
     repaint(Config((source,), str(out), method, strokes=12, size=48, steps=100, agent=agent, film_size=64))
@@ -98,7 +98,7 @@ def test_every_method_writes_everything(tmp_path, agent, method):
     assert float(row["seconds"]) > 0
 
 
-@pytest.mark.parametrize("method", ["agent", "optimize", "hybrid"])
+@pytest.mark.parametrize("method", ["agent", "optimize", "hybrid", "lines"])
 @pytest.mark.parametrize(("palette", "colours"), [("#102030,#c0392b", 2), ("5", 5)])
 def test_strokes_keep_within_limits(tmp_path, agent, method, palette, colours):
     source = picture(tmp_path / "face.png")

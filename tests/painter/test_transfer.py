@@ -99,17 +99,59 @@ def test_strokes_of_a_start_are_refined(target: Tensor, renderer: Renderer) -> N
 
 def test_averages_move_with_their_strokes() -> None:
     """When strokes change places, what Adam remembers of each goes with it."""
-    scaled = torch.arange(12.0).view(4, 3).requires_grad_()
+    scaled = torch.arange(24.0).view(2, 4, 3).requires_grad_()
     optimizer = torch.optim.Adam([scaled])
     (scaled**3).sum().backward()
     optimizer.step()
     before, state = scaled.detach().clone(), {name: value.clone() for name, value in optimizer.state[scaled].items()}
-    order = torch.tensor([2, 0, 3, 1])
+    order = torch.tensor([[2, 0, 3, 1], [1, 0, 2, 3]])
     _reorder(optimizer, scaled, order)
-    assert torch.equal(scaled, before[order])
+
+    def moved(rows: Tensor) -> Tensor:
+        return torch.stack([part[index] for part, index in zip(rows, order, strict=True)])
+
+    assert torch.equal(scaled, moved(before))
     assert {"step", "exp_avg", "exp_avg_sq"} <= state.keys()
     for name, value in optimizer.state[scaled].items():
-        assert torch.equal(value, state[name] if name == "step" else state[name][order]), name
+        assert torch.equal(value, state[name] if name == "step" else moved(state[name])), name
+
+
+def test_pictures_of_a_batch_do_not_know_of_one_another(target: Tensor, renderer: Renderer) -> None:
+    """From given strokes, with nothing placed, each picture of a batch is painted as it would be alone."""
+    pictures = torch.stack((target, target.flip(-1), 1 - target))
+    start = torch.stack([place(picture, blank(SIZE), 6, 0.12, generator(i)) for i, picture in enumerate(pictures)])
+    config = TransferConfig(steps=12, moves=0)
+    grounds = blank(SIZE).expand(3, -1, -1, -1)
+    *_, together = transfer(pictures, renderer, 6, grounds, config, start=start)
+    alone = [run(picture, renderer, 6, config, start=start[i])[-1] for i, picture in enumerate(pictures)]
+    assert together.strokes.shape == (3, 6, 13)
+    torch.testing.assert_close(together.strokes, torch.stack([p.strokes for p in alone]), rtol=1e-4, atol=1e-4)
+    assert together.loss == pytest.approx(sum(p.loss for p in alone) / 3, rel=1e-3)
+
+
+def test_a_batch_is_painted_from_nothing(target: Tensor, renderer: Renderer) -> None:
+    pictures = torch.stack((target, target.flip(-1)))
+    *_, last = transfer(pictures, renderer, 16, blank(SIZE).expand(2, -1, -1, -1), TINY, generator=generator())
+    for picture, strokes in zip(pictures, last.strokes, strict=True):
+        assert error(strokes, picture, renderer) < 0.008
+
+
+def test_budgets_say_when_how_many_strokes_come(target: Tensor, renderer: Renderer) -> None:
+    config = TransferConfig(steps=40, moves=0, budgets=(1, 1, 2), growth=0.75)
+    counts = [len(progress.strokes) for progress in run(target, renderer, 20, config)]
+    assert sorted(set(counts)) == [5, 10, 20]
+    assert counts[0] == 5
+    assert counts[-1] == 20
+
+
+def test_a_penalty_moves_strokes(target: Tensor, renderer: Renderer) -> None:
+    """One on opacity: the same picture, painted more thinly."""
+    opacity = BEZIER.columns("opacity")
+    thick, thin = (
+        run(target, renderer, 8, penalty=penalty)[-1].strokes[:, opacity].mean()
+        for penalty in (None, lambda strokes: strokes[..., opacity].mean((1, 2)))
+    )
+    assert thin < thick - 0.1
 
 
 def test_a_start_with_too_few_strokes_is_added_to(target: Tensor, renderer: Renderer) -> None:
@@ -158,20 +200,6 @@ def test_losses() -> None:
     assert total_variation(stripes, flat).tolist() == [1.0]
     assert total_variation(flat, stripes).tolist() == [0.0], "the target's own lines are free"
     assert total_variation(stripes, stripes).tolist() == [0.0]
-
-
-def test_adams_averages_follow_their_strokes() -> None:
-    scaled = torch.arange(12.0).view(4, 3).requires_grad_()
-    optimizer = torch.optim.Adam([scaled])
-    (scaled.square() * torch.arange(1, 5)[:, None]).sum().backward()
-    optimizer.step()
-    before = [scaled.detach().clone(), *(optimizer.state[scaled][name].clone() for name in ("exp_avg", "exp_avg_sq"))]
-    order = torch.tensor([2, 0, 3, 1])
-    _reorder(optimizer, scaled, order)
-    after = [scaled.detach(), *(optimizer.state[scaled][name] for name in ("exp_avg", "exp_avg_sq"))]
-    for ours, wanted in zip(after, before, strict=True):
-        assert torch.equal(ours, wanted[order])
-    assert optimizer.state[scaled]["step"] == 1
 
 
 # Placement.
