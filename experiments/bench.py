@@ -48,7 +48,7 @@ class Config:
     agent: str = "agent"
     """The agent's checkpoint."""
     counts: tuple[int, ...] = (200, 1000, 5000)
-    """Strokes of an optimisation step; the first also for the naive baseline, the last also for memory."""
+    """Strokes of an optimisation step; the first also for the naive baseline; also of memory."""
     sides: tuple[int, ...] = (128, 512, 1024)
     """Canvas sides of an optimisation step, likewise."""
     agent_counts: tuple[int, ...] = (50, 200, 1000)

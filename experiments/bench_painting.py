@@ -51,7 +51,7 @@ def measure_painting(
     put(naive, "times_ours", [n / o for n, o in zip(times["naive"], times[cases[0]], strict=True)])
     naive["times_ours"] = naive["step_ms"] / step_ms[first]
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
-        memory = other.submit(step_memory, name, counts[-1], sides[-1], torch.get_num_threads(), seed).result()
+        memory = other.submit(step_memory, name, sorted(cases, key=_area), torch.get_num_threads(), seed).result()
     return {
         "setting": {
             "step": "paint, mean squared error, gradient into the strokes; named strokes@side",
@@ -105,16 +105,24 @@ def linear(cases: list[tuple[int, int]], step_ms: list[float], megapixels: list[
     return {**dict(zip(names, costs.tolist(), strict=True)), "largest_relative_deviation": float(deviation)}
 
 
-def step_memory(name: str, count: int, side: int, threads: int, seed: int) -> Figures:
-    """The peak memory of a process that takes one step; run in one of its own."""
+def _area(case: tuple[int, int]) -> int:
+    count, side = case
+    return count * side * side
+
+
+def step_memory(name: str, cases: list[tuple[int, int]], threads: int, seed: int) -> Figures:
+    """The peak memory of a process that takes one step of each case, the smallest first; run in one of its own."""
     torch.set_num_threads(threads)
     renderer = load_renderer(name)
-    step(renderer, painterly(1, seed), side)
+    step(renderer, painterly(1, seed), cases[-1][1])
     before = _peak_mib()
-    step(renderer, painterly(count, seed), side)
-    peak = _peak_mib()
-    whole = count * side * side * 4 / 2**20
-    figures = {"case": f"{count}@{side}", "peak_mib": peak, "before_mib": before, "step_mib": peak - before}
+    steps: Figures = {}
+    for count, side in cases:
+        step(renderer, painterly(count, seed), side)
+        steps[f"{count}@{side}"] = _peak_mib() - before
+    count, side = cases[-1]
+    whole = _area(cases[-1]) * 4 / 2**20
+    figures = {"case": f"{count}@{side}", "peak_mib": _peak_mib(), "before_mib": before, "step_mib": steps}
     return {**figures, "alphas_of_whole_canvases_mib": whole}  # the last is arithmetic: 4 bytes a pixel and stroke
 
 

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from experiments.cli import choose_device, require, run
 from experiments.measures import Measures, measure
 from experiments.methods import METHODS, Agent, Method, load_agent, paint_with
+from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import provenance
 from kaokore import DatasetError, fetch_image, resolve_root
 from painter.features import Perceptual
@@ -31,13 +32,11 @@ from painter.load import load_renderer
 from painter.transfer import TransferConfig
 from renderer.errors import InputError
 from renderer.files import atomic, check_writable
-from renderer.film import write_gif, write_mp4
 from renderer.limits import Limits, palette_of, parse_palette
-from renderer.painting import Painting, brush_record, true_brush
-from renderer.pictures import find_pictures, fit, read_picture, write_png
+from renderer.painting import Painting, brush_record
+from renderer.pictures import find_pictures, fit, read_picture
 from renderer.protocol import Renderer
 from renderer.space import BEZIER
-from renderer.svg import write_svg
 
 COLUMNS = ("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual")
 MOST_STROKES = 100_000
@@ -109,7 +108,7 @@ def repaint(config: Config) -> None:
     }
     made_by = {"method": config.method, **limits, "seed": config.seed, "renderer": config.renderer, **provenance()}
     made_by |= brush_record(renderer)
-    true_brush(renderer.space, (1, 1), made_by)  # so that a missing engine is found before work
+    brush = finishing_brush(renderer)
     mistakes = 0
     for name, stem, path in inputs:
         try:
@@ -117,9 +116,9 @@ def repaint(config: Config) -> None:
             strokes, seconds = _paint(config, target.to(device), renderer, agent, stem)
             height, width = target.shape[1:]
             painting = Painting(strokes.cpu(), renderer.space, height, width, made_by={"input": name, **made_by})
-            picture = painting.render()
+            picture = painting.render(renderer=brush)
             measures = measure(picture, target, perceptual)
-            _write(painting, picture, out / stem, config)
+            write_painting(painting, picture, out / stem, config.film_size if config.video else None, brush)
             row = _row(name, config, len(strokes), seconds, measures)
             rows = [*(old for old in rows if (old["input"], old["method"]) != (name, config.method)), row]
             _write_rows(rows, out / "metrics.csv")
@@ -206,16 +205,6 @@ def _paint(config: Config, target: Tensor, renderer: Renderer, agent: Agent | No
             bar.set_postfix_str(f"{len(strokes)} strokes", refresh=False)
             bar.update(0)
     return strokes, time.monotonic() - begun
-
-
-def _write(painting: Painting, picture: Tensor, folder: Path, config: Config) -> None:
-    painting.save(folder / "strokes.safetensors")
-    write_png(picture, folder / "painting.png")
-    if painting.space == BEZIER:  # others have no outlines
-        write_svg(painting, folder / "painting.svg")
-    if config.video:
-        write_mp4(painting, folder / "painting.mp4", config.film_size)
-        write_gif(painting, folder / "painting.gif", min(config.film_size, 256))
 
 
 def _row(name: str, config: Config, strokes: int, seconds: float, measures: Measures) -> dict[str, str]:

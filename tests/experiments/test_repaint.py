@@ -22,6 +22,7 @@ from experiments import repaint as script
 from experiments.repaint import COLUMNS, Config, repaint
 from kaokore import DatasetError, Patience, fetch_image, write_fake_kaokore
 from painter.features import Perceptual
+from painter.load import load_renderer
 from renderer.checkpoint import Checkpoint
 from renderer.errors import InputError
 from renderer.painting import Painting
@@ -111,6 +112,33 @@ def test_strokes_keep_within_limits(tmp_path, agent, method, palette, colours):
     assert (opacity == 1).all()
     assert 0.02 - 1e-6 <= radius.min() <= radius.max() <= 0.1 + 1e-6
     assert 1 < len((colour * 255).round().unique(dim=0)) <= colours
+
+
+@pytest.mark.parametrize(("renderer", "method"), [("ink", "optimize"), ("ink", "agent"), ("flat+ink", "lines")])
+def test_without_the_engine_the_learned_brush_draws(tmp_path, agent, capsys, monkeypatch, renderer, method):
+    def missing(*_):
+        raise InputError("The brush engine is not installed; run `make brushes` first.")
+
+    monkeypatch.setattr("renderer.mypaint.load", missing)
+    source = picture(tmp_path / "face.png")
+    repaint(Config((source,), str(tmp_path), method, 12, size=32, steps=5, agent=agent, renderer=renderer, film_size=32))
+    assert {file.name for file in (tmp_path / "face").iterdir()} == FILES
+    assert "learned brush" in capsys.readouterr().err
+    painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
+    learned = painting.render(renderer=load_renderer(renderer))
+    shown = np.asarray(Image.open(tmp_path / "face" / "painting.png")).transpose(2, 0, 1) / 255
+    assert np.abs(shown - learned.numpy()).max() < 1 / 255
+    with pytest.raises(InputError, match="make brushes"):
+        painting.render()
+
+
+def test_brushes_can_be_blended(tmp_path, agent):
+    source = picture(tmp_path / "face.png")
+    options = {"renderer": "flat+ink", "blend": 0.25, "agent": agent, "video": False}
+    for method in ("agent", "optimize"):
+        repaint(Config((source,), str(tmp_path), method, 6, size=32, steps=5, **options))
+        strokes = Painting.load(tmp_path / "face" / "strokes.safetensors").strokes
+        assert (strokes[:, -1] == 0.25).all()
 
 
 def test_same_seed_same_painting(tmp_path, agent):

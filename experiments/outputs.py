@@ -1,0 +1,41 @@
+"""The files of a finished painting, and the brush that draws them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from torch import Tensor
+
+from renderer.errors import InputError
+from renderer.film import write_gif, write_mp4
+from renderer.painting import Painting, brush_record, true_brush
+from renderer.pictures import write_png
+from renderer.protocol import Renderer
+from renderer.svg import write_svg
+
+LARGEST_GIF = 256  # pixels on the long side: larger ones take tens of megabytes
+
+
+def finishing_brush(renderer: Renderer) -> Renderer | None:
+    """What a painting that was made through `renderer` is drawn with in the end: None for its true brush, as
+    `Painting.render` takes it; the learned one, with a word about it, where MyPaint's engine is not installed."""
+    try:
+        true_brush(renderer.space, (1, 1), brush_record(renderer))
+    except InputError as error:
+        reason = str(error).partition(";")[0]
+        print(f"Drawn with the learned brush, not with the true one ({reason}).", file=sys.stderr)
+        return renderer
+    return None
+
+
+def write_painting(
+    painting: Painting, picture: Tensor, folder: Path, film_size: int | None, brush: Renderer | None = None
+) -> None:
+    """Writes strokes.safetensors, painting.png (`picture`), painting.svg, and with `film_size` painting.mp4 and .gif."""
+    painting.save(folder / "strokes.safetensors")
+    write_png(picture, folder / "painting.png")
+    write_svg(painting, folder / "painting.svg", renderer=brush)
+    if film_size is not None:
+        write_mp4(painting, folder / "painting.mp4", film_size, brush)
+        write_gif(painting, folder / "painting.gif", min(film_size, LARGEST_GIF), brush)
