@@ -165,12 +165,12 @@ def _stroke(
     t = np.linspace(0, 1, 9)[:, None]
     at = (1 - t) ** 2 * first + 2 * t * (1 - t) * control + t**2 * last
     x, y = (at[:, i].astype(int).clip(0, side - 1) for i, side in ((0, width), (1, height)))
-    wide = np.maximum(breadth[y, x], 0.6)
+    wide = np.maximum(0.8 * breadth[y, x], 0.6)  # what is faint at its edges counts less
     scale = np.array([width, height])
     span = np.where(np.abs(last - first) < 1e-6, np.inf, last - first)
     bend = np.where(np.isinf(span), 0.5, (control - first) / span)
     radius = np.array([wide[:5].mean(), wide[4:].mean()]) / min(height, width)
     length = float(np.hypot(*np.diff(at, axis=0).T).sum())
-    colour = np.percentile(picture[y, x], 30, axis=0) / 255  # its middle is darker than its edges
+    colour = np.percentile(picture[y, x], 10, axis=0) / 255  # its middle is darker than its edges
     values = [*first / scale, *bend, *last / scale, *radius / BEZIER.field("radius").high, 0.9, 0.9, *colour]
     return (length + 1) * float(wide.mean() * hat[y, x].mean()), np.clip(values, 0, 1)

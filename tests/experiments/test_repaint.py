@@ -121,7 +121,9 @@ def test_without_the_engine_the_learned_brush_draws(tmp_path, agent, capsys, mon
 
     monkeypatch.setattr("renderer.mypaint.load", missing)
     source = picture(tmp_path / "face.png")
-    repaint(Config((source,), str(tmp_path), method, 12, size=32, steps=5, agent=agent, renderer=renderer, film_size=32))
+    repaint(
+        Config((source,), str(tmp_path), method, 12, size=32, steps=5, agent=agent, renderer=renderer, film_size=32)
+    )
     assert {file.name for file in (tmp_path / "face").iterdir()} == FILES
     assert "learned brush" in capsys.readouterr().err
     painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
