@@ -19,7 +19,6 @@ from renderer.errors import InputError
 from renderer.film import write_gif, write_mp4
 from renderer.painting import Painting
 from renderer.pictures import write_png
-from renderer.space import BEZIER
 from renderer.svg import write_svg
 
 SUFFIXES = (".png", ".mp4", ".gif", ".svg")
@@ -36,7 +35,8 @@ class Config:
     size: int = 512
     """Pixels on the long side; an SVG is first shown at this size."""
     renderer: str = "exact"
-    """exact (the true brush), analytic, mypaint:BRUSH, or a learned renderer (bezier, ink); an SVG is drawn by none."""
+    """exact (the true brush), analytic, mypaint:BRUSH, or a learned renderer (bezier, ink); an SVG is traced but for exact
+    Bezier strokes, which have outlines."""
 
 
 def replay(config: Config) -> Path:
@@ -47,21 +47,16 @@ def replay(config: Config) -> Path:
         raise InputError(f"{out} should end in one of {', '.join(SUFFIXES)}.")
     painting = Painting.load(config.strokes)
     height, width = painting.size(config.size)
-    if suffix == ".svg":
-        if config.renderer != Config.renderer:
-            raise InputError("An SVG holds the strokes themselves and is drawn by its viewer; leave out --renderer.")
-        if painting.space != BEZIER:
-            raise InputError("Only Bezier strokes can be drawn as vectors; give --out a name that ends in .png.")
-        write_svg(painting, out, config.size)
-    else:
-        renderer = None if config.renderer == "exact" else load_renderer(config.renderer)  # None: exact, at any size
-        match suffix:
-            case ".png":
-                write_png(painting.render(config.size, renderer), out)
-            case ".mp4":
-                write_mp4(painting, out, config.size, renderer)
-            case ".gif":
-                write_gif(painting, out, config.size, renderer)
+    renderer = None if config.renderer == "exact" else load_renderer(config.renderer)  # None: exact, at any size
+    match suffix:
+        case ".svg":
+            write_svg(painting, out, config.size, renderer)
+        case ".png":
+            write_png(painting.render(config.size, renderer), out)
+        case ".mp4":
+            write_mp4(painting, out, config.size, renderer)
+        case ".gif":
+            write_gif(painting, out, config.size, renderer)
     print(f"Wrote {out}: {len(painting.strokes)} strokes, {width}x{height} pixels.")
     return out
 

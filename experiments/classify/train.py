@@ -45,7 +45,9 @@ class Train:
     version: str = "1.1"
     """Of KaoKore."""
     labels: str | None = None
-    """A CSV like KaoKore's labels.csv whose labels replace those of training faces."""
+    """A CSV like KaoKore's labels.csv whose labels replace those of training faces; annotate writes such files."""
+    folder: str | None = None
+    """A folder whose pictures --labels names instead of KaoKore's; they are trained on too."""
     weights: Literal["auto", "imagenet", "scratch"] = "auto"
     """What to start from; auto is imagenet where these weights can be had."""
     size: int = 112
@@ -94,7 +96,7 @@ def train(config: Train) -> Path:
         begun = (folder / "state.safetensors").exists()
     _check(config)
     device, classes = choose_device(config.device), CLASSES[config.task]
-    faces = load_labelled(config.root, "train", config.task, config.size, config.labels, config.version)
+    faces = load_labelled(config.root, "train", config.task, config.size, config.labels, config.version, config.folder)
     dev = load_labelled(config.root, "dev", config.task, config.size, version=config.version)
     batch = min(config.batch, len(faces.labels))
     if batch < 2:

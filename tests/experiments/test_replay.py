@@ -17,6 +17,7 @@ from renderer.mypaint import MYPAINT, MyPaint
 from renderer.painting import Painting, brush_record
 from renderer.pictures import to_bytes
 from renderer.space import BEZIER
+from renderer.svg import to_svg
 from tests.renderer.test_mypaint import engine
 
 
@@ -81,18 +82,25 @@ def test_without_the_engine_the_learned_brush_is_named(
         raise InputError("The brush engine is not installed; run `make brushes` first.")
 
     monkeypatch.setattr(mypaint, "load", load)
-    with pytest.raises(InputError, match=r"make brushes.*--renderer ink\.$"):
-        replay(Config(ink, str(tmp_path / "a.png")))
+    for name in ("a.png", "a.svg"):
+        with pytest.raises(InputError, match=r"make brushes.*--renderer ink\.$"):
+            replay(Config(ink, str(tmp_path / name)))
     out = replay(Config(ink, str(tmp_path / "a.png"), 40, "ink"))
     with Image.open(out) as image:
         learned = Painting.load(ink).render(40, load_renderer("ink"))
         np.testing.assert_array_equal(np.asarray(image), to_bytes(learned))
 
 
-def test_strokes_of_mypaint_are_no_vectors_nor_bezier_s(tmp_path: Path, ink: str) -> None:
-    for out, renderer, reason in (("a.svg", "exact", "vectors"), ("a.png", "bezier", "mypaint")):
-        with pytest.raises(InputError, match=reason):
-            replay(Config(ink, str(tmp_path / out), renderer=renderer))
+def test_vectors_are_traced_from_the_learned_brush(tmp_path: Path, ink: str) -> None:
+    out = replay(Config(ink, str(tmp_path / "a.svg"), 48, "ink"))
+    assert out.read_text() == to_svg(Painting.load(ink), 48, load_renderer("ink"))
+    assert out.read_text().count("<g ") == 5
+
+
+def test_strokes_of_mypaint_are_not_bezier_s(tmp_path: Path, ink: str) -> None:
+    for out in ("a.svg", "a.png"):
+        with pytest.raises(InputError, match="mypaint"):
+            replay(Config(ink, str(tmp_path / out), renderer="bezier"))
     assert not list(tmp_path.iterdir())
 
 
@@ -107,7 +115,6 @@ def test_strokes_of_mypaint_are_no_vectors_nor_bezier_s(tmp_path: Path, ink: str
         {"out": "a.mp4", "size": 5000},
         {"out": "a.gif", "size": 5000},
         {"renderer": "nobody"},
-        {"out": "a.svg", "renderer": "bezier"},
         {"strokes": "missing.safetensors"},
         {"strokes": __file__},
     ],

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from renderer import svg
+from renderer import svg_outlines
 from renderer.errors import InputError
 from renderer.painting import Painting
 from renderer.space import BEZIER, Field, SpaceError, StrokeSpace
@@ -192,9 +192,9 @@ def test_the_outline_keeps_its_promise() -> None:
         radius = values[6:8].double().numpy() * 32
         curve = np.array([[0, 0], [*values[2:4].numpy() * [60, 30]], [60, 0]]) * float(values[0])
         curve[1] = curve[1].clip(0, curve[2, 0])
-        pieces = svg._outline(curve, radius)
-        centres, _, radii = svg._discs(curve, radius, 4000)
-        points = np.einsum("sk,nkd->nsd", svg.BERNSTEIN, pieces).reshape(-1, 2)
+        pieces = svg_outlines.outline(curve, radius)
+        centres, _, radii = svg_outlines.discs(curve, radius, 4000)
+        points = np.einsum("sk,nkd->nsd", svg_outlines.BERNSTEIN, pieces).reshape(-1, 2)
         depths.append(np.abs((radii - np.hypot(*(points[:, None] - centres).transpose(2, 0, 1))).max(1)))
-    assert np.quantile(np.concatenate(depths), 0.98) < svg.NEAR
+    assert np.quantile(np.concatenate(depths), 0.98) < svg_outlines.NEAR
     assert max(depth.max() for depth in depths) < 0.2

@@ -1,0 +1,55 @@
+// Keys and clicks become one event, `press`, with the place of the face on the screen and whether it can be seen yet: so
+// no press is ever taken as an answer to a face that came a moment later.
+(() => {
+  const KEYS = ["Enter", "ArrowLeft", "ArrowRight", "u", "s"];
+
+  function press(key) {
+    const face = document.querySelector("img.face");
+    const seen = face.complete && face.naturalWidth > 0;
+    emitEvent("press", key, face.dataset.place, seen);
+  }
+
+  function show(name) {
+    const dialog = document.querySelector(`dialog.${name}`);
+    dialog.showModal();
+    const field = dialog.querySelector("input");
+    if (field) {
+      field.value = document.querySelector("[data-show=name] span").textContent;
+      field.select();
+    }
+  }
+
+  function keyOf(event) {
+    // An input method for Japanese keeps the character to itself, or makes it full-width.
+    const key = event.key === "Process" ? event.code.replace(/^(Digit|Numpad|Key)/, "") : event.key.normalize("NFKC");
+    return key.length === 1 ? key.toLowerCase() : key;
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.altKey || document.querySelector("dialog[open]")) return; // a dialog has its own keys, Escape among them
+    const key = keyOf(event);
+    if (event.ctrlKey || event.metaKey) {
+      if (key === "z" && !event.shiftKey) {
+        event.preventDefault();
+        press("u");
+      }
+      return;
+    }
+    if ((key === "Enter" || key === " ") && document.activeElement.closest("button")) return; // it presses the button
+    if (!KEYS.includes(key) && !/^[1-9?n]$/.test(key)) return;
+    event.preventDefault();
+    if (event.repeat && !key.startsWith("Arrow")) return; // a key held down is one answer
+    if (key === "?") show("keys");
+    else if (key === "n") show("name");
+    else press(key);
+  });
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-press], [data-show]");
+    if (!button) return;
+    // After a click, Enter means again "as suggested" and not this button; who came by Tab stays where they are.
+    if (event.detail > 0) button.blur();
+    if (button.dataset.show) show(button.dataset.show);
+    else press(button.dataset.press);
+  });
+})();
