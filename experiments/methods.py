@@ -20,7 +20,7 @@ from painter.transfer import TransferConfig, transfer
 from renderer.canvas import blank
 from renderer.checkpoint import Checkpoint
 from renderer.limits import FREE, Limits
-from renderer.protocol import Renderer
+from renderer.protocol import Renderer, expected
 from renderer.translate import translation
 
 Method = Literal["agent", "optimize", "hybrid", "lines"]
@@ -50,6 +50,7 @@ def load_agent(name: str, renderer: Renderer, device: torch.device | str = "cpu"
     """An agent by checkpoint name or file: ours, which plans, or one learned by Huang's recipe. Raises `CheckpointError`."""
     checkpoint = Checkpoint.load(name, *AGENTS)
     network = checkpoint.build(AGENTS, device)
+    renderer = expected(renderer)  # chance cannot be planned
     if isinstance(network, Actor):
         renderer.space.require(network.space)
         return partial(paint_in_bundles, network, renderer)
@@ -71,6 +72,7 @@ def paint_with(
     agent: the policy paints; optimize: strokes are optimised; hybrid: the policy's strokes are; lines: the policy paints
     the masses, and strokes that follow the ink lines are laid on them (`painter.lines`), with the last of mixed brushes.
     """
+    renderer = expected(renderer)
     if method == "lines":
         assert agent is not None, "lines need an agent for the masses"
         yield from _masses_and_lines(target, count, renderer, agent, config, generator, limits)

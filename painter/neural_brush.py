@@ -140,6 +140,21 @@ class NeuralBrush(nn.Module):
         alpha: Tensor = torch.sigmoid(value) * self._strength(strokes)[:, 0][owner] * (place.distance < 1)
         return alpha
 
+    def expected(self) -> NeuralBrush:
+        """The brush without its grain: what it leaves on average. It is what a painter can plan with, as where grains fall
+        cannot be planned, and is as fast as a brush without chance. Itself, if it has no grain."""
+        if self.grain is None:
+            return self
+        sizes = {"along": self.along, "across": self.across, "latent": self.latent, "myb": self.myb}
+        hidden = len(self.body[0].get_parameter("bias"))
+        brush = NeuralBrush(self.brush, self.reach, self.directed, self.sized, hidden, **sizes)  # type: ignore[arg-type]
+        state = {name: value for name, value in self.state_dict().items() if not name.startswith("grain.")}
+        last = f"body.{len(self.body) - 1}."
+        nodes = self.along * (self.across - 2)
+        state = {name: value[:nodes] if name.startswith(last) else value for name, value in state.items()}
+        brush.load_state_dict(state)
+        return brush.to(self.body[0].get_parameter("weight")).requires_grad_(False).eval()
+
     def chance(self, strokes: Tensor) -> Chance:
         """What strokes `(B, 14)` themselves leave to chance."""
         return chance(strokes, self.latent, self.grain)

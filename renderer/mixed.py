@@ -13,7 +13,7 @@ from torch import Tensor
 
 from renderer.errors import InputError
 from renderer.mypaint import MYPAINT, MyPaint, Patch, paint_patches
-from renderer.protocol import Mark, Renderer, Window
+from renderer.protocol import Mark, Renderer, Window, expected
 from renderer.space import Field, StrokeSpace
 
 MIXED = StrokeSpace(
@@ -55,6 +55,10 @@ class Mixed:
     def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
         """See `renderer.protocol.Renderer`."""
         return _mark(self.brushes, strokes, size, window)
+
+    def expected(self) -> Mixed:
+        """The mixture of what each brush leaves on average."""
+        return Mixed([expected(brush) for brush in self.brushes])
 
     def bounds(self, strokes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The box that each stroke may touch, see `renderer.bezier.bounds`."""

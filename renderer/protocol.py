@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from torch import Tensor
 
@@ -49,3 +49,8 @@ class Renderer(Protocol):
     space: StrokeSpace
 
     def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark: ...
+
+
+def expected(renderer: Renderer) -> Renderer:
+    """What a renderer leaves on average, if chance has a part in it (it then offers `expected()`); else itself."""
+    return cast(Renderer, renderer.expected()) if hasattr(renderer, "expected") else renderer

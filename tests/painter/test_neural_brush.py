@@ -18,8 +18,9 @@ from painter.transfer import TransferConfig, transfer
 from renderer import native
 from renderer.canvas import blank, draw_patches, over, paint, paint_steps
 from renderer.checkpoint import Checkpoint, CheckpointError
+from renderer.mixed import mixed
 from renderer.mypaint import MYPAINT
-from renderer.protocol import Renderer, Window
+from renderer.protocol import Renderer, Window, expected
 from tests.renderer.pretend_gpu import pretend_gpu
 
 SIZE = (30, 42)  # not square
@@ -302,3 +303,16 @@ def test_strokes_are_optimised_through_it(network: NeuralBrush) -> None:
     steps = list(transfer(target, network, 8, blank(SIZE), config, generator=generator))
     assert steps[-1].strokes.shape == (8, MYPAINT.width)
     assert steps[-1].loss < 0.5 * steps[0].loss
+
+
+def test_expected_marks_are_those_without_grain() -> None:
+    brush, strokes = make("grain"), sample(6)
+    owner = torch.arange(6).repeat_interleave(50)
+    x, y = torch.rand(2, 300, generator=torch.Generator().manual_seed(1)) * 30
+    mean = brush.at(strokes, SIZE, owner, x, y, mean=True)
+    torch.testing.assert_close(brush.expected().at(strokes, SIZE, owner, x, y), mean)
+    assert (brush.at(strokes, SIZE, owner, x, y) - mean).abs().max() > 0.01
+    assert brush.expected().myb == brush.myb
+    plain = make("plain")
+    assert plain.expected() is plain
+    assert expected(mixed([brush, plain])).brushes[1] is plain  # type: ignore[attr-defined]
