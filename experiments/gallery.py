@@ -44,12 +44,14 @@ class Look:
     method: Method = "agent"
     strokes: int = 300
     smallest: float = 0.0
+    largest: float = 1.0
     palette: str | None = None
 
     def options(self) -> str:
         """As they are typed."""
         parts = [f"--renderer {self.renderer} --method {self.method} --strokes {self.strokes}"]
         parts += [f"--smallest {self.smallest}"] if self.smallest else []
+        parts += [f"--largest {self.largest}"] if self.largest < 1 else []
         parts += [f"--palette '{self.palette}'"] if self.palette else []
         return " ".join(parts)
 
@@ -61,7 +63,7 @@ LOOKS = (
     Look("watercolour", "Soft edges, denser where it is pressed.", "watercolour", strokes=150),
     Look("flat", "A broad bristle brush with square ends.", "flat", strokes=200, smallest=0.015),
     Look("calligraphy", "A broad nib that is held at one angle.", "calligraphy", strokes=300),
-    Look("charcoal", "Grains that fall by chance.", "charcoal", strokes=400, smallest=0.01),
+    Look("charcoal", "Grains that fall by chance.", "charcoal", strokes=700, smallest=0.004, largest=0.05),
     Look("impressionist", "Dabs of slightly varied colours.", "impressionist", strokes=500, smallest=0.01),
 )
 
@@ -127,7 +129,8 @@ def _show(look: Look, targets: Sequence[Tensor], config: Config, folder: Path) -
     """Paints all faces in one way, and writes its sheet and its film."""
     renderer = load_renderer(look.renderer)
     agent = load_agent("agent", renderer)
-    limits = Limits(smallest=look.smallest, palette=parse_palette(look.palette) if look.palette else None)
+    palette = parse_palette(look.palette) if look.palette else None
+    limits = Limits(smallest=look.smallest, largest=look.largest, palette=palette)
     sheet, figures = [], []
     for i, target in enumerate(tqdm(targets, desc=look.name)):
         generator, transfer = torch.Generator().manual_seed(config.seed), TransferConfig(steps=config.steps)
