@@ -26,3 +26,13 @@ def total_variation(canvas: Tensor, target: Tensor) -> Tensor:
 def _variation(image: Tensor) -> Tensor:
     across = image.diff(dim=-1).abs().mean((1, 2, 3))
     return across + image.diff(dim=-2).abs().mean((1, 2, 3))
+
+
+def weighted(*parts: tuple[float, Loss]) -> Loss:
+    """The sum of losses, each times its weight; those that weigh nothing are not computed."""
+    counted = [(weight, loss) for weight, loss in parts if weight != 0]
+
+    def total(canvas: Tensor, target: Tensor) -> Tensor:
+        return sum((weight * loss(canvas, target) for weight, loss in counted), canvas.new_zeros(len(canvas)))
+
+    return total

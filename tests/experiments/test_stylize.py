@@ -1,0 +1,165 @@
+"""stylize and visualize from outside: what they write, and how they answer bad input."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from experiments import cli
+from experiments import stylize as stylize_script
+from experiments import visualize as visualize_script
+from experiments.stylize import Config as Stylize
+from experiments.stylize import stylize
+from experiments.visualize import Config as Visualize
+from experiments.visualize import find_class, imagenet_classes, imagenet_network, visualize
+from painter.activation import ViewConfig
+from renderer.painting import Painting
+
+FILES = {"painting.png", "painting.mp4", "painting.gif", "strokes.safetensors"}
+STILL = ViewConfig(views=1, side=64)
+
+
+def picture(path, seed=0, side=40):
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+    Image.fromarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)).save(path)
+    return str(path)
+
+
+def shown(folder):
+    return torch.from_numpy(np.asarray(Image.open(folder / "painting.png")).copy()).float() / 255
+
+
+def command(monkeypatch, capsys, script, function, config, *arguments):
+    """The exit code and what was said on stderr, as from the command line."""
+    monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, arguments)])
+    try:
+        cli.run(function, config, script.__doc__)
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    return code, capsys.readouterr().err
+
+
+def test_content_alone(tmp_path, capsys):
+    source, out = picture(tmp_path / "face.png"), tmp_path / "out"
+    stylize(
+        Stylize(source, str(out), "bezier", strokes=12, steps=80, size=32, content=("relu1_2",), pixels=1, film_size=48)
+    )
+    assert {file.name for file in out.iterdir()} >= FILES
+    painting = Painting.load(out / "strokes.safetensors")
+    assert len(painting.strokes) == 12
+    assert painting.made_by["content"] == ["relu1_2"]
+    assert "perceptual distance" in capsys.readouterr().out
+    target = torch.from_numpy(cv2.resize(np.asarray(Image.open(source)), (32, 32), interpolation=cv2.INTER_AREA)) / 255
+    error = (shown(out) - target).square().mean()
+    assert error < (1 - target).square().mean() / 2
+
+
+def test_style_gives_its_colours_and_keeps_them_with_weight(tmp_path):
+    """A red picture in the manner of a blue one becomes blue, unless colour weighs nothing."""
+    red, blue = (np.zeros((40, 40, 3), np.uint8) for _ in "ab")
+    red[8:30, 10:20, 0], red[..., 1], blue[..., 2], blue[::4, :, 1] = 220, 40, 200, 60
+    for name, pixels in (("red", red), ("blue", blue)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    means = []
+    for weight in (10.0, 0.0):
+        out = tmp_path / str(weight)
+        config = Stylize(
+            str(tmp_path / "red.png"),
+            str(out),
+            "bezier",
+            strokes=20,
+            steps=60,
+            size=32,
+            content=("relu1_2",),
+            style=str(tmp_path / "blue.png"),
+            style_layers=("relu1_2",),
+            style_weight=0.1,
+            colour_weight=weight,
+            curve_weight=0.1,
+            video=False,
+        )
+        stylize(config)
+        assert not (out / "painting.mp4").exists()
+        means.append(shown(out).mean((0, 1)))
+    bluer = [(mean[2] - mean[0]).item() for mean in means]
+    assert bluer[0] > 0.2
+    assert bluer[0] > bluer[1] + 0.2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--content", "relu8_8"], "no layer 'relu8_8'; it has relu1_1"),
+        (["--renderer", "exact"], "needs a gradient"),
+        (["--curve-weight", "1"], "no --style whose lines"),
+        (["--curve-weight", "1", "--field", "zigzag"], "no field 'zigzag'"),
+        (["--style", "nowhere.png"], "no picture nowhere.png"),
+        (["--size", "9999"], "--size can be 2048 at most"),
+        (["--strokes", "0"], "--strokes must be at least 1"),
+        (["--content-source", "vgg19", "--content", "relu9_9"], "vgg19 has no layer"),
+        (["--style-weight", "-1"], "--style-weight must be at least 0"),
+    ],
+)
+def test_mistakes_of_stylize(tmp_path, monkeypatch, capsys, options, message):
+    arguments = (picture(tmp_path / "face.png"), "--out", tmp_path / "out", "--steps", 1, *options)
+    code, said = command(monkeypatch, capsys, stylize_script, stylize, Stylize, *arguments)
+    assert code == 2
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_rises_above_the_blank_canvas(tmp_path, capsys):
+    out = tmp_path / "lemon"
+    config = Visualize(str(out), "lemon", strokes=20, steps=25, size=48, view=STILL, film_size=48)
+    visualize(config)
+    assert {file.name for file in out.iterdir()} >= FILES
+    assert "The network takes it for" in capsys.readouterr().out
+    network = imagenet_network()
+    pictures = torch.stack((shown(out).permute(2, 0, 1), torch.ones(3, 48, 48)))
+    pictures = torch.nn.functional.interpolate(pictures, (64, 64), mode="bilinear")
+    painted, blank = network((pictures * 255 - 127) / 128)[:, find_class("lemon", imagenet_classes())]
+    assert painted > blank + 3
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"status": "warrior"}, {"gender": "female"}, {"feature": "relu1_2:3"}, {"feature": "block2:1"}]
+)
+def test_other_things_to_paint(tmp_path, capsys, wanted):
+    config = Visualize(str(tmp_path), strokes=5, steps=2, size=32, view=replace(STILL, side=32), video=False, **wanted)
+    visualize(config)
+    said = capsys.readouterr().out
+    assert "5 strokes" in said
+    assert next(iter(wanted.values())) in said or "deviations of its layer" in said or "takes it for" in said
+    assert Painting.load(tmp_path / "strokes.safetensors").made_by["feature"] == wanted.get("feature")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "exactly one of --class"),
+        (["--class", "lemon", "--status", "noble"], "exactly one of --class"),
+        (["--class", "lemmon"], "did you mean lemon"),
+        (["--class", "retriever"], "did you mean flat-coated retriever"),
+        (["--class", "1000"], "numbered 0 to 999"),
+        (["--status", "samurai"], "choose one of noble, warrior, incarnation, commoner"),
+        (["--feature", "relu4_2"], "write LAYER:CHANNEL"),
+        (["--feature", "relu4_9:1"], "has no layer"),
+        (["--feature", "relu1_1:64"], "has 0 to 63"),
+        (["--feature", "block99:1"], "it has block0 to block17"),
+        (["--class", "lemon", "--views", "0"], "1 view at least"),
+        (["--class", "lemon", "--renderer", "mypaint:ink"], "needs a gradient"),
+    ],
+)
+def test_mistakes_of_visualize(tmp_path, monkeypatch, capsys, options, message):
+    arguments = ("--out", tmp_path / "out", "--steps", 1, *options)
+    code, said = command(monkeypatch, capsys, visualize_script, visualize, Visualize, *arguments)
+    assert code == 2
+    assert message in said
+    assert not Path(tmp_path / "out").exists()
