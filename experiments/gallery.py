@@ -22,7 +22,7 @@ from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from experiments.cli import require, run
-from experiments.methods import Method, load_agent, paint_with
+from experiments.methods import WHITE, Method, load_agent, paint_with
 from kaokore import fetch_image, resolve_root
 from painter.load import load_renderer
 from painter.transfer import TransferConfig
@@ -46,6 +46,7 @@ class Look:
     smallest: float = 0.0
     largest: float = 1.0
     palette: str | None = None
+    mean_ground: bool = False
 
     def options(self) -> str:
         """As they are typed."""
@@ -53,6 +54,7 @@ class Look:
         parts += [f"--smallest {self.smallest}"] if self.smallest else []
         parts += [f"--largest {self.largest}"] if self.largest < 1 else []
         parts += [f"--palette '{self.palette}'"] if self.palette else []
+        parts += ["--ground mean"] if self.mean_ground else []
         return " ".join(parts)
 
 
@@ -64,7 +66,7 @@ LOOKS = (
     Look("flat", "A broad bristle brush with square ends.", "flat", strokes=200, smallest=0.015),
     Look("calligraphy", "A broad nib that is held at one angle.", "calligraphy", strokes=300),
     Look("charcoal", "Grains that fall by chance.", "charcoal", strokes=700, smallest=0.004, largest=0.05),
-    Look("impressionist", "Dabs of slightly varied colours.", "impressionist", strokes=500, smallest=0.01),
+    Look("impressionist", "Dabs of slightly varied colours.", "impressionist", "agent", 900, 0.004, 0.03, None, True),
 )
 
 
@@ -135,11 +137,14 @@ def _show(look: Look, targets: Sequence[Tensor], config: Config, folder: Path) -
     for i, target in enumerate(tqdm(targets, desc=look.name)):
         generator, transfer = torch.Generator().manual_seed(config.seed), TransferConfig(steps=config.steps)
         begun = time.monotonic()
-        *_, last = paint_with(look.method, target, look.strokes, renderer, agent, transfer, generator, limits)
+        red, green, blue = target.mean((1, 2)).tolist() if look.mean_ground else WHITE
+        ground = (red, green, blue)
+        work = (look.method, target, look.strokes, renderer, agent, transfer, generator, limits, ground)
+        *_, last = paint_with(*work)
         seconds = time.monotonic() - begun
         height, width = target.shape[1:]
         made_by = {"look": asdict(look), "seed": config.seed, **brush_record(renderer)}
-        painting = Painting(last.strokes, renderer.space, height, width, made_by=made_by)
+        painting = Painting(last.strokes, renderer.space, height, width, ground, made_by)
         true, preview = painting.render(), painting.render(renderer=renderer)
         figures.append((seconds, float((true - target).square().mean()), float((true - preview).square().mean())))
         sheet.append(painting.render(config.shown))

@@ -23,6 +23,8 @@ from renderer.limits import FREE, Limits
 from renderer.protocol import Renderer, expected
 from renderer.translate import translation
 
+Colour = tuple[float, float, float]
+WHITE: Colour = (1.0, 1.0, 1.0)
 Method = Literal["agent", "optimize", "hybrid", "lines"]
 METHODS = get_args(Method)
 LINES = 0.6  # of the strokes, at most, are lines
@@ -66,8 +68,9 @@ def paint_with(
     config: TransferConfig,
     generator: torch.Generator,
     limits: Limits = FREE,
+    ground: Colour = WHITE,
 ) -> Iterator[Progress]:
-    """Yields as `target` (3, H, W) is painted on white with exactly `count` strokes; the last `strokes` are the painting.
+    """Yields as `target` (3, H, W) is painted on `ground` with exactly `count` strokes; the last `strokes` are the painting.
 
     agent: the policy paints; optimize: strokes are optimised; hybrid: the policy's strokes are; lines: the policy paints
     the masses, and strokes that follow the ink lines are laid on them (`painter.lines`), with the last of mixed brushes.
@@ -75,19 +78,19 @@ def paint_with(
     renderer = expected(renderer)
     if method == "lines":
         assert agent is not None, "lines need an agent for the masses"
-        yield from _masses_and_lines(target, count, renderer, agent, config, generator, limits)
+        yield from _masses_and_lines(target, count, renderer, agent, config, generator, limits, ground)
         return
-    ground = blank((target.shape[-2], target.shape[-1]), device=target.device)
+    canvas = blank((target.shape[-2], target.shape[-1]), ground, target.device)
     strokes = target.new_zeros(0, renderer.space.width)
     if method != "optimize":
         assert agent is not None, "agent and hybrid need an agent"
-        for _, fresh in agent(ground, target, count, limits=limits):
+        for _, fresh in agent(canvas, target, count, limits=limits):
             strokes = torch.cat((strokes, fresh))
             share = 1.0 if method == "agent" else 0.1
             yield Progress(share * len(strokes) / count, strokes)
     if method != "agent":
         start = strokes if method == "hybrid" else None
-        for step in transfer(target, renderer, count, ground, config, start=start, generator=generator, limits=limits):
+        for step in transfer(target, renderer, count, canvas, config, start=start, generator=generator, limits=limits):
             yield Progress(step.spent, step.strokes)
 
 
@@ -99,12 +102,13 @@ def _masses_and_lines(
     config: TransferConfig,
     generator: torch.Generator,
     limits: Limits,
+    ground: Colour,
 ) -> Iterator[Progress]:
-    ground = canvas = blank((target.shape[-2], target.shape[-1]), device=target.device)
+    bare = canvas = blank((target.shape[-2], target.shape[-1]), ground, target.device)
     traced = translation(renderer, 1.0)(lines(target, int(LINES * count)))
     strokes = target.new_zeros(0, renderer.space.width)
     broad = replace(limits, smallest=max(limits.smallest, min(MASS, limits.largest)), brush=0.0)
-    for painted, fresh in agent(ground, masses(target), count - len(traced), limits=broad):
+    for painted, fresh in agent(bare, masses(target), count - len(traced), limits=broad):
         canvas, strokes = painted, torch.cat((strokes, fresh))
         yield Progress(0.3 * len(strokes) / count, strokes)
     if len(traced) == 0:

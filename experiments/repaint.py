@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from experiments.cli import choose_device, require, run
 from experiments.measures import Measures, measure
-from experiments.methods import METHODS, Agent, Method, load_agent, paint_with
+from experiments.methods import METHODS, Agent, Colour, Method, load_agent, paint_with
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import provenance
 from kaokore import DatasetError, fetch_image, resolve_root
@@ -77,6 +77,8 @@ class Config:
     """Greatest radius of a stroke, as a fraction of the short side."""
     palette: str | None = None
     """The only colours: how many to choose from each picture (8), or which ('#1a1a1a,#c0392b,#f5e6c8')."""
+    ground: str = "#ffffff"
+    """The colour that the painting begins on: '#c69c5a', or mean, the picture's own."""
     seed: int = 0
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
@@ -115,7 +117,8 @@ def repaint(config: Config) -> None:
             target = fit(read_picture(path, config.size), config.size)
             strokes, seconds = _paint(config, target.to(device), renderer, agent, stem)
             height, width = target.shape[1:]
-            painting = Painting(strokes.cpu(), renderer.space, height, width, made_by={"input": name, **made_by})
+            about = {"input": name, **made_by}
+            painting = Painting(strokes.cpu(), renderer.space, height, width, _ground(config, target), about)
             picture = painting.render(renderer=brush)
             measures = measure(picture, target, perceptual)
             write_painting(painting, picture, out / stem, config.film_size if config.video else None, brush)
@@ -147,6 +150,7 @@ def _check(config: Config) -> None:
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
     require(config, steps=1)
     _limits(config, torch.zeros(3, 1, 1)).apply(BEZIER.sample(1), BEZIER)  # so that mistakes are found before work
+    _ground(config, torch.zeros(3, 1, 1))
     if config.renderer == "exact" or "mypaint:" in config.renderer:
         raise InputError("Painting needs a gradient, which a true brush has not; use --renderer bezier or ink.")
     if not config.input:
@@ -162,6 +166,18 @@ def _limits(config: Config, picture: Tensor) -> Limits:
         palette = parse_palette(config.palette) if count is None else palette_of(picture, count)
         palette = palette.to(picture.device)
     return Limits(config.opaque, config.smallest, config.largest, palette, config.blend)
+
+
+def _ground(config: Config, picture: Tensor) -> Colour:
+    if config.ground == "mean":
+        red, green, blue = picture.mean((1, 2)).tolist()
+        return red, green, blue
+    try:
+        (colour,) = parse_palette(config.ground)
+    except (InputError, ValueError):
+        raise InputError(f"--ground is one colour, such as '#c69c5a', or mean, not {config.ground!r}.") from None
+    red, green, blue = colour.tolist()
+    return red, green, blue
 
 
 def _find(config: Config) -> list[tuple[str, str, Path]]:
@@ -194,12 +210,13 @@ def _paint(config: Config, target: Tensor, renderer: Renderer, agent: Agent | No
     transfer = TransferConfig(steps=config.steps, seconds=config.seconds)
     method = cast(Method, config.method)  # checked at the start
     limits = _limits(config, target)
+    work = (method, target, config.strokes, renderer, agent, transfer, generator)
     begun = time.monotonic()
     strokes = target.new_zeros(0, renderer.space.width)
     with tqdm(
         total=100, desc=label, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
     ) as bar:
-        for progress in paint_with(method, target, config.strokes, renderer, agent, transfer, generator, limits):
+        for progress in paint_with(*work, limits, _ground(config, target)):
             strokes = progress.strokes
             bar.n = min(100, int(100 * progress.spent))
             bar.set_postfix_str(f"{len(strokes)} strokes", refresh=False)

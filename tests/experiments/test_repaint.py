@@ -134,6 +134,20 @@ def test_without_the_engine_the_learned_brush_draws(tmp_path, agent, capsys, mon
         painting.render()
 
 
+@pytest.mark.parametrize("method", ["agent", "optimize", "hybrid", "lines"])
+def test_another_ground(tmp_path, agent, method):
+    source = picture(tmp_path / "face.png")
+    for ground in ("#204060", "mean"):
+        repaint(Config((source,), str(tmp_path), method, 1, size=32, steps=5, agent=agent, video=False, ground=ground))
+        painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
+        target = np.asarray(Image.open(source)) / 255
+        wanted = target.mean((0, 1)) if ground == "mean" else np.array([0x20, 0x40, 0x60]) / 255
+        assert painting.background == pytest.approx(wanted, abs=0.01)
+        shown = np.asarray(Image.open(tmp_path / "face" / "painting.png")) / 255
+        bare = np.abs(shown - wanted).max(-1) < 0.01
+        assert bare.any() or method == "optimize"
+
+
 def test_brushes_can_be_blended(tmp_path, agent):
     source = picture(tmp_path / "face.png")
     options = {"renderer": "flat+ink", "blend": 0.25, "agent": agent, "video": False}
@@ -214,6 +228,10 @@ def test_bad_pictures_end_in_one_sentence(tmp_path, agent, monkeypatch, capsys, 
         (["--seconds", "-1"], "--seconds"),
         (["--renderer", "nonesuch"], "bezier"),
         (["--renderer", "exact"], "gradient"),
+        (["--renderer", "mypaint:ink+mypaint:flat"], "gradient"),
+        (["--ground", "red"], "one colour"),
+        (["--ground", "#102030,#ffffff"], "one colour"),
+        (["--blend", "2"], "not 2"),
         (["--agent", "nonesuch"], "no checkpoint"),
         (["--agent", "bezier"], "policy"),
         (["--device", "abacus"], "abacus"),
