@@ -1,7 +1,7 @@
 """Draw the sheet for the eye: true strokes, learned strokes, and how they differ.
 
 python -m experiments.fidelity_sheet --out docs/images/fidelity.png
-python -m experiments.fidelity_sheet --renderer ink --out docs/images/ink.png
+python -m experiments.fidelity_sheet --renderer ink --out docs/images/brushes/ink.png
 """
 
 from __future__ import annotations
