@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
-import os
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.growing import GrowingFile
 from renderer.errors import InputError
 
 UNPAINTED = "unpainted"
@@ -68,9 +67,8 @@ def _line(values: tuple[object, ...]) -> bytes:
     return text.getvalue().encode()
 
 
-def _parse(data: bytes, path: Path) -> tuple[list[Row], int]:
-    """The rows of whole lines, and how many bytes those take: a crash may have torn the last line."""
-    whole = data[: data.rfind(b"\n") + 1]
+def _parse(whole: bytes, path: Path) -> list[Row]:
+    """The rows of whole lines."""
     lines = list(csv.reader(whole.decode("utf-8", errors="replace").splitlines()))
     if lines and lines[0] != list(NAMES):
         raise InputError(f"{path} has other columns than this version writes; choose another --out.")
@@ -80,64 +78,39 @@ def _parse(data: bytes, path: Path) -> tuple[list[Row], int]:
             rows.append(Row(*(kind(text) for kind, text in zip(KINDS, line, strict=True))))
         except ValueError as error:
             raise InputError(f"Line {number} of {path} is damaged; remove it, and its face is painted anew.") from error
-    return rows, len(whole)
+    return rows
 
 
 def read_rows(path: str | Path) -> list[Row]:
     """The rows of a file, while it is being written, too. Raises `InputError` when there is none or it is damaged."""
     try:
-        return _parse(Path(path).read_bytes(), Path(path))[0]
+        data = Path(path).read_bytes()
+        return _parse(data[: data.rfind(b"\n") + 1], Path(path))
     except OSError as error:
         raise InputError(f"There are no painted faces {path} ({error.strerror}); `paint` makes them.") from error
 
 
 class Rows:
-    """A file of rows that only grows, in the hands of one process: locked while it is open, whatever ends the process.
+    """A file of rows, see `GrowingFile`; `done` are the keys of those that are there.
 
     Raises `InputError` when the file cannot be written, is damaged, or is open in another process.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self._file = GrowingFile(path, "give this one an --out of its own: `report` takes several")
         try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise InputError(f"Cannot write {path}: {error.strerror}; choose another --out.") from error
-        try:
-            self._lock()
-            rows, self._size = _parse(self.path.read_bytes(), self.path)
-            os.ftruncate(self._file, self._size)
-            if self._size == 0:
-                self._write(_line(NAMES))
+            self.done = {row.key for row in _parse(self._file.whole, self._file.path)}
+            if not self._file.whole:
+                self._file.append(_line(NAMES))
         except BaseException:
             self.close()
             raise
-        self.done = {row.key for row in rows}
 
     def append(self, row: Row) -> None:
         """Adds a row; it is on the disk afterwards. Raises `InputError` when it cannot be; the file is then as it was."""
-        self._write(_line(astuple(row)))
+        self._file.append(_line(astuple(row)))
         self.done.add(row.key)
 
     def close(self) -> None:
         """Lets go of the file, and so of its lock."""
-        os.close(self._file)
-
-    def _write(self, data: bytes) -> None:
-        try:
-            if os.write(self._file, data) < len(data):
-                raise OSError(0, "the disk is full")
-            os.fsync(self._file)
-        except OSError as error:
-            os.ftruncate(self._file, self._size)
-            raise InputError(f"Cannot write {self.path}: {error.strerror}; make room and start again.") from error
-        self._size += len(data)
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"{self.path} is being written by another process, or cannot be locked ({error.strerror}); give this one "
-                "an --out of its own: `report` takes several."
-            ) from error
+        self._file.close()

@@ -1,0 +1,69 @@
+"""A file that only grows and outlives a crash: what every record of a long work is kept in."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from renderer.errors import InputError
+
+
+class GrowingFile:
+    """A file of lines in the hands of one process. `append` returns when its line is on the disk.
+
+    `whole` is what was in the file: whole lines. What a crash left of an unfinished last line is cut off when the file is
+    opened. The file is locked while it is open; the lock goes with the process, however that ends.
+
+    Raises `InputError` when the file cannot be written, or is open in another process (then with `advice`).
+    """
+
+    def __init__(self, path: str | Path, advice: str) -> None:
+        self.path = Path(path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise InputError(f"Cannot write {path}: {error.strerror}; choose another --out.") from error
+        try:
+            self._lock(advice)
+            data = self.path.read_bytes()
+            self.whole = data[: data.rfind(b"\n") + 1]
+            self._size = len(self.whole)
+            os.ftruncate(self._file, self._size)
+            _keep_name(self.path.parent)
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, line: bytes) -> None:
+        """Adds a line. Raises `InputError` when the disk does not take it; the file is then as it was."""
+        try:
+            if os.write(self._file, line) < len(line):
+                raise OSError(0, "the disk is full")
+            os.fsync(self._file)
+        except OSError as error:
+            os.ftruncate(self._file, self._size)
+            raise InputError(f"Cannot write {self.path}: {error.strerror}; make room and try again.") from error
+        self._size += len(line)
+
+    def close(self) -> None:
+        """Lets go of the file, and so of its lock."""
+        os.close(self._file)
+
+    def _lock(self, advice: str) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"{self.path} is open in another process; {advice}.") from error
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be locked ({error.strerror}); choose an --out elsewhere.") from error
+
+
+def _keep_name(folder: Path) -> None:
+    """A new file's name is on the disk only when its folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
