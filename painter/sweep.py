@@ -20,6 +20,7 @@ from renderer.mypaint import MYPAINT
 STARTS, ITERATIONS = 8, 6  # points and steps of Newton's method
 TURN = 2.0  # how much l is turned up, so that lines do not cross
 ARCS = 16  # pieces of the path for its length
+LEAST = 3e-5  # pixels: a stroke that is almost a dot may look back along itself, and its lines across have no direction then
 
 
 class Place(NamedTuple):
@@ -75,11 +76,12 @@ class Sweep:
         # What remains: before the start and behind the end, along the tangent; across.
         rx, ry = px - (ax * t + bx) * t, py - (ay * t + by) * t
         mx, my = 2 * ax * t + bx + cx, 2 * ay * t + by + cy
-        before = ((rx * (bx + cx) + ry * (by + cy)) / (fx * (bx + cx) + fy * (by + cy))).clamp(max=0) * (t == 0)
+        ox, oy = bx + cx, by + cy
+        before = ((rx * ox + ry * oy) / (fx * ox + fy * oy).clamp(min=LEAST)).clamp(max=0) * (t == 0)
         ex, ey = 2 * ax + bx + cx, 2 * ay + by + cy
-        behind = ((rx * ex + ry * ey) / (lx * ex + ly * ey)).clamp(min=0) * (t == 1)
+        behind = ((rx * ex + ry * ey) / (lx * ex + ly * ey).clamp(min=LEAST)).clamp(min=0) * (t == 1)
         qx, qy = rx - before * fx - behind * lx, ry - before * fy - behind * ly
-        side = (qy * mx - qx * my) / (mx * mx + my * my).sqrt()
+        side = (qy * mx - qx * my) / (mx * mx + my * my + LEAST**2).sqrt()
         distance = (rx * rx + ry * ry + 1e-6).sqrt()
         return Place(t, before / reach, behind / reach, side / reach, distance / reach)
 
@@ -104,9 +106,10 @@ def sweeps(strokes: Tensor, size: tuple[int, int], reach: Tensor) -> Sweep:
     # A dot has no direction: it is drawn to the right, as the true brush does. Ends without one look along the chord.
     right = 0.01 * reach * torch.tensor([1.0, 0.0], dtype=strokes.dtype, device=strokes.device)
     chord, chord_length = _unit(end - start + right)
-    first, before = _unit(to_control + 0.01 * (end - start) + 0.1 * right)
-    last, behind = _unit(to_end + 0.01 * (end - start) + 0.1 * right)
-    bisector, _ = _unit(first + last)
+    bias = 0.01 * (end - start) + 1e-3 * reach * chord
+    first, before = _unit(to_control + bias)
+    last, behind = _unit(to_end + bias)
+    bisector, _ = _unit(first + last + 1e-3 * chord)
     length = before + behind
     turned = (
         4 * _cross(to_control, to_end).square().add(1e-12).sqrt() / length.square()

@@ -12,6 +12,7 @@
 #define STARTS 8
 #define ITERATIONS 6
 #define CHUNK 256  // pixels of a row at a time
+#define LEAST 3e-5f  // as in painter.sweep
 
 typedef struct {
     float sx, sy, bx, by, ax, ay, fx, fy, lx, ly, cx, cy, reach, ell, strength;
@@ -76,13 +77,13 @@ static inline Pixel locate(const Stroke *s, float px, float py, float t0, int A,
     p.mx = 2 * s->ax * p.t + s->bx + s->cx;
     p.my = 2 * s->ay * p.t + s->by + s->cy;
     const float ox = s->bx + s->cx, oy = s->by + s->cy, ex = 2 * s->ax + ox, ey = 2 * s->ay + oy;
-    const float before = fminf((p.rx * ox + p.ry * oy) / (s->fx * ox + s->fy * oy), 0);
-    const float behind = fmaxf((p.rx * ex + p.ry * ey) / (s->lx * ex + s->ly * ey), 0);
+    const float before = fminf((p.rx * ox + p.ry * oy) / fmaxf(s->fx * ox + s->fy * oy, LEAST), 0);
+    const float behind = fmaxf((p.rx * ex + p.ry * ey) / fmaxf(s->lx * ex + s->ly * ey, LEAST), 0);
     p.before = p.t == 0 ? before : 0;
     p.behind = p.t == 1 ? behind : 0;
     p.qx = p.rx - p.before * s->fx - p.behind * s->lx;
     p.qy = p.ry - p.before * s->fy - p.behind * s->ly;
-    p.norm = sqrtf(p.mx * p.mx + p.my * p.my);
+    p.norm = sqrtf(p.mx * p.mx + p.my * p.my + LEAST * LEAST);
     p.side = (p.qy * p.mx - p.qx * p.my) / p.norm;
     p.distance = sqrtf(p.rx * p.rx + p.ry * p.ry + 1e-6f);
     p.beyond = (p.before + p.behind) / s->reach;
@@ -182,8 +183,9 @@ void textures_backward(const float *shapes, const float *all_logits, const int64
             grx += gqx;
             gry += gqy;
             if (p.before < 0) {
-                const float under = s.fx * ox + s.fy * oy, gb = gends - gqx * s.fx - gqy * s.fy;
-                const float over = gb / under, down = -gb * p.before / under;
+                const float along = s.fx * ox + s.fy * oy, under = fmaxf(along, LEAST);
+                const float gb = gends - gqx * s.fx - gqy * s.fy;
+                const float over = gb / under, down = along > LEAST ? -gb * p.before / under : 0;
                 grx += over * ox;
                 gry += over * oy;
                 const float gox = over * p.rx + down * s.fx, goy = over * p.ry + down * s.fy;
@@ -195,8 +197,9 @@ void textures_backward(const float *shapes, const float *all_logits, const int64
                 d.cy += goy;
             }
             if (p.behind > 0) {
-                const float under = s.lx * ex + s.ly * ey, gb = gends - gqx * s.lx - gqy * s.ly;
-                const float over = gb / under, down = -gb * p.behind / under;
+                const float along = s.lx * ex + s.ly * ey, under = fmaxf(along, LEAST);
+                const float gb = gends - gqx * s.lx - gqy * s.ly;
+                const float over = gb / under, down = along > LEAST ? -gb * p.behind / under : 0;
                 grx += over * ex;
                 gry += over * ey;
                 const float gex = over * p.rx + down * s.lx, gey = over * p.ry + down * s.ly;

@@ -13,7 +13,7 @@ import painter.textures
 import renderer.canvas
 from painter.load import load_renderer
 from painter.neural_brush import CAP, NeuralBrush
-from painter.sweep import ITERATIONS, STARTS
+from painter.sweep import ITERATIONS, LEAST, STARTS
 from painter.transfer import TransferConfig, transfer
 from renderer import native
 from renderer.canvas import blank, draw_patches, over, paint, paint_steps
@@ -156,14 +156,16 @@ def test_the_kernel_does_what_pytorch_does(name: str, kind: str, monkeypatch: py
 
 
 def test_the_kernel_s_numbers_are_python_s() -> None:
+    assert LEAST == 3e-5
     source = painter.textures.SOURCE.read_text()
-    found = dict(re.findall(r"#define (\w+) (\d+)", source))
+    found = dict(re.findall(r"#define (\w+) ([\de.-]+)f?\b", source))
     assert found == {
         "NUMBERS": "15",
         "CHUNK": "256",
         "CAP": str(CAP),
         "STARTS": str(STARTS),
         "ITERATIONS": str(ITERATIONS),
+        "LEAST": "3e-5",
     }
 
 
@@ -316,3 +318,22 @@ def test_expected_marks_are_those_without_grain() -> None:
     plain = make("plain")
     assert plain.expected() is plain
     assert expected(mixed([brush, plain])).brushes[1] is plain  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_almost_dots_have_finite_gradients(kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strokes of all lengths down to nothing, with values at the ends of their ranges, as optimisers leave them."""
+    if not kernel:
+        monkeypatch.setattr(native, "load", lambda _: None)
+    network, generator = make("sized and directed"), torch.Generator().manual_seed(0)
+    for side in (8, 24, 64):
+        strokes = MYPAINT.sample(200, generator)
+        snap = torch.rand(strokes.shape, generator=generator)
+        strokes[snap < 0.15], strokes[snap > 0.85] = 0.0, 1.0
+        # Those to the left are against the direction that dots are given.
+        way = -(10 ** (-2 - 2 * torch.rand(200, 1, generator=generator))) * torch.tensor([1.0, 0.0])
+        strokes[:, MYPAINT.columns("end")] = (strokes[:, MYPAINT.columns("start")] + way).clamp(0, 1)
+        strokes.requires_grad_()
+        (paint(blank((side, side)), strokes, network) - 0.3).square().sum().backward()
+        assert strokes.grad is not None
+        assert strokes.grad.isfinite().all()
