@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
@@ -23,13 +23,45 @@ from renderer.bezier import ExactBezier
 from renderer.mypaint import MyPaint
 from renderer.protocol import Renderer
 
-if TYPE_CHECKING:
-    from experiments.train_renderer import Config
-
 VIEWS = 16  # strokes a batch that are seen through windows: each is a thousand places
 LATENT, GRAIN = 8, 3
 # A task's seeds: strokes in points, in windows, the order of batches, random numbers.
 STREAMS = 4
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the training."""
+
+    arch: Literal["stroke-map", "huang2019"] = "stroke-map"
+    """Which network for the Bezier brush: ours, or one built like Huang's (2019)."""
+    brush: str | None = None
+    """Learn this brush of MyPaint instead: a name (ink, charcoal, deevad/pen ...) or a .myb file."""
+    form: Literal["reconstruction", "gan", "vae"] = "reconstruction"
+    """How a brush of MyPaint is learned; gan and vae are for brushes of chance (charcoal, pencil, impasto ...)."""
+    strokes: int = 100_000
+    """Strokes of MyPaint's brush to learn from; each is met many times."""
+    steps: int | None = None
+    """Batches of strokes; by default as many as suit what is learned."""
+    batch: int = 64
+    """Strokes a batch."""
+    learning_rate: float = 2e-3
+    """Of Adam; falls linearly to zero."""
+    hidden: int = 128
+    """Width of our network's layers."""
+    grid: int = 8
+    """Nodes a side of our network's maps of the Bezier brush."""
+    minutes_between_saves: float = 2.0
+    test_strokes: int = 2000
+    """Strokes, never trained on, that the alpha MSE in the checkpoint is measured on (128 px)."""
+    seed: int = 0
+    device: str = "auto"
+    workers: int = 1
+    """Processes that draw with the true brush (0: none but this one)."""
+    resume: str | None = None
+    """A run folder to go on with; all other options are then read from it."""
+    runs: str = "runs"
+    """Where run folders are made."""
 
 
 @dataclass(frozen=True)

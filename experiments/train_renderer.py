@@ -10,9 +10,8 @@ python -m experiments.train_renderer --resume runs/FOLDER  # go on where it stop
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from PIL import Image
@@ -22,7 +21,7 @@ from tqdm import tqdm
 from experiments import runs
 from experiments.cli import choose_device, require, run
 from experiments.fidelity_sheet import TEST_SEED, sheet
-from experiments.renderer_tasks import bezier_task, brush_task
+from experiments.renderer_tasks import Config, bezier_task, brush_task
 from renderer.checkpoint import Checkpoint
 from renderer.errors import InputError
 from renderer.files import atomic
@@ -30,41 +29,6 @@ from renderer.protocol import Renderer
 
 # Steps by what is learned, and how: what two cores do in ten to thirty minutes.
 STEPS = {"bezier": 14_000, "reconstruction": 200_000, "gan": 20_000, "vae": 10_000}
-
-
-@dataclass(frozen=True)
-class Config:
-    """Options of the training."""
-
-    arch: Literal["stroke-map", "huang2019"] = "stroke-map"
-    """Which network for the Bezier brush: ours, or one built like Huang's (2019)."""
-    brush: str | None = None
-    """Learn this brush of MyPaint instead: a name (ink, charcoal, deevad/pen ...) or a .myb file."""
-    form: Literal["reconstruction", "gan", "vae"] = "reconstruction"
-    """How a brush of MyPaint is learned; gan and vae are for brushes of chance (charcoal, pencil, impasto ...)."""
-    strokes: int = 100_000
-    """Strokes of MyPaint's brush to learn from; each is met many times."""
-    steps: int | None = None
-    """Batches of strokes; by default as many as suit what is learned."""
-    batch: int = 64
-    """Strokes a batch."""
-    learning_rate: float = 2e-3
-    """Of Adam; falls linearly to zero."""
-    hidden: int = 128
-    """Width of our network's layers."""
-    grid: int = 8
-    """Nodes a side of our network's maps of the Bezier brush."""
-    minutes_between_saves: float = 2.0
-    test_strokes: int = 2000
-    """Strokes, never trained on, that the alpha MSE in the checkpoint is measured on (128 px)."""
-    seed: int = 0
-    device: str = "auto"
-    workers: int = 1
-    """Processes that draw with the true brush (0: none but this one)."""
-    resume: str | None = None
-    """A run folder to go on with; all other options are then read from it."""
-    runs: str = "runs"
-    """Where run folders are made."""
 
 
 TINY = Config(steps=6, batch=8, hidden=16, grid=4, strokes=16, test_strokes=10, workers=0)
