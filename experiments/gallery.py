@@ -87,7 +87,7 @@ class Config:
     shown: int = 256
     """Pixels of each painting on a sheet: strokes are drawn again at this size."""
     film_size: int = 320
-    steps: int = 200
+    steps: int = TransferConfig.steps
     seed: int = 0
     out: str = "gallery.md"
 

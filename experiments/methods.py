@@ -114,8 +114,11 @@ def _masses_and_lines(
     if len(traced) == 0:
         return
     # Nothing is placed anew: a line that is worth little is still a line. And lines only settle: descending freely on the
-    # error, they would blur into the noise of old paper.
-    refined = replace(config, moves=0, shape_rate=config.shape_rate / 6, colour_rate=config.colour_rate / 8)
+    # error, they would blur into the noise of old paper. A fifth of the steps is enough for that.
+    steps = -(-config.steps // 5)
+    refined = replace(
+        config, steps=steps, moves=0, shape_rate=config.shape_rate / 6, colour_rate=config.colour_rate / 8
+    )
     thin = replace(limits, brush=1.0)
     for step in transfer(
         target, renderer, len(traced), canvas, refined, start=traced, generator=generator, limits=thin

@@ -68,7 +68,7 @@ class Config:
     agent: str = "agent"
     """The agent's checkpoint."""
     steps: int = TransferConfig.steps
-    """Gradient steps of optimize and hybrid when no --seconds are given."""
+    """Gradient steps of optimize and hybrid when no --seconds are given; lines take a fifth."""
     opaque: bool = False
     """No transparency, as a physical painter needs it."""
     smallest: float = Limits.smallest
