@@ -26,13 +26,14 @@ from experiments.cli import choose_device, run
 from experiments.faces import load_faces
 from experiments.measures import measure
 from experiments.methods import METHODS, Method, load_agent, paint_with
+from experiments.outputs import finishing_brush
 from experiments.runs import provenance
 from painter.features import Perceptual
 from painter.load import load_renderer
 from painter.transfer import TransferConfig
 from renderer.errors import InputError
 from renderer.files import atomic
-from renderer.painting import Painting
+from renderer.painting import Painting, brush_record
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
         raise InputError("--n and --strokes must be positive numbers.")
     device = choose_device(config.device)
     renderer = load_renderer(config.renderer, device)
+    brush = finishing_brush(renderer)
     agent = load_agent(config.agent, renderer, device, config.planning)
     perceptual = Perceptual()
     faces = load_faces(config.root, config.split, config.size, config.n).float() / 255
@@ -83,7 +85,9 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
                 *_, last = paint_with(method, face.to(device), count, renderer, agent, transfer, generator)
                 seconds = time.monotonic() - begun
                 height, width = face.shape[1:]
-                picture = Painting(last.strokes.cpu(), renderer.space, height, width).render()
+                made_by = brush_record(renderer)
+                painting = Painting(last.strokes.cpu(), renderer.space, height, width, made_by=made_by)
+                picture = painting.render(renderer=brush)
                 rows.append({"seconds": seconds, **asdict(measure(picture, face, perceptual))})
             results.append({"method": method, "strokes": count, **_summary(rows)})
             line = f"mse {results[-1]['mse']:.5f} (median {results[-1]['mse_median']:.5f})"

@@ -10,6 +10,7 @@ from agents.huang2019 import TINY, Actor
 from agents.planning import NONE, Planning
 from agents.policy import Policy
 from experiments.evaluate_agent import Config, evaluate_agent
+from experiments.methods import METHODS
 from renderer.checkpoint import Checkpoint
 from renderer.errors import InputError
 from renderer.space import BEZIER
@@ -31,13 +32,13 @@ def test_every_method_and_number_of_strokes(tmp_path, root, agents):
     with Image.open(tmp_path / "out" / "evaluation.png") as figure:
         assert figure.width > 300
     found = {(line["method"], line["strokes"]): line for line in report["results"]}
-    assert found.keys() == {(method, count) for method in ("agent", "optimize", "hybrid") for count in (2, 14)}
+    assert found.keys() == {(method, count) for method in METHODS for count in (2, 14)}
     for line in found.values():
         assert len(line["mse_each"]) == 2
         assert line["mse"] == pytest.approx(mean(line["mse_each"]), rel=1e-3)
         assert line["seconds"] > 0
         assert line["perceptual"] > 0
-    for method in ("agent", "optimize", "hybrid"):
+    for method in METHODS:
         assert found[method, 14]["mse"] < found[method, 2]["mse"]
     assert found["hybrid", 14]["mse"] < found["agent", 14]["mse"]
 
@@ -50,6 +51,12 @@ def test_planning_and_other_agents(tmp_path, root, agents):
         errors[name] = report["results"][0]["mse"]
     assert errors["some"] < errors["none"]
     assert errors["theirs"] != errors["none"]
+
+
+def test_other_brushes(tmp_path, root, agents):
+    config = Config(root, n=1, size=32, methods=("agent",), strokes=(12,), renderer="flat+ink", agent=agents["ours"])
+    report = evaluate_agent(Config(**{**vars(config), "out": str(tmp_path)}))
+    assert report["results"][0]["mse"] < 0.05
 
 
 @pytest.mark.parametrize(
