@@ -29,7 +29,7 @@ from painter.transfer import TransferConfig
 from renderer.errors import InputError
 from renderer.files import atomic
 from renderer.film import write_mp4
-from renderer.limits import Limits, parse_palette
+from renderer.limits import Limits
 from renderer.painting import Painting, brush_record
 from renderer.pictures import fit, read_picture, to_bytes
 
@@ -45,7 +45,6 @@ class Look:
     strokes: int = 300
     smallest: float = 0.0
     largest: float = 1.0
-    palette: str | None = None
     mean_ground: bool = False
 
     def options(self) -> str:
@@ -53,20 +52,27 @@ class Look:
         parts = [f"--renderer {self.renderer} --method {self.method} --strokes {self.strokes}"]
         parts += [f"--smallest {self.smallest}"] if self.smallest else []
         parts += [f"--largest {self.largest}"] if self.largest < 1 else []
-        parts += [f"--palette '{self.palette}'"] if self.palette else []
         parts += ["--ground mean"] if self.mean_ground else []
         return " ".join(parts)
 
 
-SUMI = "#15110f,#57504a,#d9d1c3,#f6f1e7"
 LOOKS = (
     Look("masses-and-ink", "Flat colour, then ink lines: as the scrolls were painted.", "flat+ink", "lines", 400),
-    Look("ink", "One soft-pointed brush and four tones of ink.", "ink", "lines", 350, palette=SUMI),
+    Look("ink", "One soft-pointed brush for masses and lines.", "ink", "lines", 350),
     Look("watercolour", "Soft edges, denser where it is pressed.", "watercolour", strokes=150),
     Look("flat", "A broad bristle brush with square ends.", "flat", strokes=200, smallest=0.015),
     Look("calligraphy", "A broad nib that is held at one angle.", "calligraphy", strokes=300),
     Look("charcoal", "Grains that fall by chance.", "charcoal", strokes=700, smallest=0.004, largest=0.05),
-    Look("impressionist", "Dabs of slightly varied colours.", "impressionist", "agent", 900, 0.004, 0.03, None, True),
+    Look(
+        "impressionist",
+        "Dabs of slightly varied colours.",
+        "impressionist",
+        "agent",
+        900,
+        0.004,
+        0.03,
+        mean_ground=True,
+    ),
 )
 
 
@@ -131,8 +137,7 @@ def _show(look: Look, targets: Sequence[Tensor], config: Config, folder: Path) -
     """Paints all faces in one way, and writes its sheet and its film."""
     renderer = load_renderer(look.renderer)
     agent = load_agent("agent", renderer)
-    palette = parse_palette(look.palette) if look.palette else None
-    limits = Limits(smallest=look.smallest, largest=look.largest, palette=palette)
+    limits = Limits(smallest=look.smallest, largest=look.largest)
     sheet, figures = [], []
     for i, target in enumerate(tqdm(targets, desc=look.name)):
         generator, transfer = torch.Generator().manual_seed(config.seed), TransferConfig(steps=config.steps)

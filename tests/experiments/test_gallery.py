@@ -10,7 +10,7 @@ from experiments.gallery import LOOKS, Config, gallery
 from kaokore import KaoKore
 from painter.load import load_renderer
 from renderer.errors import InputError
-from renderer.limits import Limits, parse_palette
+from renderer.limits import Limits
 from tests.renderer.test_mypaint import engine
 
 
@@ -42,7 +42,7 @@ def test_page_sheets_and_films(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
 def test_every_look_can_be_painted(look) -> None:  # type: ignore[no-untyped-def]
     assert load_renderer(look.renderer).space.width in (14, 15)
-    Limits(smallest=look.smallest, palette=parse_palette(look.palette) if look.palette else None)
+    Limits(smallest=look.smallest, largest=look.largest)
     assert f"--strokes {look.strokes}" in look.options()
 
 
