@@ -10,7 +10,6 @@ ask not to redistribute.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,10 +99,9 @@ class Config:
 
 @dataclass(frozen=True)
 class Figures:
-    """Means over the faces: seconds to paint one; mse of the true brush's painting to the picture; mean squared difference
-    of preview and true painting; both at the size of painting."""
+    """Means over the faces, at the size of painting: mse of the true brush's painting to the picture; mean squared
+    difference of preview and true painting."""
 
-    seconds: float
     mse: float
     apart: float
 
@@ -141,17 +139,15 @@ def _show(look: Look, targets: Sequence[Tensor], config: Config, folder: Path) -
     sheet, figures = [], []
     for i, target in enumerate(tqdm(targets, desc=look.name)):
         generator, transfer = torch.Generator().manual_seed(config.seed), TransferConfig(steps=config.steps)
-        begun = time.monotonic()
         red, green, blue = target.mean((1, 2)).tolist() if look.mean_ground else WHITE
         ground = (red, green, blue)
         work = (look.method, target, look.strokes, renderer, agent, transfer, generator, limits, ground)
         *_, last = paint_with(*work)
-        seconds = time.monotonic() - begun
         height, width = target.shape[1:]
         made_by = {"look": asdict(look), "seed": config.seed, **brush_record(renderer)}
         painting = Painting(last.strokes, renderer.space, height, width, ground, made_by)
         true, preview = painting.render(), painting.render(renderer=renderer)
-        figures.append((seconds, float((true - target).square().mean()), float((true - preview).square().mean())))
+        figures.append((float((true - target).square().mean()), float((true - preview).square().mean())))
         sheet.append(painting.render(config.shown))
         if i == config.filmed:
             write_mp4(painting, folder / f"{look.name}.mp4", config.film_size)
@@ -166,7 +162,7 @@ def _section(look: Look, mean: Figures) -> str:
     return (
         f"## {title}\n\n{look.words} {look.strokes} strokes. [Film](images/gallery/{look.name}.mp4).\n\n"
         f"![Ten faces, {title.lower()}](images/gallery/{look.name}.jpg)\n\n"
-        f"`repaint kaokore:7577 --size 256 {look.options()}`: {mean.seconds:.1f} s a face, MSE {mean.mse:.4f}; preview and "
+        f"`repaint kaokore:7577 --size 256 {look.options()}`: MSE {mean.mse:.4f}; preview and "
         f"true brush differ by {mean.apart:.5f}.\n"
     )
 
@@ -175,8 +171,7 @@ def _page(sections: Sequence[str]) -> str:
     return (
         "# Gallery\n\n"
         "Made by `python -m experiments.gallery`. The strokes were found through learned brushes; what is shown is drawn "
-        "by MyPaint's own. Seconds are of one or two busy cores; MSE is over RGB in [0, 1] at 256 px, a mean over the "
-        "faces shown.\n\n"
+        "by MyPaint's own. MSE is over RGB in [0, 1] at 256 px, a mean over the faces shown.\n\n"
         '*Painted after faces of the "KaoKore Dataset" (collected by CODH from multiple organizations),\n'
         "[doi:10.20676/00000353](https://doi.org/10.20676/00000353), CC BY-SA 4.0.*\n\n" + "\n".join(sections)
     )
