@@ -9,6 +9,7 @@ painting.mp4 and painting.gif.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ class Config:
     strokes: int = 200
     steps: int = 400
     """Gradient steps."""
+    budgets: tuple[float, ...] | None = None
+    """How strokes are shared out among layers, coarse to fine: `--budgets 10 40 150`; by default many more to fine ones."""
     size: int = 128
     """Pixels on the long side while painting."""
     content: tuple[str, ...] = ContentConfig.layers
@@ -118,7 +121,7 @@ def stylize(config: Config) -> None:
         renderer,
         config.strokes,
         ground,
-        TransferConfig(steps=config.steps),
+        TransferConfig(steps=config.steps, budgets=config.budgets),
         weighted(*parts),
         generator=generator,
         penalty=together(guides),
@@ -145,6 +148,8 @@ def _check(config: Config) -> tuple[ContentConfig, StyleConfig]:
     require(config, strokes=1, steps=1, size=8, film_size=1, style_weight=0, colour_weight=0, curve_weight=0)
     if config.size > LARGEST:
         raise InputError(f"--size can be {LARGEST} at most, not {config.size}; strokes can be replayed larger.")
+    if config.budgets is not None and not (config.budgets and all(0 < share < math.inf for share in config.budgets)):
+        raise InputError(f"--budgets are positive numbers, one for each layer, not {config.budgets}.")
     if config.renderer == "exact" or "mypaint:" in config.renderer:
         raise InputError("Painting needs a gradient, which a true brush has not; use --renderer bezier or ink.")
     if config.style is None and config.curve_weight > 0 and config.field == "style":

@@ -48,7 +48,18 @@ def command(monkeypatch, capsys, script, function, config, *arguments):
 def test_content_alone(tmp_path, capsys):
     source, out = picture(tmp_path / "face.png"), tmp_path / "out"
     stylize(
-        Stylize(source, str(out), "bezier", strokes=12, steps=80, size=32, content=("relu1_2",), pixels=1, film_size=48)
+        Stylize(
+            source,
+            str(out),
+            "bezier",
+            strokes=12,
+            steps=80,
+            size=32,
+            content=("relu1_2",),
+            pixels=1,
+            film_size=48,
+            budgets=(1, 3),
+        )
     )
     assert {file.name for file in out.iterdir()} >= FILES
     painting = Painting.load(out / "strokes.safetensors")
@@ -102,6 +113,7 @@ def test_style_gives_its_colours_and_keeps_them_with_weight(tmp_path):
         (["--style", "nowhere.png"], "no picture nowhere.png"),
         (["--size", "9999"], "--size can be 2048 at most"),
         (["--strokes", "0"], "--strokes must be at least 1"),
+        (["--budgets", "3", "0"], "--budgets are positive numbers"),
         (["--content-source", "vgg19", "--content", "relu9_9"], "vgg19 has no layer"),
         (["--style-weight", "-1"], "--style-weight must be at least 0"),
     ],
