@@ -18,6 +18,12 @@ from renderer.errors import InputError
 Config = TypeVar("Config")
 
 
+def require_gradient(renderer: str) -> None:
+    """Raises `InputError` for the name of a true brush, through which nothing can be optimised."""
+    if renderer == "exact" or "mypaint:" in renderer:
+        raise InputError("Painting needs a gradient, which a true brush has not; use --renderer bezier or ink.")
+
+
 def run(
     function: Callable[[Config], object],
     config: type[Config],

@@ -148,7 +148,7 @@ def _show(look: Look, targets: Sequence[Tensor], config: Config, folder: Path) -
         painting = Painting(last.strokes, renderer.space, height, width, ground, made_by)
         true, preview = painting.render(), painting.render(renderer=renderer)
         figures.append((float((true - target).square().mean()), float((true - preview).square().mean())))
-        sheet.append(painting.render(config.shown))
+        sheet.append(true if config.shown == config.size else painting.render(config.shown))
         if i == config.filmed:
             write_mp4(painting, folder / f"{look.name}.mp4", config.film_size)
     grid = make_grid(torch.stack(sheet), -(-len(sheet) // 2), padding=4, pad_value=1.0)

@@ -21,7 +21,7 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.cli import choose_device, require, run
+from experiments.cli import choose_device, require, require_gradient, run
 from experiments.measures import Measures, measure
 from experiments.methods import METHODS, Agent, Colour, Method, load_agent, paint_with
 from experiments.outputs import finishing_brush, write_painting
@@ -115,10 +115,11 @@ def repaint(config: Config) -> None:
     for name, stem, path in inputs:
         try:
             target = fit(read_picture(path, config.size), config.size)
-            strokes, seconds = _paint(config, target.to(device), renderer, agent, stem)
+            ground = _ground(config, target)
+            strokes, seconds = _paint(config, target.to(device), renderer, agent, ground, stem)
             height, width = target.shape[1:]
             about = {"input": name, **made_by}
-            painting = Painting(strokes.cpu(), renderer.space, height, width, _ground(config, target), about)
+            painting = Painting(strokes.cpu(), renderer.space, height, width, ground, about)
             picture = painting.render(renderer=brush)
             measures = measure(picture, target, perceptual)
             write_painting(painting, picture, out / stem, config.film_size if config.video else None, brush)
@@ -151,8 +152,7 @@ def _check(config: Config) -> None:
     require(config, steps=1)
     _limits(config, torch.zeros(3, 1, 1)).apply(BEZIER.sample(1), BEZIER)  # so that mistakes are found before work
     _ground(config, torch.zeros(3, 1, 1))
-    if config.renderer == "exact" or "mypaint:" in config.renderer:
-        raise InputError("Painting needs a gradient, which a true brush has not; use --renderer bezier or ink.")
+    require_gradient(config.renderer)
     if not config.input:
         raise InputError("Nothing to paint: give pictures, folders of pictures or kaokore:ID.")
 
@@ -204,7 +204,9 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
     return found
 
 
-def _paint(config: Config, target: Tensor, renderer: Renderer, agent: Agent | None, label: str) -> tuple[Tensor, float]:
+def _paint(
+    config: Config, target: Tensor, renderer: Renderer, agent: Agent | None, ground: Colour, label: str
+) -> tuple[Tensor, float]:
     """The strokes, and the seconds that painting took."""
     generator = torch.Generator().manual_seed(config.seed)
     transfer = TransferConfig(steps=config.steps, seconds=config.seconds)
@@ -216,7 +218,7 @@ def _paint(config: Config, target: Tensor, renderer: Renderer, agent: Agent | No
     with tqdm(
         total=100, desc=label, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
     ) as bar:
-        for progress in paint_with(*work, limits, _ground(config, target)):
+        for progress in paint_with(*work, limits, ground):
             strokes = progress.strokes
             bar.n = min(100, int(100 * progress.spent))
             bar.set_postfix_str(f"{len(strokes)} strokes", refresh=False)

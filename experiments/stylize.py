@@ -19,7 +19,7 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.cli import choose_device, require, run
+from experiments.cli import choose_device, require, require_gradient, run
 from experiments.measures import measure
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import provenance
@@ -150,8 +150,7 @@ def _check(config: Config) -> tuple[ContentConfig, StyleConfig]:
         raise InputError(f"--size can be {LARGEST} at most, not {config.size}; strokes can be replayed larger.")
     if config.budgets is not None and not (config.budgets and all(0 < share < math.inf for share in config.budgets)):
         raise InputError(f"--budgets are positive numbers, one for each layer, not {config.budgets}.")
-    if config.renderer == "exact" or "mypaint:" in config.renderer:
-        raise InputError("Painting needs a gradient, which a true brush has not; use --renderer bezier or ink.")
+    require_gradient(config.renderer)
     if config.style is None and config.curve_weight > 0 and config.field == "style":
         raise InputError("There is no --style whose lines strokes could follow; give one, or another --field.")
     if config.field not in ("style", "content"):

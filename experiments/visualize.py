@@ -26,7 +26,7 @@ from tqdm import tqdm
 from experiments.classify import load_classifier
 from experiments.classify.classifier import CLASSES
 from experiments.classify.lite import EfficientNetLite0, imagenet_weights
-from experiments.cli import choose_device, require, run
+from experiments.cli import choose_device, require, require_gradient, run
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import provenance
 from painter.activation import (
@@ -92,8 +92,7 @@ def visualize(config: Config) -> None:
     require(config, strokes=1, steps=1, size=8, film_size=1, shape_rate=1e-6, colour_rate=1e-6)
     if config.size > LARGEST:
         raise InputError(f"--size can be {LARGEST} at most, not {config.size}; strokes can be replayed larger.")
-    if config.renderer == "exact" or "mypaint:" in config.renderer:
-        raise InputError("Painting needs a gradient, which a true brush has not; use --renderer bezier or ink.")
+    require_gradient(config.renderer)
     device = choose_device(config.device)
     score, tell = _wanted(config, device)
     renderer = load_renderer(config.renderer, device)

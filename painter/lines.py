@@ -69,13 +69,6 @@ def lines(target: Tensor, count: int) -> Tensor:
     return torch.tensor(np.array(kept).reshape(-1, BEZIER.width), dtype=target.dtype, device=target.device)
 
 
-def ink_of(target: Tensor) -> Tensor:
-    """The colours of a picture's lines: those of the pixels (3, n) that are much darker than what surrounds them."""
-    closed, picture = _closed(target)
-    hat = (closed.astype(np.float32) - picture).mean(-1) / 255
-    return target[:, torch.from_numpy(hat > min(DARK, hat.max() * 0.9)).to(target.device)]
-
-
 def _closed(target: Tensor) -> tuple[Array, Array]:
     """The picture with its dark lines filled, and the picture, both (H, W, 3) uint8."""
     picture = (target.detach().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
