@@ -131,5 +131,9 @@ def _put_back(thing: Any, mine: Mapping[str, Tensor], groups: Any) -> None:
             index, entry = key.split("/")
             state.setdefault(int(index), {})[entry] = value
         thing.load_state_dict({"state": state, "param_groups": groups or []})
+        for parameter, values in thing.state.items():  # fused optimizers want moments laid out as their weights are
+            for entry, value in values.items():
+                if value.shape == parameter.shape:
+                    values[entry] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     else:
         thing.load_state_dict(mine)

@@ -73,6 +73,8 @@ class Train:
     """Epochs without a better dev accuracy after which training stops."""
     flip: bool = True
     """Whether the classifier averages a face and its mirror image."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of a step's convolutions; bfloat16 halves a training's time where the processor knows it (AVX-512 BF16, a GPU)."""
     minutes_between_saves: float = 3.0
     seed: int = 0
     device: str = "auto"
@@ -131,6 +133,7 @@ def train(config: Train) -> Path:
         "data": ATTRIBUTION,
     }
     about |= {"kaokore": config.version, **runs.provenance()}
+    precision: torch.dtype = getattr(torch, config.precision)
     answers = Classifier(config.model, config.task, config.size, average, config.flip, about=about)
     saved = time.monotonic()
     with SummaryWriter(folder) as board, tqdm(total=steps, initial=done, unit="step") as bar:
@@ -143,7 +146,7 @@ def train(config: Train) -> Path:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             labels = faces.labels[chosen].to(device)
-            loss = learn(network, optimizer, images, labels, weights, config.smoothing, frozen)
+            loss = learn(network, optimizer, images, labels, weights, config.smoothing, frozen, precision)
             follow(average, network, step, config.ema)
             bar.update()
             if step % 10 == 0:

@@ -1,14 +1,16 @@
 """How generator and discriminator learn from one another: one step at a time, everything that is random handed in.
 
 Karras et al. (2020), "Analyzing and Improving the Image Quality of StyleGAN", with the adaptive augmentation of Karras
-et al. (2020b). Departures: both players see the same dreamt pictures in a step, which saves one pass of the generator;
+et al. (2020b). Departures: all players see the same dreamt pictures in a step, which saves one pass of the generator;
 the regularisers are added to a step's loss every few steps, and Adam's constants stay the same in between; R1 looks at
 the pictures that the discriminator sees, augmented, because a warp has no second derivative here.
 """
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,17 +20,22 @@ from torch import Tensor, nn
 from experiments.stylegan.augment import adapt, augment
 from experiments.stylegan.data import Faces
 from experiments.stylegan.discriminator import Discriminator
-from experiments.stylegan.networks import Generator
+from experiments.stylegan.networks import Generator, NetworkConfig
+from experiments.stylegan.projected import Projected
 
 
 @dataclass(frozen=True)
 class LearnConfig:
-    """What both players follow."""
+    """What the players follow."""
 
     batch: int = 16
     """Faces a step."""
     learning_rate: float = 0.0025
-    """Of Adam (betas 0 and .99), for both."""
+    """Of Adam (betas 0 and .99), for generator and discriminator."""
+    projected: float = 0.0
+    """How much a second discriminator counts, which looks through EfficientNet-Lite0; 0 does without it."""
+    projected_rate: float = 0.0002
+    """Learning rate of that."""
     r1: float = 0.2
     """Weight gamma of R1, the penalty on the discriminator's gradient at real faces (Mescheder et al. 2018)."""
     r1_every: int = 16
@@ -60,30 +67,36 @@ class State:
 
 
 class Players(nn.Module):
-    """Both networks, and the generator's moving average, which is what dreams in the end."""
+    """All networks, and the generator's moving average, which is what dreams in the end."""
 
-    def __init__(self, generator: Generator, discriminator: Discriminator, average: Generator) -> None:
+    def __init__(self, networks: NetworkConfig, config: LearnConfig) -> None:
+        """Draws the weights from PyTorch's generator of random numbers. Raises `InputError` without Lite0's weights."""
         super().__init__()
-        self.generator, self.discriminator, self.average = generator, discriminator, average
-        average.requires_grad_(False)
+        self.generator, self.discriminator = Generator(networks), Discriminator(networks)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.projected = Projected(networks) if config.projected > 0 else None
 
 
-def optimizer_of(network: nn.Module, config: LearnConfig) -> torch.optim.Adam:
-    """Adam as in the paper, in one pass over the weights."""
-    return torch.optim.Adam(network.parameters(), config.learning_rate, (0.0, 0.99), 1e-8, fused=True)
+def optimizers_of(players: Players, config: LearnConfig) -> dict[str, torch.optim.Optimizer]:
+    """Adam as in the paper, in one pass over the weights, for each player by name."""
+    rates = {"generator": config.learning_rate, "discriminator": config.learning_rate}
+    if players.projected is not None:
+        rates["projected"] = config.projected_rate
+    free = {name: [p for p in getattr(players, name).parameters() if p.requires_grad] for name in rates}
+    return {name: torch.optim.Adam(free[name], rates[name], (0.0, 0.99), 1e-8, fused=True) for name in rates}
 
 
 def step(
     players: Players,
-    optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
+    optimizers: Mapping[str, torch.optim.Optimizer],
     faces: Faces,
     config: LearnConfig,
     number: int,
     state: State,
     draws: torch.Generator,
 ) -> dict[str, float]:
-    """Step `number` of both players; moves `state` on and returns losses by name."""
-    generator, discriminator = players.generator, players.discriminator
+    """Step `number` of all players; moves `state` on and returns losses by name."""
+    generator, discriminator, projected = players.generator, players.discriminator, players.projected
     device = generator.constant.device
     n = config.batch
     reals, classes = (thing.to(device) for thing in faces.draw(n, draws))
@@ -92,28 +105,42 @@ def step(
 
     discriminator.requires_grad_(False)
     dreams = generator(draw_styles(generator, wanted, config.mixing, draws), generator.draw_noise(n, draws))
-    loss = F.softplus(-discriminator(augment(dreams, state.p, draws), wanted)).mean()  # non-saturating
+    shown = augment(dreams, state.p, draws)
+    loss = F.softplus(-discriminator(shown, wanted)).mean()  # non-saturating
     losses["generator"] = loss.item()
+    if projected is not None:
+        projected.judges.requires_grad_(False)
+        seen = projected.see(shown)
+        loss = loss - config.projected * projected.judge(seen, wanted).mean()
     if config.path > 0 and number % config.path_every == 0:
         w = draw_styles(generator, wanted[: max(1, n // 2)], config.mixing, draws)
         lengths = path_lengths(generator(w, generator.draw_noise(len(w), draws)), w, draws)
         state.path += 0.01 * config.path_every**0.5 * (lengths.mean().item() - state.path)
         loss = loss + config.path * config.path_every * (lengths - state.path).square().mean()
         losses["path_length"] = lengths.mean().item()
-    _descend(optimizers[0], loss)
+    _descend(optimizers["generator"], loss)
 
     discriminator.requires_grad_(True)
     reals = augment(reals, state.p, draws)
     penalise = config.r1 > 0 and number % config.r1_every == 0
     real_scores = discriminator(reals.requires_grad_(penalise), classes)
     loss = F.softplus(-real_scores).mean()
-    loss = loss + F.softplus(discriminator(augment(dreams.detach(), state.p, draws), wanted)).mean()
+    loss = loss + F.softplus(discriminator(shown.detach(), wanted)).mean()
     losses["discriminator"] = loss.item()
     if penalise:
         penalty = r1(real_scores, reals)
         loss = loss + config.r1 / 2 * config.r1_every * penalty
         losses["r1"] = penalty.item()
-    _descend(optimizers[1], loss)
+    _descend(optimizers["discriminator"], loss)
+
+    if projected is not None:
+        projected.judges.requires_grad_(True)
+        with torch.no_grad():
+            seen_reals = projected.see(reals)
+        loss = F.relu(1 - projected.judge(seen_reals, classes)).mean()  # hinge
+        loss = loss + F.relu(1 + projected.judge([features.detach() for features in seen], wanted)).mean()
+        losses["projected"] = loss.item()
+        _descend(optimizers["projected"], loss)
 
     state.shown += n
     state.signs += real_scores.detach().sign().sum().item()

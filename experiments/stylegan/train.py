@@ -7,7 +7,6 @@ python -m experiments.stylegan train --preset paper --root data/kaokore         
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 import time
@@ -22,12 +21,11 @@ from tqdm import tqdm
 from experiments import runs
 from experiments.cli import choose_device, require
 from experiments.stylegan.data import load_classes
-from experiments.stylegan.discriminator import Discriminator
 from experiments.stylegan.dreamer import Dreamer, grid, save_dreamer
 from experiments.stylegan.evaluate import distance
 from experiments.stylegan.features import load_features
-from experiments.stylegan.learn import LearnConfig, Players, State, optimizer_of, step
-from experiments.stylegan.networks import CLASSES, Generator, NetworkConfig
+from experiments.stylegan.learn import LearnConfig, Players, State, optimizers_of, step
+from experiments.stylegan.networks import CLASSES, NetworkConfig
 from kaokore import ATTRIBUTION
 from renderer.errors import InputError
 from renderer.pictures import write_png
@@ -62,11 +60,11 @@ class Train:
     """Where run folders are made."""
 
 
-CPU = Train(networks=NetworkConfig(noise=False))
+CPU = Train(networks=NetworkConfig(noise=False), learn=LearnConfig(projected=1.0))
 """64 px, 16 channels there and up to 256 at 4 px; batches of 16; no noise, which so small a generator hides behind."""
 PAPER = Train(
     networks=NetworkConfig(size=256, channels=16384, most_channels=512, latent=512, mapping=8),
-    learn=LearnConfig(batch=32, r1=1.0, path_every=4, ada_speed=500.0),
+    learn=LearnConfig(batch=32, r1=1.0, path_every=4, ada_speed=500.0, projected=1.0),
     images=25000.0,
     evaluate_every=200.0,
 )
@@ -98,13 +96,11 @@ def train(config: Train) -> Path:
         theirs = features(load_classes(config.root, "dev", config.networks.size, config.version).images / 255)
 
     torch.manual_seed(config.seed)  # the initial weights
-    generator, discriminator = Generator(config.networks), Discriminator(config.networks)
-    players = Players(generator, discriminator, copy.deepcopy(generator))
-    players.to(device)  # weights stay contiguous: Adam, fused, wants its moments laid out as they are, resumed or not
-    optimizers = optimizer_of(generator, config.learn), optimizer_of(discriminator, config.learn)
+    players = Players(config.networks, config.learn)
+    players.to(device)
+    optimizers = optimizers_of(players, config.learn)
     draws = torch.Generator().manual_seed(config.seed)
-    objects: dict[str, Any] = {"players": players, "generator": optimizers[0], "discriminator": optimizers[1]}
-    objects["draws"] = draws
+    objects: dict[str, Any] = {"players": players, **optimizers, "draws": draws}
     done, state = 0, State()
     figures: dict[str, float | None] = {"kid": None, "best_kid": None}
     if not resuming:
@@ -172,9 +168,12 @@ def _check(config: Train, minutes: float | None) -> None:
         raise InputError(f"--size must be a power of two, 8 at least, not {sizes.size}.")
     require(config, images=0.001, minutes_between_saves=0, evaluate_every=0, evaluate_faces=2)
     require(sizes, channels=1, most_channels=1, latent=1, mapping=1)
-    require(learn, batch=2, r1=0, r1_every=1, path=0, path_every=1, mixing=0, ema=0, ada=-1, ada_speed=0.001)
-    if not 0 < learn.learning_rate < math.inf:
-        raise InputError(f"--learning-rate must be a positive number, not {learn.learning_rate}.")
+    require(
+        learn, batch=2, projected=0, r1=0, r1_every=1, path=0, path_every=1, mixing=0, ema=0, ada=-1, ada_speed=0.001
+    )
+    for name, rate in (("learning-rate", learn.learning_rate), ("projected-rate", learn.projected_rate)):
+        if not 0 < rate < math.inf:
+            raise InputError(f"--{name} must be a positive number, not {rate}.")
     for name, value in (("mixing", learn.mixing), ("ada", learn.ada)):
         if value > 1:
             raise InputError(f"--{name} must be at most 1, not {value}.")

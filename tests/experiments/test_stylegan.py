@@ -1,6 +1,5 @@
 """StyleGAN2's parts against what the papers say of them, and both players against a data set that is easy to learn."""
 
-import copy
 import dataclasses
 import math
 
@@ -11,16 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from experiments.stylegan import learn
+from experiments.classify.lite import EfficientNetLite0, imagenet_weights
+from experiments.stylegan import learn, projected
 from experiments.stylegan.augment import MOST, adapt, augment
 from experiments.stylegan.data import Faces, class_of, classes_like, load_classes
 from experiments.stylegan.discriminator import Discriminator, spread
 from experiments.stylegan.dreamer import Dream, Dreamer
 from experiments.stylegan.features import load_features
 from experiments.stylegan.layers import Conv, Linear, ModulatedConv, downsample, upsample
-from experiments.stylegan.learn import LearnConfig, Players, State, follow, optimizer_of, path_lengths, r1, step
+from experiments.stylegan.learn import LearnConfig, Players, State, follow, optimizers_of, path_lengths, r1, step
 from experiments.stylegan.measure import fid, kid
 from experiments.stylegan.networks import CLASSES, Generator, NetworkConfig, describe
+from experiments.stylegan.projected import Projected, Projection
 from experiments.stylegan.sample import walk
 from kaokore import GENDERS, STATUSES, write_fake_kaokore
 from renderer.errors import InputError
@@ -33,10 +34,9 @@ def draws(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def players(config=SMALL, seed=0):
+def players(config=SMALL, seed=0, learning=LearnConfig()):  # noqa: B008
     torch.manual_seed(seed)
-    generator = Generator(config)
-    return Players(generator, Discriminator(config), copy.deepcopy(generator))
+    return Players(config, learning)
 
 
 # Layers
@@ -328,7 +328,7 @@ def test_a_discriminator_that_is_sure_of_real_faces_raises_p(bias, up):
     both = players(config)
     nn.init.constant_(both.discriminator.out.bias, bias)
     state, learning = State(p=0.3), LearnConfig(batch=4, ada_speed=0.1)
-    optimizers = optimizer_of(both.generator, learning), optimizer_of(both.discriminator, learning)
+    optimizers = optimizers_of(both, learning)
     source = draws()
     for number in range(4):
         step(both, optimizers, noisy_faces(), learning, number, state, source)
@@ -353,7 +353,7 @@ def test_the_generator_learns_a_colour_and_the_discriminator_knows_no_more():
     bytes_ = ((colour + 1) * 127.5).round().byte()
     faces = Faces(bytes_[:, None, None].expand(8, -1, 8, 8).contiguous(), torch.arange(8))
     both, learning = players(seed=4), LearnConfig(batch=8, learning_rate=0.01, ema=0.2, r1=1.0, r1_every=4, ada=1.0)
-    optimizers = optimizer_of(both.generator, learning), optimizer_of(both.discriminator, learning)
+    optimizers = optimizers_of(both, learning)
 
     def error():
         w = both.average.mapping(both.average.draw_latent(32, draws(9)), torch.arange(32) % CLASSES)
@@ -388,7 +388,7 @@ def test_regularisers_take_part(name):
     for weight in (0.0, 10.0):
         learning = dataclasses.replace(LearnConfig(batch=8, r1_every=2, path_every=2, ada=1.0), **{name: weight})
         both, state, source = players(), State(), draws()
-        optimizers = optimizer_of(both.generator, learning), optimizer_of(both.discriminator, learning)
+        optimizers = optimizers_of(both, learning)
         for number in range(40):
             step(both, optimizers, noisy_faces(), learning, number, state, source)
         if name == "r1":
@@ -402,26 +402,91 @@ def test_regularisers_take_part(name):
     assert penalties[1] < 0.8 * penalties[0]
 
 
-def test_both_players_run_on_another_device():
+def test_all_players_run_on_another_device():
     """Nothing is left on the CPU, regularisers and augmentation included; and the numbers are those of the CPU."""
 
     def trained(both):
-        optimizers = tuple(torch.optim.SGD(part.parameters(), 0.01) for part in (both.generator, both.discriminator))
-        learning, state, source = LearnConfig(batch=4, r1_every=2, path_every=2), State(p=0.5), draws()
-        losses = [step(both, optimizers, noisy_faces(), learning, number, state, source) for number in range(2)]
+        free = {name: [p for p in getattr(both, name).parameters() if p.requires_grad] for name in names}
+        optimizers = {name: torch.optim.SGD(free[name], 0.01) for name in names}
+        config = dataclasses.replace(learning, batch=4, r1_every=2, path_every=2)
+        state, source = State(p=0.5), draws()
+        losses = [step(both, optimizers, noisy_faces(), config, number, state, source) for number in range(2)]
         dreamer = Dreamer(both.average, [1] * CLASSES, {})
         dreamer.generator.set_means(64)
         faces = dreamer.paint(dreamer.styles(3, Dream("", gender="male"), source), source)
         assert faces.device.type == "cpu"
         return losses, faces
 
+    names, learning = ("generator", "discriminator", "projected"), LearnConfig(projected=1.0)
+    both = players(learning=learning)
     with pretend_gpu() as device:
-        theirs, faces = trained(players().to(device))
-    ours, same = trained(players())
-    assert ours[0].keys() == {"generator", "path_length", "discriminator", "r1"}
+        theirs, faces = trained(both.to(device))
+    ours, same = trained(players(learning=learning))
+    assert ours[0].keys() == {"generator", "path_length", "discriminator", "r1", "projected"}
     for mine, other in zip(ours, theirs, strict=True):
         assert mine == pytest.approx(other, rel=1e-3)
     assert torch.allclose(same, faces, atol=1e-3)
+
+
+# The projected discriminator
+
+
+def test_folded_lite_is_lite():
+    """Normalisation folded into convolutions says the same, and the mixed features have about deviation 1."""
+    lite = EfficientNetLite0(1000)
+    lite.load_state_dict(imagenet_weights())
+    lite.eval()
+    torch.manual_seed(0)
+    projection, x = Projection().train(), torch.rand(2, 3, 64, 64) * 2 - 1
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in projection.modules())
+    assert not any(part.training for part in projection.modules())
+    mine = theirs = (x * 127.5 + 0.5) / 128
+    begin = 0
+    for depth, end in zip(projection.depths, projected.ENDS, strict=True):
+        mine, theirs = depth(mine), lite.features[begin:end](theirs)
+        assert torch.allclose(mine, theirs, atol=1e-3)
+        begin = end
+    for features, width, side in zip(projection(x), projected.WIDTHS, (16, 8, 4, 2), strict=True):
+        assert features.shape == (2, width, side, side)
+        assert 0.3 < features.std() < 3
+
+
+def test_the_projected_discriminator_learns_and_what_it_sees_through_does_not():
+    torch.manual_seed(0)
+    network = Projected(SMALL)
+    frozen = {name: weight.clone() for name, weight in network.project.state_dict().items()}
+    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 0.001, (0.0, 0.99))
+    x, classes = torch.rand(16, 3, 8, 8, generator=draws()) - 0.5, torch.arange(16) % CLASSES
+    signs = torch.where(torch.arange(16) < 8, 1.0, -1.0)
+    x[:8, 0] += 0.5  # the real ones are redder
+
+    def loss():
+        return torch.relu(1 - signs[:, None] * network(x, classes)).mean()
+
+    before = loss().item()
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+    assert loss().item() < 0.6 * before
+    assert all(torch.equal(weight, frozen[name]) for name, weight in network.project.state_dict().items())
+    pictures = x.clone().requires_grad_()
+    network(pictures, classes).sum().backward()
+    assert (pictures.grad.abs().sum((1, 2, 3)) > 0).all()
+
+
+def test_the_generator_listens_to_the_projected_discriminator():
+    """Two steps that differ in its weight alone move the generator differently, and StyleGAN2's own judge alike."""
+    moved = []
+    for weight in (1e-9, 10.0):
+        learning = LearnConfig(batch=4, projected=weight, path=0.0, r1=0.0)
+        both = players(learning=learning)
+        step(both, optimizers_of(both, learning), noisy_faces(), learning, 1, State(), draws())
+        moved.append(both)
+    a, b = (torch.cat([p.flatten() for p in both.generator.parameters()]) for both in moved)
+    assert (a - b).abs().max() > 1e-3
+    a, b = (torch.cat([p.flatten() for p in both.discriminator.parameters()]) for both in moved)
+    assert torch.equal(a, b)
 
 
 # Measures

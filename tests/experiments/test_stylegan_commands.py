@@ -93,7 +93,7 @@ def test_the_presets_are_as_large_as_said():
 def test_sessions_of_one_step_end_as_if_never_interrupted(root, tmp_path, full):
     """Bit for bit: weights, moments, random numbers, augmentation, and the generator that is shipped."""
     networks = dataclasses.replace(TINY.networks, conditional=full, noise=full)
-    learn = dataclasses.replace(TINY.learn, ada=-1.0)  # any sign of learning raises p
+    learn = dataclasses.replace(TINY.learn, ada=-1.0, projected=float(full))  # any sign of learning raises p
     config = dataclasses.replace(TINY, root=root, networks=networks, learn=learn)
     whole = train(dataclasses.replace(config, runs=str(tmp_path / "whole")))
     parts = train(dataclasses.replace(config, minutes=0.0, runs=str(tmp_path / "parts")))
