@@ -6,7 +6,7 @@ OUT ?= paintings
 ARGS ?= --method hybrid --strokes 500 --steps 400
 STAMP := .venv/.ready
 
-.PHONY: help env brushes paint test bench lint format lock clean
+.PHONY: help env brushes paint dream test bench lint format lock clean
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 help:  ## show this list
@@ -28,6 +28,10 @@ brushes:  ## install MyPaint's brush engine and brushes (Debian, Ubuntu)
 
 paint: env  ## repaint a face from the shipped checkpoints (FACE=path or kaokore:ID, OUT=folder, ARGS="--method agent")
 	$(PY) -m experiments.repaint $(FACE) --out $(OUT) $(ARGS)
+
+dream: env  ## dream four faces that no scroll ever held, and paint them (OUT=folder)
+	$(PY) -m experiments.stylegan sample --n 4 --out $(OUT)/dreams
+	$(PY) -m experiments.repaint $(OUT)/dreams/faces --out $(OUT) $(ARGS)
 
 test: lint  ## lint, format, types and tests
 	$(PY) -m pytest

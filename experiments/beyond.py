@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from skimage import data
 from torch import Tensor
 
@@ -27,8 +26,8 @@ from painter.features import Perceptual
 from painter.load import load_renderer
 from painter.transfer import TransferConfig
 from renderer.files import atomic
-from renderer.painting import Painting, brush_record
-from renderer.pictures import fit, to_bytes
+from renderer.painting import Painting
+from renderer.pictures import fit, write_jpeg
 
 PICTURES = ("chelsea", "coffee", "rocket", "astronaut", "hubble_deep_field")
 GAP = 8  # pixels of the sheet
@@ -68,8 +67,7 @@ def beyond(config: Config) -> Path:
         begun = time.monotonic()
         *_, last = paint_with(config.method, target, config.strokes, renderer, agent, transfer, generator)  # type: ignore[arg-type]
         seconds = time.monotonic() - begun
-        height, width = target.shape[1:]
-        painting = Painting(last.strokes, renderer.space, height, width, made_by=brush_record(renderer))
+        painting = Painting.by(renderer, last.strokes, target.shape[1:])
         picture = painting.render(renderer=brush)
         measures = measure(picture, target, perceptual)
         rows.append(_row(name, target, seconds, measures))
@@ -77,8 +75,7 @@ def beyond(config: Config) -> Path:
         print(rows[-1])
     out = Path(config.out)
     sheet = out.parent / "images" / "beyond.jpg"
-    with atomic(sheet) as temporary:
-        Image.fromarray(to_bytes(_sheet(pairs, config.size))).save(temporary, "JPEG", quality=85, optimize=True)
+    write_jpeg(_sheet(pairs, config.size), sheet)
     with atomic(out) as temporary:
         temporary.write_text(_page(config, rows), encoding="utf-8")
     print(f"Open {out}; pictures and paintings are in {sheet}.")

@@ -7,15 +7,17 @@ import io
 import math
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 import tyro
 
-from kaokore import DatasetError
+from kaokore import DatasetError, fetch_image
 from renderer.errors import InputError
 
 Config = TypeVar("Config")
+KAOKORE = "kaokore:"  # before the number of one of its faces
 
 
 def require_gradient(renderer: str) -> None:
@@ -74,6 +76,11 @@ def require(config: object, **least: float) -> None:
     seed = getattr(config, "seed", 0)
     if not 0 <= seed < 2**32:
         raise InputError(f"--seed must be between 0 and {2**32 - 1:,}, not {seed}.")
+
+
+def picture_path(given: str, root: str | None) -> Path:
+    """The file of a picture, or of kaokore:ID, which is downloaded where missing. Raises `DatasetError`."""
+    return fetch_image(root, given.removeprefix(KAOKORE)) if given.startswith(KAOKORE) else Path(given)
 
 
 def choose_device(name: str) -> torch.device:

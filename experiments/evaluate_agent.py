@@ -33,7 +33,7 @@ from painter.load import load_renderer
 from painter.transfer import TransferConfig
 from renderer.errors import InputError
 from renderer.files import atomic
-from renderer.painting import Painting, brush_record
+from renderer.painting import Painting
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,7 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
                 *_, last = paint_with(method, face.to(device), count, renderer, agent, transfer, generator)
                 seconds = time.monotonic() - begun
                 height, width = face.shape[1:]
-                made_by = brush_record(renderer)
-                painting = Painting(last.strokes.cpu(), renderer.space, height, width, made_by=made_by)
+                painting = Painting.by(renderer, last.strokes, (height, width))
                 picture = painting.render(renderer=brush)
                 rows.append({"seconds": seconds, **asdict(measure(picture, face, perceptual))})
             results.append({"method": method, "strokes": count, **_summary(rows)})

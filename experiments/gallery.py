@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 from tqdm import tqdm
@@ -29,8 +28,8 @@ from renderer.errors import InputError
 from renderer.files import atomic
 from renderer.film import write_mp4
 from renderer.limits import Limits
-from renderer.painting import Painting, brush_record
-from renderer.pictures import fit, read_picture, to_bytes
+from renderer.painting import Painting
+from renderer.pictures import fit, read_picture, write_jpeg
 
 
 @dataclass(frozen=True)
@@ -124,9 +123,9 @@ def gallery(config: Config) -> Path:
         figures[name] = asdict(_show(known[name], targets, config, folder))
         with atomic(record) as temporary:
             temporary.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    sections = [_section(look, Figures(**figures[look.name])) for look in LOOKS if look.name in figures]
+    sections = [_section(look, Figures(**figures[look.name]), config) for look in LOOKS if look.name in figures]
     with atomic(out) as temporary:
-        temporary.write_text(_page(sections), encoding="utf-8")
+        temporary.write_text(_page(sections, config.size), encoding="utf-8")
     print(f"Open {out}: {len(config.faces)} faces by {len(sections)} brushes; sheets and films are in {folder}.")
     return out
 
@@ -143,35 +142,33 @@ def _show(look: Look, targets: Sequence[Tensor], config: Config, folder: Path) -
         ground = (red, green, blue)
         work = (look.method, target, look.strokes, renderer, agent, transfer, generator, limits, ground)
         *_, last = paint_with(*work)
-        height, width = target.shape[1:]
-        made_by = {"look": asdict(look), "seed": config.seed, **brush_record(renderer)}
-        painting = Painting(last.strokes, renderer.space, height, width, ground, made_by)
+        made_by = {"look": asdict(look), "seed": config.seed}
+        painting = Painting.by(renderer, last.strokes, target.shape[1:], ground, made_by)
         true, preview = painting.render(), painting.render(renderer=renderer)
         figures.append((float((true - target).square().mean()), float((true - preview).square().mean())))
         sheet.append(true if config.shown == config.size else painting.render(config.shown))
         if i == config.filmed:
             write_mp4(painting, folder / f"{look.name}.mp4", config.film_size)
     grid = make_grid(torch.stack(sheet), -(-len(sheet) // 2), padding=4, pad_value=1.0)
-    with atomic(folder / f"{look.name}.jpg") as temporary:
-        Image.fromarray(to_bytes(grid)).save(temporary, "JPEG", quality=85, optimize=True)
+    write_jpeg(grid, folder / f"{look.name}.jpg")
     return Figures(*(sum(column) / len(column) for column in zip(*figures, strict=True)))
 
 
-def _section(look: Look, mean: Figures) -> str:
-    title = look.name.replace("-", " ").capitalize()
+def _section(look: Look, mean: Figures, config: Config) -> str:
+    title, face = look.name.replace("-", " ").capitalize(), config.faces[config.filmed]
     return (
         f"## {title}\n\n{look.words} {look.strokes} strokes. [Film](images/gallery/{look.name}.mp4).\n\n"
         f"![Ten faces, {title.lower()}](images/gallery/{look.name}.jpg)\n\n"
-        f"`repaint kaokore:7577 --size 256 {look.options()}`: MSE {mean.mse:.4f}; preview and "
+        f"`repaint kaokore:{face} --size {config.size} {look.options()}`: MSE {mean.mse:.4f}; preview and "
         f"true brush differ by {mean.apart:.5f}.\n"
     )
 
 
-def _page(sections: Sequence[str]) -> str:
+def _page(sections: Sequence[str], size: int) -> str:
     return (
         "# Gallery\n\n"
         "Made by `python -m experiments.gallery`. The strokes were found through learned brushes; what is shown is drawn "
-        "by MyPaint's own. MSE is over RGB in [0, 1] at 256 px, a mean over the faces shown.\n\n"
+        f"by MyPaint's own. MSE is over RGB in [0, 1] at {size} px, a mean over the faces shown.\n\n"
         '*Painted after faces of the "KaoKore Dataset" (collected by CODH from multiple organizations),\n'
         "[doi:10.20676/00000353](https://doi.org/10.20676/00000353), CC BY-SA 4.0.*\n\n" + "\n".join(sections)
     )

@@ -21,19 +21,19 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.cli import choose_device, require, require_gradient, run
+from experiments.cli import KAOKORE, choose_device, picture_path, require, require_gradient, run
 from experiments.measures import Measures, measure
 from experiments.methods import METHODS, Agent, Colour, Method, load_agent, paint_with
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import provenance
-from kaokore import DatasetError, fetch_image, resolve_root
+from kaokore import DatasetError
 from painter.features import Perceptual
 from painter.load import load_renderer
 from painter.transfer import TransferConfig
 from renderer.errors import InputError
 from renderer.files import atomic, check_writable
 from renderer.limits import Limits, palette_of, parse_palette
-from renderer.painting import Painting, brush_record
+from renderer.painting import Painting
 from renderer.pictures import find_pictures, fit, read_picture
 from renderer.protocol import Renderer
 from renderer.space import BEZIER
@@ -109,7 +109,6 @@ def repaint(config: Config) -> None:
         "palette": config.palette,
     }
     made_by = {"method": config.method, **limits, "seed": config.seed, "renderer": config.renderer, **provenance()}
-    made_by |= brush_record(renderer)
     brush = finishing_brush(renderer)
     mistakes = 0
     for name, stem, path in inputs:
@@ -117,9 +116,7 @@ def repaint(config: Config) -> None:
             target = fit(read_picture(path, config.size), config.size)
             ground = _ground(config, target)
             strokes, seconds = _paint(config, target.to(device), renderer, agent, ground, stem)
-            height, width = target.shape[1:]
-            about = {"input": name, **made_by}
-            painting = Painting(strokes.cpu(), renderer.space, height, width, ground, about)
+            painting = Painting.by(renderer, strokes, target.shape[1:], ground, {"input": name, **made_by})
             picture = painting.render(renderer=brush)
             measures = measure(picture, target, perceptual)
             write_painting(painting, picture, out / stem, config.film_size if config.video else None, brush)
@@ -185,9 +182,8 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
     found: list[tuple[str, str, Path]] = []
     taken, files = {"metrics.csv"}, set[Path]()
     for given in config.input:
-        if given.startswith("kaokore:"):
-            path = fetch_image(resolve_root(config.root), given.removeprefix("kaokore:"))
-            named = [(given, path)]
+        if given.startswith(KAOKORE):
+            named = [(given, picture_path(given, config.root))]
         else:
             named = [(str(path), path) for path in find_pictures([given])]
         for name, path in named:

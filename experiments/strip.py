@@ -55,8 +55,7 @@ def strip(config: Config) -> None:
         for target in tqdm(targets, desc=f"{method} {count}"):
             generator, transfer = torch.Generator().manual_seed(config.seed), TransferConfig(steps=config.steps)
             *_, last = paint_with(method, target, count, renderer, agent, transfer, generator)  # type: ignore[arg-type]
-            height, width = target.shape[1:]
-            pictures.append(Painting(last.strokes, renderer.space, height, width).render(config.shown))
+            pictures.append(Painting.by(renderer, last.strokes, target.shape[1:]).render(config.shown))
     write_png(make_grid(torch.stack(pictures), len(targets), padding=3, pad_value=1.0), config.out)
     print(
         f"{config.out}: {len(targets)} faces; rows: " + ", ".join(f"{method} {count}" for method, count in rows) + "."

@@ -19,11 +19,10 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.cli import choose_device, require, require_gradient, run
+from experiments.cli import choose_device, picture_path, require, require_gradient, run
 from experiments.measures import measure
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import provenance
-from kaokore import fetch_image, resolve_root
 from painter.content import ContentConfig, Norm, content_loss
 from painter.features import Perceptual, Source
 from painter.guidance import Weighted, colour_guide, curve_guide, orientation, prescribed, together
@@ -34,7 +33,7 @@ from painter.transfer import TransferConfig, transfer
 from renderer.canvas import blank
 from renderer.errors import InputError
 from renderer.files import check_writable
-from renderer.painting import Painting, brush_record
+from renderer.painting import Painting
 from renderer.pictures import fit, read_picture
 from renderer.space import StrokeSpace
 
@@ -132,8 +131,7 @@ def stylize(config: Config) -> None:
         bar.set_postfix_str(f"{len(strokes)} strokes, loss {progress.loss:.3f}", refresh=False)
     seconds = time.monotonic() - begun
 
-    made_by = {**asdict(config), **provenance(), **brush_record(renderer)}
-    painting = Painting(strokes.cpu(), renderer.space, height, width, made_by=made_by)
+    painting = Painting.by(renderer, strokes, target.shape[-2:], made_by=asdict(config) | provenance())
     picture = painting.render(renderer=brush)
     write_painting(painting, picture, out, config.film_size if config.video else None, brush)
     measures = measure(picture, target.cpu(), Perceptual())
@@ -168,10 +166,7 @@ def _check(config: Config) -> tuple[ContentConfig, StyleConfig]:
 
 
 def _read(name: str, config: Config) -> Tensor:
-    path = Path(name)
-    if name.startswith("kaokore:"):
-        path = fetch_image(resolve_root(config.root), name.removeprefix("kaokore:"))
-    return fit(read_picture(path, config.size), config.size)
+    return fit(read_picture(picture_path(name, config.root), config.size), config.size)
 
 
 def _guides(config: Config, space: StrokeSpace, target: Tensor, reference: Tensor | None) -> list[Weighted]:

@@ -45,7 +45,7 @@ from renderer.canvas import blank
 from renderer.errors import InputError
 from renderer.files import check_writable
 from renderer.limits import Limits
-from renderer.painting import Painting, brush_record
+from renderer.painting import Painting
 
 LARGEST = 2048  # pixels a side while painting
 
@@ -112,8 +112,7 @@ def visualize(config: Config) -> None:
         bar.set_postfix_str(f"score {-progress.loss:.2f}", refresh=False)
     seconds = time.monotonic() - begun
 
-    made_by = {**asdict(config), **provenance(), **brush_record(renderer)}
-    painting = Painting(strokes.cpu(), renderer.space, config.size, config.size, made_by=made_by)
+    painting = Painting.by(renderer, strokes, (config.size, config.size), made_by=asdict(config) | provenance())
     picture = painting.render(renderer=brush)
     write_painting(painting, picture, out, config.film_size if config.video else None, brush)
     with torch.no_grad():

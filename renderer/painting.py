@@ -7,7 +7,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,20 @@ class Painting:
             raise PaintingError(f"A painting has 1 to {LARGEST} pixels a side, not {self.width}x{self.height}.")
         if len(self.background) != 3 or not all(0 <= value <= 1 for value in self.background):
             raise PaintingError(f"A ground is three numbers between 0 and 1, not {self.background}.")
+
+    @classmethod
+    def by(
+        cls,
+        renderer: Renderer,
+        strokes: Tensor,
+        size: Sequence[int],
+        background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        made_by: Mapping[str, Any] | None = None,
+    ) -> Painting:
+        """A painting of strokes (N, P) of `renderer`'s space, on any device, of size (height, width); knows its brush."""
+        height, width = size
+        record = {**(made_by or {}), **brush_record(renderer)}
+        return cls(strokes.cpu(), renderer.space, height, width, background, record)
 
     def save(self, path: str | Path) -> None:
         """Writes one safetensors file, whole or not at all: the same bytes for the same painting. Raises `InputError`."""

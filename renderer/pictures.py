@@ -193,6 +193,12 @@ def to_bytes(picture: Tensor) -> np.ndarray:
     return (picture.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
 
 
+def write_jpeg(picture: Tensor, path: str | Path) -> None:
+    """Writes `(3, H, W)` in [0, 1] as a JPEG for a page, whole or not at all. Raises `InputError`."""
+    with atomic(path) as temporary:
+        Image.fromarray(to_bytes(picture)).save(temporary, "JPEG", quality=85, optimize=True)
+
+
 def write_png(picture: Tensor, path: str | Path) -> None:
     """Writes `(3, H, W)` in [0, 1] as an 8-bit PNG, whole or not at all. Raises `InputError`."""
     with atomic(path) as temporary:

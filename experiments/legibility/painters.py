@@ -13,7 +13,7 @@ from experiments.outputs import finishing_brush
 from painter.load import load_renderer
 from painter.transfer import TransferConfig
 from renderer.errors import InputError
-from renderer.painting import Painting, brush_record
+from renderer.painting import Painting
 from renderer.protocol import Renderer
 
 BRUSH = "bezier"
@@ -40,8 +40,7 @@ class Painter:
 
     def picture(self, strokes: Tensor, size: tuple[int, int]) -> Tensor:
         """The painting (3, H, W) in [0, 1] as it ends up on paper."""
-        made_by = brush_record(self.renderer)
-        return Painting(strokes, self.renderer.space, *size, made_by=made_by).render(renderer=self.brush)
+        return Painting.by(self.renderer, strokes, size).render(renderer=self.brush)
 
 
 def parse_painter(name: str) -> tuple[Method, str]:

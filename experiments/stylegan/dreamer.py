@@ -25,7 +25,7 @@ BATCH = 32
 class Dream:
     """What to dream; shared by all commands that do."""
 
-    checkpoint: str
+    checkpoint: str = "stylegan"
     """A file that train wrote, or a shipped one's name."""
     gender: str | None = None
     """male or female; else as often as in the data."""

@@ -15,10 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.cli import choose_device, require
+from experiments.cli import choose_device, picture_path, require
 from experiments.stylegan.dreamer import Dreamer, load_dreamer
 from experiments.stylegan.networks import CLASSES
-from kaokore import fetch_image, resolve_root
 from painter.features import Perceptual
 from renderer.errors import InputError
 from renderer.files import atomic, check_writable
@@ -31,7 +30,7 @@ class Project:
 
     face: Annotated[str, tyro.conf.Positional]
     """A picture, or kaokore:ID. What is not square is cut around the middle."""
-    checkpoint: str
+    checkpoint: str = "stylegan"
     """A file that train wrote, or a shipped one's name."""
     out: str = "projection"
     """Folder: projection.png, pair.png, w.safetensors, projection.json."""
@@ -57,10 +56,8 @@ def project(config: Project) -> Path:
         raise InputError(f"--learning-rate must be a positive number, not {config.learning_rate}.")
     device = choose_device(config.device)
     dreamer = load_dreamer(config.checkpoint, device)
-    side, path = dreamer.generator.config.size, Path(config.face)
-    if config.face.startswith("kaokore:"):
-        path = fetch_image(resolve_root(config.root), config.face.removeprefix("kaokore:"))
-    target = square(read_picture(path, side), side).to(device)
+    side = dreamer.generator.config.size
+    target = square(read_picture(picture_path(config.face, config.root), side), side).to(device)
     out = Path(config.out)
     check_writable(out)
     w, noise, picture, distance = nearest(dreamer, target, config)

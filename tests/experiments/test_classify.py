@@ -13,7 +13,7 @@ from torch import nn
 from experiments.classify import load_classifier, networks
 from experiments.classify.augment import Augmentation, augment
 from experiments.classify.classifier import Classifier, normalise
-from experiments.classify.learn import class_weights, follow, freeze
+from experiments.classify.learn import class_weights, follow, freeze, learn, optimizer_of
 from experiments.classify.lite import EfficientNetLite0, SameConv
 from experiments.classify.measure import calibration_error, fit_temperature, measure
 from experiments.classify.networks import MODELS, build, imagenet_weights, parts, start_from
@@ -240,6 +240,20 @@ def test_frozen_parts_do_not_learn():
     assert not any(parameter.requires_grad for part in frozen for parameter in part.parameters())
     assert network.classifier.weight.requires_grad
     assert freeze(parts(network), 1.0) == parts(network)
+
+
+def test_a_step_in_bfloat16_is_nearly_that_in_float32():
+    """Nearly, but not the same: the option took effect. Weights stay in full precision."""
+    losses = []
+    for precision in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        network, images, labels = build("resnet18", 2), torch.randn(8, 3, 32, 32), torch.arange(8) % 2
+        optimizer = optimizer_of(network, 1e-3, 0.0)
+        losses.append([learn(network, optimizer, images, labels, torch.ones(2), 0.0, (), precision) for _ in range(3)])
+        assert all(weight.dtype != torch.bfloat16 for weight in network.state_dict().values())
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], abs=0.05)
+    assert losses[1][-1] < 0.5 * losses[1][0]
 
 
 def test_the_average_follows():

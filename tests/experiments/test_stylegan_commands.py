@@ -17,10 +17,11 @@ from safetensors.torch import load_file
 from experiments.classify import networks
 from experiments.stylegan import Dream, load_dreamer
 from experiments.stylegan import __main__ as command_line
+from experiments.stylegan import evaluate as measuring
 from experiments.stylegan import train as training
 from experiments.stylegan.data import load_classes
 from experiments.stylegan.evaluate import Evaluate, evaluate
-from experiments.stylegan.networks import CLASSES
+from experiments.stylegan.networks import CLASSES, Generator
 from experiments.stylegan.project import Project, correlation, project, square
 from experiments.stylegan.sample import Interpolate, Mix, Sample, interpolate, mix, sample
 from experiments.stylegan.train import CPU, PAPER, TINY, Train, train
@@ -81,7 +82,7 @@ def test_the_presets_are_as_large_as_said():
     sizes = {}
     for name, preset in (("cpu", CPU), ("paper", PAPER)):
         with torch.device("meta"):
-            generator = training.Generator(preset.networks)
+            generator = Generator(preset.networks)
         sizes[name] = sum(p.numel() for p in generator.parameters())
         training._check(preset, None)
     assert 2 * sizes["cpu"] < 15e6
@@ -217,7 +218,8 @@ def test_what_project_stands_on():
     assert correlation([smooth / smooth.std()]) > 20 * correlation([white])
 
 
-def test_evaluate_prints_one_line_of_json(root, checkpoint, capsys):
+def test_evaluate_prints_one_line_of_json(root, checkpoint, capsys, monkeypatch):
+    monkeypatch.setattr(measuring, "ASKED", 3)
     figures = evaluate(Evaluate(checkpoint, root=root, faces=12))
     said = capsys.readouterr().out
     assert said.count("\n") == 1
@@ -227,6 +229,8 @@ def test_evaluate_prints_one_line_of_json(root, checkpoint, capsys):
     assert figures["features"] == "lite0"
     assert figures["kid"] > figures["kid_real"], "what was hardly trained is farther than real faces are"
     assert figures["fid"] > figures["fid_real"]
+    assert set(figures["obeys"]) == set(figures["obeys_real"]) == {"gender", "status"}
+    assert all(0 <= share <= 1 for share in (*figures["obeys"].values(), *figures["obeys_real"].values()))
 
 
 def test_inception_without_network_is_one_sentence(root, checkpoint, tmp_path, monkeypatch):
@@ -285,6 +289,8 @@ def test_presets_are_read(root, tmp_path, monkeypatch):
         {"mapping": 0},
         {"batch": 1},
         {"learning-rate": 0},
+        {"projected": -1},
+        {"projected-rate": 0},
         {"learning-rate": "nan"},
         {"r1": -1},
         {"r1-every": 0},
