@@ -513,7 +513,7 @@ def test_kaokore_without_a_network(tmp_path, agent, monkeypatch, capsys):
     root = write_fake_kaokore(tmp_path / "kaokore", n=4, base_url="http://127.0.0.1:9")
     (root / "images_256" / "00000001.jpg").unlink()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(script, "fetch_image", partial(fetch_image, patience=Patience(0, 0.0, 0.3)))
+    monkeypatch.setattr("experiments.cli.fetch_image", partial(fetch_image, patience=Patience(0, 0.0, 0.3)))
     options = ("--root", root, "--agent", agent, "--strokes", 2, "--size", 16, "--no-video")
     code, said = command(monkeypatch, capsys, "kaokore:1", "--out", tmp_path / "out", *options)
     assert code == 2
