@@ -130,7 +130,9 @@ def _put_back(thing: Any, mine: Mapping[str, Tensor], groups: Any) -> None:
         for key, value in mine.items():
             index, entry = key.split("/")
             state.setdefault(int(index), {})[entry] = value
-        thing.load_state_dict({"state": state, "param_groups": groups or []})
+        # Whether a GPU may record its steps is a matter of this machine, not of that which wrote the state.
+        here = {key: value for key, value in thing.defaults.items() if key == "capturable"}
+        thing.load_state_dict({"state": state, "param_groups": [group | here for group in groups or []]})
         for parameter, values in thing.state.items():  # fused optimizers want moments laid out as their weights are
             for entry, value in values.items():
                 if value.shape == parameter.shape:

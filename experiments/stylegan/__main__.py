@@ -11,7 +11,7 @@ from experiments.cli import run
 from experiments.stylegan.evaluate import Evaluate, evaluate
 from experiments.stylegan.project import Project, project
 from experiments.stylegan.sample import Interpolate, Mix, Sample, interpolate, mix, sample
-from experiments.stylegan.train import CPU, PAPER, Train, train
+from experiments.stylegan.train import CPU, GPU, PAPER, Train, train
 
 
 @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes)
@@ -22,7 +22,7 @@ class Options:
     command: Train | Sample | Interpolate | Mix | Project | Evaluate
 
 
-PRESETS = {"cpu": Options(CPU), "paper": Options(PAPER)}
+PRESETS = {"cpu": Options(CPU), "gpu": Options(GPU), "paper": Options(PAPER)}
 
 
 def main(options: Options) -> object:

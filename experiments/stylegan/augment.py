@@ -9,24 +9,42 @@ would take the gradient from whatever lies outside; colour is a matrix here, as 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
-from kornia.geometry.transform import get_affine_matrix2d, warp_affine
+import torch.nn.functional as F
+from kornia.geometry.conversions import normalize_homography
+from kornia.geometry.transform import get_affine_matrix2d
 from torch import Tensor
 
 MOST = 0.85  # of p; beyond, what is augmented leaks into what is dreamt (section 2.2)
 
 
-def augment(pictures: Tensor, p: float, draws: torch.Generator) -> Tensor:
-    """(B, 3, S, S) in [-1, 1] -> the same, each of eleven changes made with probability p in each picture for itself.
+class Changes(NamedTuple):
+    """What happens to each of B pictures, drawn before it does: `augment` itself has no randomness and waits for nothing.
+
+    places: (B, 2, 3), from places in the new picture to those in the old one, both in [-1, 1]; colour: (B, 3, 3), and
+    offset: (B, 3, 1), of new colours from old ones.
+    """
+
+    places: Tensor
+    colour: Tensor
+    offset: Tensor
+
+
+def augment(pictures: Tensor, changes: Changes) -> Tensor:
+    """(B, 3, S, S) in [-1, 1] -> the same, changed. Differentiable in the pictures. One bilinear warp."""
+    grid = F.affine_grid(changes.places, list(pictures.shape), align_corners=True)
+    pictures = F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=True)
+    return torch.einsum("bij,bjhw->bihw", changes.colour, pictures) + changes.offset[:, :, :, None]
+
+
+def draw_changes(n: int, side: int, p: float, draws: torch.Generator) -> Changes:
+    """Each of eleven changes with probability p, to each of n pictures of `side` pixels for itself.
 
     The strengths of appendix B: quarter turns, whole and fractional shifts, scale of both sides and of one, rotation,
-    then brightness, contrast, inverted luma, hue, saturation. Differentiable in the pictures. Mirrored they are before,
-    when faces are drawn. Departure: one bilinear warp instead of wavelet filters.
+    then brightness, contrast, inverted luma, hue, saturation. Mirrored they are before, when faces are drawn.
     """
-    if p <= 0:
-        return pictures
-    n, side, device = len(pictures), pictures.shape[-1], pictures.device
 
     def happens(chance: float = p) -> Tensor:
         return torch.rand(n, generator=draws) < chance
@@ -55,8 +73,7 @@ def augment(pictures: Tensor, p: float, draws: torch.Generator) -> Tensor:
     first = get_affine_matrix2d(whole, centre, scale.expand(-1, 2), turns + before)
     second = get_affine_matrix2d(none, centre, torch.cat((stretch, 1 / stretch), 1), torch.zeros(n))
     third = get_affine_matrix2d(shift, centre, one, after)
-    matrix = third @ second @ first
-    pictures = warp_affine(pictures, matrix[:, :2].to(device), (side, side), padding_mode="reflection")
+    places = torch.linalg.inv(normalize_homography(third @ second @ first, (side, side), (side, side)))[:, :2]
 
     luma = torch.full((3, 1), 1 / math.sqrt(3))
     along, identity = luma @ luma.T, torch.eye(3)
@@ -67,8 +84,7 @@ def augment(pictures: Tensor, p: float, draws: torch.Generator) -> Tensor:
     saturation = maybe((math.log(2) * normal(1, 1)).exp(), 1.0)
     across = (identity - along) * hue.cos() + _cross(luma[:, 0]) * hue.sin()  # Rodrigues' rotation about grey
     colour = contrast * (along * (1 - 2 * flipped) + across * saturation)
-    offset = (colour @ brightness[:, :, None].expand(-1, 3, -1)).to(device)
-    return torch.einsum("bij,bjhw->bihw", colour.to(device), pictures) + offset[:, :, :, None]
+    return Changes(places, colour, colour @ brightness[:, :, None].expand(-1, 3, -1))
 
 
 def adapt(p: float, signs: float, shown: int, target: float, speed: float) -> float:

@@ -26,13 +26,20 @@ class Faces(NamedTuple):
     def draw(self, n: int, draws: torch.Generator) -> tuple[Tensor, Tensor]:
         """n random ones, half of them mirrored: (n, 3, S, S) float in [-1, 1], and their classes (n,)."""
         chosen = torch.randint(len(self.images), (n,), generator=draws)
-        mirrored = torch.rand(n, generator=draws) < 0.5
-        pictures = self.images[chosen].float() / 127.5 - 1
+        mirrored = send(torch.rand(n, generator=draws) < 0.5, self.images.device)
+        pictures = self.images[send(chosen, self.images.device)].float() / 127.5 - 1
         return torch.where(mirrored[:, None, None, None], pictures.flip(-1), pictures), self.classes[chosen]
 
     def draw_classes(self, n: int, draws: torch.Generator) -> Tensor:
         """(n,), each as often as it is among these faces."""
         return self.classes[torch.randint(len(self.classes), (n,), generator=draws)]
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device; a GPU goes on with what it is doing meanwhile."""
+    if device.type == "cuda" and not tensor.is_cuda:
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def load_classes(root: str | Path | None, split: str, size: int, version: str = "1.1") -> Faces:

@@ -7,6 +7,7 @@ Adam moves all of them at one pace.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,13 +29,34 @@ def upsample(x: Tensor) -> Tensor:
 
 def downsample(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C, H / 2, W / 2), filtered with [1, 3, 3, 1] and zeros beyond the border."""
-    return F.conv2d(x, _filter(x), stride=2, padding=1, groups=x.shape[1])
+    return Filter.apply(x, 2, False)  # type: ignore[no-any-return]
 
 
-def _filter(x: Tensor) -> Tensor:
-    """(C, 1, 4, 4), sum 1: the paper's filter for each channel of x."""
-    tap = x.new_tensor([0.125, 0.375, 0.375, 0.125])
-    return (tap[:, None] * tap).expand(x.shape[1], 1, 4, 4).contiguous()
+def smooth(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, H - 1, W - 1), filtered with [1, 3, 3, 1] and zeros beyond the border."""
+    return Filter.apply(x, 1, False)  # type: ignore[no-any-return]
+
+
+class Filter(torch.autograd.Function):
+    """[1, 3, 3, 1] / 8 in both directions on each channel, with a stride, or the transpose of that.
+
+    The transpose is the derivative, and the filter that of the transpose, to any order. PyTorch's own second derivative
+    of a convolution by channel takes the channels one after the other.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, stride: int, transpose: bool) -> Tensor:
+        """(B, C, H, W) -> (B, C, H', W')."""
+        ctx.stride, ctx.transpose = stride, transpose
+        tap = (2 - (torch.arange(4, device=x.device) - 1.5).abs()).to(x.dtype) / 4  # made where x is
+        taps = (tap[:, None] * tap).expand(x.shape[1], 1, 4, 4).contiguous()
+        convolve = F.conv_transpose2d if transpose else F.conv2d
+        return convolve(x, taps, stride=stride, padding=1, groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None]:
+        """See the class."""
+        return Filter.apply(slopes[0], ctx.stride, not ctx.transpose), None, None
 
 
 class Linear(nn.Module):
@@ -92,8 +114,8 @@ class ModulatedConv(nn.Module):
             style = style / math.sqrt(self.weight[0].numel())
         x = x * style[:, :, None, None]
         if self.up:
-            x = F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)  # 2 H + 1
-            x = F.conv2d(x, _filter(x) * 4, padding=1, groups=x.shape[1])
+            # To 2 H + 1, three quarters of it zeros before the convolution; hence 4.
+            x = smooth(F.conv_transpose2d(x, 4 * self.weight.transpose(0, 1), stride=2))
         else:
             x = F.conv2d(x, self.weight, padding=self.weight.shape[-1] // 2)
         return x * self.demodulation(style)[:, :, None, None] if self.demodulate else x

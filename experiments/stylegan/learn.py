@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from experiments.stylegan.augment import adapt, augment
-from experiments.stylegan.data import Faces
+from experiments.stylegan.augment import Changes, adapt, augment, draw_changes
+from experiments.stylegan.data import Faces, send
 from experiments.stylegan.discriminator import Discriminator
 from experiments.stylegan.networks import Generator, NetworkConfig
 from experiments.stylegan.projected import Projected
+
+WHOSE = ("dreams", "reals")
+Teach = Callable[[dict[str, Tensor], bool, bool], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -56,18 +61,20 @@ class LearnConfig:
 
 @dataclass
 class State:
-    """What a training knows besides weights: faces shown, probability of augmentation, mean path length, signs seen."""
+    """What a training knows besides tensors: faces shown, probability of augmentation, r_t, faces since it was measured."""
 
     shown: int = 0
     p: float = 0.0
-    path: float = 0.0
-    signs: float = 0.0
-    signs_seen: int = 0
     r_t: float = 0.0
+    seen: int = 0
 
 
 class Players(nn.Module):
-    """All networks, and the generator's moving average, which is what dreams in the end."""
+    """All networks, and the generator's moving average, which is what dreams in the end.
+
+    `path` (): the mean length of paths so far; `signs` (): the sum of the discriminator's signs at real faces since r_t
+    was measured.
+    """
 
     def __init__(self, networks: NetworkConfig, config: LearnConfig) -> None:
         """Draws the weights from PyTorch's generator of random numbers. Raises `InputError` without Lite0's weights."""
@@ -75,92 +82,136 @@ class Players(nn.Module):
         self.generator, self.discriminator = Generator(networks), Discriminator(networks)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.projected = Projected(networks) if config.projected > 0 else None
+        self.register_buffer("path", torch.zeros(()))
+        self.register_buffer("signs", torch.zeros(()))
+        self.path: Tensor
+        self.signs: Tensor
 
 
 def optimizers_of(players: Players, config: LearnConfig) -> dict[str, torch.optim.Optimizer]:
-    """Adam as in the paper, in one pass over the weights, for each player by name."""
+    """Adam as in the paper, in one pass over the weights, for each player by name. The players stay on their device."""
     rates = {"generator": config.learning_rate, "discriminator": config.learning_rate}
     if players.projected is not None:
         rates["projected"] = config.projected_rate
     free = {name: [p for p in getattr(players, name).parameters() if p.requires_grad] for name in rates}
-    return {name: torch.optim.Adam(free[name], rates[name], (0.0, 0.99), 1e-8, fused=True) for name in rates}
+    options: dict[str, Any] = {"betas": (0.0, 0.99), "eps": 1e-8, "fused": True, "capturable": players.path.is_cuda}
+    return {name: torch.optim.Adam(free[name], rates[name], **options) for name in rates}
 
 
 def step(
+    teach: Teach, players: Players, faces: Faces, config: LearnConfig, number: int, state: State, draws: torch.Generator
+) -> dict[str, Tensor]:
+    """Step `number` of all players; moves `state` on and returns losses () by name.
+
+    `teach` is `learn` with its first three arguments given, or a recording of that. A GPU is waited for every fourth step
+    only.
+    """
+    n, path = config.batch, config.path > 0 and number % config.path_every == 0
+    penalise = config.r1 > 0 and number % config.r1_every == 0
+    losses = teach(draw(players.generator, faces, config, state.p, path, draws), penalise, path)
+    state.shown += n
+    state.seen += n
+    if number % 4 == 3:
+        state.r_t = players.signs.item() / state.seen
+        if config.ada < 1:
+            state.p = adapt(state.p, state.r_t, state.seen, config.ada, 1000 * config.ada_speed)
+        players.signs.zero_()
+        state.seen = 0
+    follow(players.average, players.generator, decay_of(n, state.shown, config.ema))
+    return losses
+
+
+def draw(
+    generator: Generator, faces: Faces, config: LearnConfig, p: float, path: bool, draws: torch.Generator
+) -> dict[str, Tensor]:
+    """All that is random in a step, by name, on the generator's device; `path` says whether paths are measured."""
+    n, networks = config.batch, generator.config
+    reals, classes = faces.draw(n, draws)
+    drawn = {"reals": reals, "classes": classes, "wanted": faces.draw_classes(n, draws)}
+    drawn["z"] = torch.randn(2, n, networks.latent, generator=draws)
+    drawn["late"] = draw_mixing(n, networks.styles, config.mixing, draws)
+    if networks.noise:
+        drawn |= {f"noise {i}": noise for i, noise in enumerate(generator.draw_noise(n, draws))}
+    for whose in WHOSE:
+        changes = draw_changes(n, networks.size, p, draws)._asdict()
+        drawn |= {f"{whose} {name}": change for name, change in changes.items()}
+    if path:
+        drawn["direction"] = torch.randn(max(1, n // 2), 3, networks.size, networks.size, generator=draws)
+    return {name: send(tensor, generator.constant.device) for name, tensor in drawn.items()}
+
+
+def learn(
     players: Players,
     optimizers: Mapping[str, torch.optim.Optimizer],
-    faces: Faces,
     config: LearnConfig,
-    number: int,
-    state: State,
-    draws: torch.Generator,
-) -> dict[str, float]:
-    """Step `number` of all players; moves `state` on and returns losses by name."""
+    drawn: dict[str, Tensor],
+    penalise: bool,
+    path: bool,
+) -> dict[str, Tensor]:
+    """One descent of each player on what was drawn; `penalise`: with R1; `path`: with path length regularisation.
+
+    Nothing here is random, comes from the CPU or waits for the GPU, so that a GPU can record and repeat it.
+    """
     generator, discriminator, projected = players.generator, players.discriminator, players.projected
-    device = generator.constant.device
-    n = config.batch
-    reals, classes = (thing.to(device) for thing in faces.draw(n, draws))
-    wanted = faces.draw_classes(n, draws).to(device)
-    losses: dict[str, float] = {}
+    noise = [tensor for name, tensor in drawn.items() if name.startswith("noise")] or None
+    changes, changes_of_reals = (Changes(*(drawn[f"{whose} {name}"] for name in Changes._fields)) for whose in WHOSE)
+    wanted = drawn["wanted"]
+    losses: dict[str, Tensor] = {}
 
     discriminator.requires_grad_(False)
-    dreams = generator(draw_styles(generator, wanted, config.mixing, draws), generator.draw_noise(n, draws))
-    shown = augment(dreams, state.p, draws)
-    loss = F.softplus(-discriminator(shown, wanted)).mean()  # non-saturating
-    losses["generator"] = loss.item()
+    w = styles_of(generator, drawn["z"], wanted, drawn["late"])
+    dreams = augment(generator(w, noise), changes)
+    loss = F.softplus(-discriminator(dreams, wanted)).mean()  # non-saturating
+    losses["generator"] = loss.detach()
     if projected is not None:
         projected.judges.requires_grad_(False)
-        seen = projected.see(shown)
+        seen = projected.see(dreams)
         loss = loss - config.projected * projected.judge(seen, wanted).mean()
-    if config.path > 0 and number % config.path_every == 0:
-        w = draw_styles(generator, wanted[: max(1, n // 2)], config.mixing, draws)
-        lengths = path_lengths(generator(w, generator.draw_noise(len(w), draws)), w, draws)
-        state.path += 0.01 * config.path_every**0.5 * (lengths.mean().item() - state.path)
-        loss = loss + config.path * config.path_every * (lengths - state.path).square().mean()
-        losses["path_length"] = lengths.mean().item()
+    if path:
+        half = len(drawn["direction"])
+        few = w[:half]
+        pictures = generator(few, noise and [part[:half] for part in noise])
+        lengths = path_lengths(pictures, few, drawn["direction"])
+        mean = lengths.mean().detach()
+        players.path.lerp_(mean, 0.01 * config.path_every**0.5)
+        loss = loss + config.path * config.path_every * (lengths - players.path).square().mean()
+        losses["path_length"] = mean
     _descend(optimizers["generator"], loss)
 
     discriminator.requires_grad_(True)
-    reals = augment(reals, state.p, draws)
-    penalise = config.r1 > 0 and number % config.r1_every == 0
-    real_scores = discriminator(reals.requires_grad_(penalise), classes)
-    loss = F.softplus(-real_scores).mean()
-    loss = loss + F.softplus(discriminator(shown.detach(), wanted)).mean()
-    losses["discriminator"] = loss.item()
+    reals = augment(drawn["reals"], changes_of_reals)
+    scores = discriminator(reals.requires_grad_(penalise), drawn["classes"])
+    players.signs.add_(scores.detach().sign().sum())
+    loss = F.softplus(-scores).mean() + F.softplus(discriminator(dreams.detach(), wanted)).mean()
+    losses["discriminator"] = loss.detach()
     if penalise:
-        penalty = r1(real_scores, reals)
+        penalty = r1(scores, reals)
         loss = loss + config.r1 / 2 * config.r1_every * penalty
-        losses["r1"] = penalty.item()
+        losses["r1"] = penalty.detach()
     _descend(optimizers["discriminator"], loss)
 
     if projected is not None:
         projected.judges.requires_grad_(True)
         with torch.no_grad():
             seen_reals = projected.see(reals)
-        loss = F.relu(1 - projected.judge(seen_reals, classes)).mean()  # hinge
+        loss = F.relu(1 - projected.judge(seen_reals, drawn["classes"])).mean()  # hinge
         loss = loss + F.relu(1 + projected.judge([features.detach() for features in seen], wanted)).mean()
-        losses["projected"] = loss.item()
+        losses["projected"] = loss.detach()
         _descend(optimizers["projected"], loss)
-
-    state.shown += n
-    state.signs += real_scores.detach().sign().sum().item()
-    state.signs_seen += n
-    if number % 4 == 3:
-        state.r_t = state.signs / state.signs_seen
-        if config.ada < 1:
-            state.p = adapt(state.p, state.r_t, state.signs_seen, config.ada, 1000 * config.ada_speed)
-        state.signs, state.signs_seen = 0.0, 0
-    follow(players.average, generator, decay_of(n, state.shown, config.ema))
     return losses
 
 
-def draw_styles(generator: Generator, classes: Tensor, mixing: float, draws: torch.Generator) -> Tensor:
-    """w (B, L, D) of random z; with probability `mixing`, layers from a random one on have the w of another z."""
-    n, L = len(classes), generator.config.styles
-    first, second = (generator.mapping(generator.draw_latent(n, draws), classes)[:, None] for _ in range(2))
-    cut = torch.randint(1, L, (n, 1), generator=draws)
-    cut = torch.where(torch.rand(n, 1, generator=draws) < mixing, cut, L).to(classes.device)
-    return torch.where((torch.arange(L, device=classes.device) < cut)[:, :, None], first, second)
+def draw_mixing(n: int, styles: int, mixing: float, draws: torch.Generator) -> Tensor:
+    """(n, styles) bool: the layers that have the second style; with probability `mixing`, those from a random one on."""
+    cut = torch.randint(1, styles, (n, 1), generator=draws)
+    cut = torch.where(torch.rand(n, 1, generator=draws) < mixing, cut, styles)
+    return torch.arange(styles) >= cut
+
+
+def styles_of(generator: Generator, z: Tensor, classes: Tensor, late: Tensor) -> Tensor:
+    """w (B, L, D) of z (2, B, D) and classes (B,): the second one's where `late` (B, L) is true."""
+    first, second = (generator.mapping(part, classes)[:, None] for part in z)
+    return torch.where(late[:, :, None], second, first)
 
 
 def r1(scores: Tensor, pictures: Tensor) -> Tensor:
@@ -169,9 +220,9 @@ def r1(scores: Tensor, pictures: Tensor) -> Tensor:
     return gradient.square().sum((1, 2, 3)).mean()
 
 
-def path_lengths(pictures: Tensor, w: Tensor, draws: torch.Generator) -> Tensor:
-    """(B,): how far pictures (B, 3, S, S) move when w (B, L, D) does, in a random direction of pictures (equation 4)."""
-    direction = torch.randn(pictures.shape, generator=draws).to(pictures.device) / math.sqrt(pictures[0, 0].numel())
+def path_lengths(pictures: Tensor, w: Tensor, direction: Tensor) -> Tensor:
+    """(B,): how far pictures (B, 3, S, S) move in a direction of N(0, 1) when w (B, L, D) does (equation 4)."""
+    direction = direction / math.sqrt(pictures[0, 0].numel())
     (gradient,) = torch.autograd.grad((pictures * direction).sum(), w, create_graph=True)
     return (gradient.square().sum(2).mean(1) + 1e-12).sqrt()
 
@@ -188,8 +239,7 @@ def decay_of(batch: int, shown: int, half_life: float) -> float:
 @torch.no_grad()
 def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Moves `average` towards `network`: the exponential moving average of weights."""
-    for mean, now in zip(average.parameters(), network.parameters(), strict=True):
-        mean.lerp_(now, 1 - decay)
+    get_ema_multi_avg_fn(decay)(list(average.parameters()), list(network.parameters()), None)
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -11,6 +11,7 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from experiments.stylegan.data import load_classes
 from experiments.stylegan.dreamer import Dreamer, grid, save_dreamer
 from experiments.stylegan.evaluate import distance
 from experiments.stylegan.features import load_features
-from experiments.stylegan.learn import LearnConfig, Players, State, optimizers_of, step
+from experiments.stylegan.learn import LearnConfig, Players, State, Teach, learn, optimizers_of, step
 from experiments.stylegan.networks import CLASSES, NetworkConfig
+from experiments.stylegan.record import Recorded
 from kaokore import ATTRIBUTION
 from renderer.errors import InputError
 from renderer.pictures import write_png
@@ -62,6 +64,12 @@ class Train:
 
 CPU = Train(networks=NetworkConfig(noise=False), learn=LearnConfig(projected=1.0))
 """64 px, 16 channels there and up to 256 at 4 px; batches of 16; no noise, which so small a generator hides behind."""
+GPU = Train(
+    networks=NetworkConfig(channels=4096, latent=256, noise=False),
+    learn=LearnConfig(batch=32, projected=1.0, r1=0.1, ema=20.0, ada_speed=300.0),
+    evaluate_every=100.0,
+)
+"""64 px likewise, four times the channels at the large resolutions: minutes on a GPU, days on a core."""
 PAPER = Train(
     networks=NetworkConfig(size=256, channels=16384, most_channels=512, latent=512, mapping=8),
     learn=LearnConfig(batch=32, r1=1.0, path_every=4, ada_speed=500.0, projected=1.0),
@@ -90,6 +98,7 @@ def train(config: Train) -> Path:
     _check(config, minutes)
     device = choose_device(config.device)
     faces = load_classes(config.root, "train", config.networks.size, config.version)
+    faces = faces._replace(images=faces.images.to(device))
     watched = config.evaluate_every > 0
     if watched:
         features = load_features("lite0", device)
@@ -99,6 +108,9 @@ def train(config: Train) -> Path:
     players = Players(config.networks, config.learn)
     players.to(device)
     optimizers = optimizers_of(players, config.learn)
+    teach: Teach = partial(learn, players, optimizers, config.learn)
+    if device.type == "cuda":
+        teach = Recorded(teach)
     draws = torch.Generator().manual_seed(config.seed)
     objects: dict[str, Any] = {"players": players, **optimizers, "draws": draws}
     done, state = 0, State()
@@ -117,32 +129,33 @@ def train(config: Train) -> Path:
     begun = saved = time.monotonic()
     with SummaryWriter(folder) as board, tqdm(total=steps, initial=done, unit="step", smoothing=0.02) as bar:
         for number in range(done, steps):
-            losses = step(players, optimizers, faces, config.learn, number, state, draws)
-            if not all(map(math.isfinite, losses.values())):
-                raise InputError(f"The training diverged at step {number}; resume it, or lower --learning-rate.")
+            losses = step(teach, players, faces, config.learn, number, state, draws)
             bar.update()
-            if number % 20 == 0 or number == steps - 1:
-                for name, value in (losses | {"p": state.p, "r_t": state.r_t}).items():
-                    board.add_scalar(f"train/{name}", value, state.shown)
-                bar.set_postfix(faces=f"{state.shown / 1000:.0f}k", p=f"{state.p:.2f}", kid=figures["kid"])
             now = time.monotonic()
             over = number == steps - 1 or (minutes is not None and now - begun > 60 * minutes)
+            saving = over or now - saved > 60 * config.minutes_between_saves
+            measuring = watched and ((number + 1) % every == 0 or number == steps - 1)
+            if number % 20 == 0 or saving or measuring:
+                values = {name: loss.item() for name, loss in losses.items()}
+                if not all(map(math.isfinite, values.values())):
+                    raise InputError(
+                        f"The training diverged before step {number}; resume it with a lower learning rate."
+                    )
+                for name, value in (values | {"p": state.p, "r_t": state.r_t}).items():
+                    board.add_scalar(f"train/{name}", value, state.shown)
+                bar.set_postfix(faces=f"{state.shown / 1000:.0f}k", p=f"{state.p:.2f}", kid=figures["kid"])
             dreamer.about.update(images=state.shown)
-            if watched and ((number + 1) % every == 0 or number == steps - 1):
+            if measuring:
                 figures["kid"] = kid = distance(dreamer, features, theirs, config.evaluate_faces)
                 dreamer.about.update(kid=kid, kid_faces=[config.evaluate_faces, len(theirs)])
                 board.add_scalar("dev/kid", kid, state.shown)
                 if figures["best_kid"] is None or kid < figures["best_kid"]:
                     figures["best_kid"] = kid
                     save_dreamer(dreamer, folder / "best.safetensors")
-            if over or now - saved > 60 * config.minutes_between_saves:
+            if saving:
                 _save(folder, dreamer)
-                runs.save_state(
-                    folder / "state.safetensors",
-                    number + 1,
-                    objects,
-                    {"state": dataclasses.asdict(state), "figures": figures},
-                )
+                notes = {"state": dataclasses.asdict(state), "figures": figures}
+                runs.save_state(folder / "state.safetensors", number + 1, objects, notes)
                 saved = now
             if over:
                 break

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from torch import nn
 
 from experiments.classify.lite import EfficientNetLite0, imagenet_weights
 from experiments.stylegan import learn, projected
-from experiments.stylegan.augment import MOST, adapt, augment
+from experiments.stylegan.augment import MOST, adapt, augment, draw_changes
 from experiments.stylegan.data import Faces, class_of, classes_like, load_classes
 from experiments.stylegan.discriminator import Discriminator, spread
 from experiments.stylegan.dreamer import Dream, Dreamer
@@ -22,16 +24,32 @@ from experiments.stylegan.learn import LearnConfig, Players, State, follow, opti
 from experiments.stylegan.measure import fid, kid
 from experiments.stylegan.networks import CLASSES, Generator, NetworkConfig, describe
 from experiments.stylegan.projected import Projected, Projection
+from experiments.stylegan.record import Recorded
 from experiments.stylegan.sample import walk
 from kaokore import GENDERS, STATUSES, write_fake_kaokore
 from renderer.errors import InputError
-from tests.renderer.pretend_gpu import pretend_gpu
+from tests.renderer.pretend_gpu import Recording, pretend_gpu
 
 SMALL = NetworkConfig(size=8, channels=64, most_channels=8, latent=8, mapping=2)
 
 
 def draws(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def teacher(both, learning, optimizers=None):
+    return partial(learn.learn, both, optimizers or optimizers_of(both, learning), learning)
+
+
+def changed(pictures, p, source):
+    return augment(pictures, draw_changes(len(pictures), pictures.shape[-1], p, source))
+
+
+def styles(generator, classes, mixing, source):
+    """w (B, L, D) of random z."""
+    z = torch.randn(2, len(classes), generator.config.latent, generator=source)
+    late = learn.draw_mixing(len(classes), generator.config.styles, mixing, source)
+    return learn.styles_of(generator, z, classes, late)
 
 
 def players(config=SMALL, seed=0, learning=LearnConfig()):  # noqa: B008
@@ -229,9 +247,9 @@ def test_r1_is_the_squared_gradient_by_finite_differences():
 def test_path_lengths_of_a_linear_generator():
     """Of pictures that are k times w, all of them k times the length of the random direction over the side."""
     w = torch.randn(4, 6, 32).requires_grad_()  # 192 = 3 x 8 x 8 numbers
-    lengths = path_lengths(2.5 * w.view(4, 3, 8, 8), w, draws(3))
-    direction = torch.randn(4, 3, 8, 8, generator=draws(3)).view(4, 6, 32) / 8
-    torch.testing.assert_close(lengths, 2.5 * direction.square().sum(2).mean(1).sqrt())
+    direction = torch.randn(4, 3, 8, 8)
+    lengths = path_lengths(2.5 * w.view(4, 3, 8, 8), w, direction)
+    torch.testing.assert_close(lengths, 2.5 / 8 * direction.view(4, 6, 32).square().sum(2).mean(1).sqrt())
 
 
 def test_path_regularisation_makes_lengths_alike():
@@ -240,8 +258,10 @@ def test_path_regularisation_makes_lengths_alike():
     optimizer = torch.optim.Adam(generator.parameters(), 0.003, (0.0, 0.99))
     mean, penalties = 0.0, []
     for i in range(80):
-        w = learn.draw_styles(generator, torch.arange(16) % CLASSES, 0.9, draws(i))
-        lengths = path_lengths(generator(w, generator.draw_noise(16, draws(i))), w, draws(i))
+        w = styles(generator, torch.arange(16) % CLASSES, 0.9, draws(i))
+        lengths = path_lengths(
+            generator(w, generator.draw_noise(16, draws(i))), w, torch.randn(16, 3, 8, 8, generator=draws(i))
+        )
         mean += 0.05 * (lengths.mean().item() - mean)
         penalty = (lengths - lengths.mean()).square().mean() / lengths.mean().square()
         penalties.append(penalty.item())
@@ -266,9 +286,9 @@ def test_the_moving_average():
 def test_mixing_takes_early_layers_from_one_and_late_ones_from_another():
     generator = players().generator
     classes = torch.zeros(64, dtype=torch.int64)
-    plain = learn.draw_styles(generator, classes, 0.0, draws())
+    plain = styles(generator, classes, 0.0, draws())
     assert torch.equal(plain, plain[:, :1].expand_as(plain))
-    mixed = learn.draw_styles(generator, classes, 1.0, draws())
+    mixed = styles(generator, classes, 1.0, draws())
     assert torch.equal(mixed[:, 0], plain[:, 0])
     assert (mixed[:, 0] != mixed[:, -1]).any(1).all()
     changes = (mixed[:, 1:] != mixed[:, :-1]).any(2).sum(1)
@@ -281,29 +301,29 @@ def test_mixing_takes_early_layers_from_one_and_late_ones_from_another():
 def test_augmentation_happens_with_probability_p_to_each_picture_for_itself():
     torch.manual_seed(0)
     x = torch.rand(4000, 3, 8, 8) * 2 - 1
-    assert augment(x, 0.0, draws()) is x
-    y = augment(x, 0.1, draws())
+    torch.testing.assert_close(changed(x, 0.0, draws()), x, atol=1e-5, rtol=0)
+    y = changed(x, 0.1, draws())
     assert torch.isfinite(y).all()
     same = (x - y).abs().flatten(1).max(1).values < 1e-5
     # Eleven changes; a quarter of the quarter turns, of the whole shifts (of at most a pixel here) and half of the
     # inversions do nothing.
     expected = 0.9**8 * (1 - 0.1 * 3 / 4) ** 2 * (1 - 0.1 / 2)
     assert same.float().mean().item() == pytest.approx(expected, abs=0.025)
-    assert torch.equal(y, augment(x, 0.1, draws()))
-    assert not torch.equal(y, augment(x, 0.1, draws(1)))
+    assert torch.equal(y, changed(x, 0.1, draws()))
+    assert not torch.equal(y, changed(x, 0.1, draws(1)))
 
 
 def test_augmentation_has_a_gradient_everywhere():
     """Also into values that no picture has, where kornia's own changes of colour have none."""
     x = (3 * torch.randn(8, 3, 16, 16)).requires_grad_()
-    (augment(x, 0.8, draws()) * torch.randn(8, 3, 16, 16)).sum().backward()
+    (changed(x, 0.8, draws()) * torch.randn(8, 3, 16, 16)).sum().backward()
     assert (x.grad.abs() > 0).float().mean() > 0.7
 
 
 def test_augmented_grey_stays_grey():
     """Colour turns about the axis of greys."""
     x = torch.rand(64, 1, 8, 8).expand(-1, 3, -1, -1) * 2 - 1
-    y = augment(x, 0.9, draws())
+    y = changed(x, 0.9, draws())
     assert (y - y.mean(1, keepdim=True)).abs().max() < 1e-5
     assert (y - x).abs().mean() > 0.1
 
@@ -328,15 +348,15 @@ def test_a_discriminator_that_is_sure_of_real_faces_raises_p(bias, up):
     both = players(config)
     nn.init.constant_(both.discriminator.out.bias, bias)
     state, learning = State(p=0.3), LearnConfig(batch=4, ada_speed=0.1)
-    optimizers = optimizers_of(both, learning)
+    teach = teacher(both, learning)
     source = draws()
     for number in range(4):
-        step(both, optimizers, noisy_faces(), learning, number, state, source)
+        step(teach, both, noisy_faces(), learning, number, state, source)
     assert state.r_t == (1 if up else -1)
     assert state.p == pytest.approx(0.3 + (0.16 if up else -0.16))
     off = State(p=0.3)
     for number in range(4):
-        step(both, optimizers, noisy_faces(), dataclasses.replace(learning, ada=1.0), number, off, source)
+        step(teach, both, noisy_faces(), dataclasses.replace(learning, ada=1.0), number, off, source)
     assert off.p == 0.3
 
 
@@ -353,7 +373,7 @@ def test_the_generator_learns_a_colour_and_the_discriminator_knows_no_more():
     bytes_ = ((colour + 1) * 127.5).round().byte()
     faces = Faces(bytes_[:, None, None].expand(8, -1, 8, 8).contiguous(), torch.arange(8))
     both, learning = players(seed=4), LearnConfig(batch=8, learning_rate=0.01, ema=0.2, r1=1.0, r1_every=4, ada=1.0)
-    optimizers = optimizers_of(both, learning)
+    teach = teacher(both, learning)
 
     def error():
         w = both.average.mapping(both.average.draw_latent(32, draws(9)), torch.arange(32) % CLASSES)
@@ -371,7 +391,7 @@ def test_the_generator_learns_a_colour_and_the_discriminator_knows_no_more():
 
     before, state, source, margins = error(), State(), draws(), []
     for number in range(140):
-        losses = step(both, optimizers, faces, learning, number, state, source)
+        losses = step(teach, both, faces, learning, number, state, source)
         margins.append(margin() if number % 10 == 0 else margins[-1])
     assert all(map(math.isfinite, losses.values()))
     assert state.shown == 140 * 8
@@ -388,29 +408,39 @@ def test_regularisers_take_part(name):
     for weight in (0.0, 10.0):
         learning = dataclasses.replace(LearnConfig(batch=8, r1_every=2, path_every=2, ada=1.0), **{name: weight})
         both, state, source = players(), State(), draws()
-        optimizers = optimizers_of(both, learning)
+        teach = teacher(both, learning)
         for number in range(40):
-            step(both, optimizers, noisy_faces(), learning, number, state, source)
+            step(teach, both, noisy_faces(), learning, number, state, source)
         if name == "r1":
             both.discriminator.requires_grad_(True)
             reals, classes = noisy_faces().draw(12, draws())
             penalties.append(r1(both.discriminator(reals.requires_grad_(), classes), reals).item())
         else:
-            w = learn.draw_styles(both.generator, torch.arange(64) % CLASSES, 0.9, draws())
-            lengths = path_lengths(both.generator(w, both.generator.draw_noise(64, draws())), w, draws())
+            w = styles(both.generator, torch.arange(64) % CLASSES, 0.9, draws())
+            lengths = path_lengths(
+                both.generator(w, both.generator.draw_noise(64, draws())),
+                w,
+                torch.randn(64, 3, 8, 8, generator=draws()),
+            )
             penalties.append(lengths.std().item())
     assert penalties[1] < 0.8 * penalties[0]
 
 
 def test_all_players_run_on_another_device():
-    """Nothing is left on the CPU, regularisers and augmentation included; and the numbers are those of the CPU."""
+    """Nothing is left on the CPU, regularisers and augmentation included; a GPU can record it; the numbers are the CPU's."""
 
-    def trained(both):
+    def trained(both, recording=nullcontext):
         free = {name: [p for p in getattr(both, name).parameters() if p.requires_grad] for name in names}
         optimizers = {name: torch.optim.SGD(free[name], 0.01) for name in names}
         config = dataclasses.replace(learning, batch=4, r1_every=2, path_every=2)
         state, source = State(p=0.5), draws()
-        losses = [step(both, optimizers, noisy_faces(), config, number, state, source) for number in range(2)]
+
+        def teach(*given):
+            with recording():
+                return learn.learn(both, optimizers, config, *given)
+
+        losses = [step(teach, both, noisy_faces(), config, number, state, source) for number in range(2)]
+        losses = [{name: loss.item() for name, loss in some.items()} for some in losses]
         dreamer = Dreamer(both.average, [1] * CLASSES, {})
         dreamer.generator.set_means(64)
         faces = dreamer.paint(dreamer.styles(3, Dream("", gender="male"), source), source)
@@ -420,12 +450,29 @@ def test_all_players_run_on_another_device():
     names, learning = ("generator", "discriminator", "projected"), LearnConfig(projected=1.0)
     both = players(learning=learning)
     with pretend_gpu() as device:
-        theirs, faces = trained(both.to(device))
+        theirs, faces = trained(both.to(device), Recording)
     ours, same = trained(players(learning=learning))
     assert ours[0].keys() == {"generator", "path_length", "discriminator", "r1", "projected"}
     for mine, other in zip(ours, theirs, strict=True):
         assert mine == pytest.approx(other, rel=1e-3)
     assert torch.allclose(same, faces, atol=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="only a GPU records")
+def test_a_recorded_step_is_the_step():
+    """The same losses and weights as without recording, for each kind of step, before and after it is recorded."""
+    learning = LearnConfig(batch=8, projected=1.0, r1_every=4, path_every=2)
+    ends = []
+    for recorded in (False, True):
+        both, state, source = players(learning=learning).cuda(), State(p=0.5), draws()
+        teach = teacher(both, learning)
+        if recorded:
+            teach = Recorded(teach)
+        losses = [step(teach, both, noisy_faces(), learning, number, state, source) for number in range(24)]
+        assert not recorded or len(teach.graphs) == 3
+        ends.append([{name: loss.item() for name, loss in some.items()} for some in losses] + [state.r_t, state.p])
+    for eager, replayed in zip(*ends, strict=True):
+        assert replayed == pytest.approx(eager, rel=0.02, abs=0.02)
 
 
 # The projected discriminator
@@ -481,7 +528,7 @@ def test_the_generator_listens_to_the_projected_discriminator():
     for weight in (1e-9, 10.0):
         learning = LearnConfig(batch=4, projected=weight, path=0.0, r1=0.0)
         both = players(learning=learning)
-        step(both, optimizers_of(both, learning), noisy_faces(), learning, 1, State(), draws())
+        step(teacher(both, learning), both, noisy_faces(), learning, 1, State(), draws())
         moved.append(both)
     a, b = (torch.cat([p.flatten() for p in both.generator.parameters()]) for both in moved)
     assert (a - b).abs().max() > 1e-3

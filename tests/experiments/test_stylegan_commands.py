@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import subprocess
 import sys
@@ -129,8 +130,8 @@ def test_the_best_generator_is_kept(root, tmp_path, monkeypatch):
 
 
 def test_a_divergence_is_said(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "step", lambda *_: {"generator": float("nan")})
-    with pytest.raises(InputError, match="diverged at step 0"):
+    monkeypatch.setattr(training, "step", lambda *_: {"generator": torch.tensor(math.nan)})
+    with pytest.raises(InputError, match="diverged before step 0"):
         train(dataclasses.replace(TINY, root=root, runs=str(tmp_path)))
 
 

@@ -66,7 +66,7 @@ def _run(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
                 raise RuntimeError(f"{function}: expected all tensors to be on the same device")
     result = function(*tree_map(_inner, args), **tree_map(_inner, kwargs))
     if function._schema.name.endswith("_"):
-        return args[0]  # changed in place
+        return args[0] if function._schema.returns else None  # changed in place
     if not result_here:
         return result
     return tree_map(lambda value: OnGPU(value) if isinstance(value, Tensor) else value, result)
@@ -81,6 +81,17 @@ class _Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Sequence[type], args: tuple = (), kwargs: dict | None = None) -> Any:
         return _run(func, args, kwargs or {})
+
+
+class Recording(TorchDispatchMode):
+    """Refuses what cannot be recorded as a CUDA graph: to wait for the GPU, or to copy between it and the CPU."""
+
+    def __torch_dispatch__(self, func: Any, types: Sequence[type], args: tuple = (), kwargs: dict | None = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        places = {isinstance(value, OnGPU) for value in tree_leaves((args, result)) if isinstance(value, Tensor)}
+        if func is aten._local_scalar_dense.default or (func in COPIES and len(places) > 1):
+            raise RuntimeError(f"{func} cannot be recorded")
+        return result
 
 
 class _Literals(TorchFunctionMode):
