@@ -63,12 +63,12 @@ class Residual(nn.Module):
 
 
 def spread(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, 1, H, W): mean standard deviation of features over groups of 4 pictures.
+    """(B, C, H, W) -> (B, 1, H, W): mean standard deviation of features over groups of 4 neighbours.
 
     Karras et al. (2018), "Progressive Growing of GANs", section 3: lets the discriminator see a lack of variety.
     A batch that 4 does not divide is one group.
     """
     B, _, H, W = x.shape
     group = GROUP if B % GROUP == 0 else B
-    deviation = (x.unflatten(0, (group, B // group)).var(0, unbiased=False) + SPREAD).sqrt()
-    return deviation.mean((1, 2, 3)).repeat(group)[:, None, None, None].expand(B, 1, H, W)
+    deviation = (x.unflatten(0, (B // group, group)).var(1, unbiased=False) + SPREAD).sqrt()
+    return deviation.mean((1, 2, 3)).repeat_interleave(group)[:, None, None, None].expand(B, 1, H, W)

@@ -29,12 +29,12 @@ def upsample(x: Tensor) -> Tensor:
 
 def downsample(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C, H / 2, W / 2), filtered with [1, 3, 3, 1] and zeros beyond the border."""
-    return Filter.apply(x, 2, False)  # type: ignore[no-any-return]
+    return Filter.apply(x, 2, False)
 
 
 def smooth(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, C, H - 1, W - 1), filtered with [1, 3, 3, 1] and zeros beyond the border."""
-    return Filter.apply(x, 1, False)  # type: ignore[no-any-return]
+    return Filter.apply(x, 1, False)
 
 
 class Filter(torch.autograd.Function):

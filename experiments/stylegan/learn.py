@@ -26,7 +26,7 @@ from experiments.stylegan.networks import Generator, NetworkConfig
 from experiments.stylegan.projected import Projected
 
 WHOSE = ("dreams", "reals")
-Teach = Callable[[dict[str, Tensor], bool, bool], dict[str, Tensor]]
+Teach = Callable[[dict[str, Tensor], bool, bool, bool], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class LearnConfig:
     """Of Adam (betas 0 and .99), for generator and discriminator."""
     projected: float = 0.0
     """How much a second discriminator counts, which looks through EfficientNet-Lite0; 0 does without it."""
+    projected_from: float = 0.0
+    """Thousands of faces after which it joins in."""
     projected_rate: float = 0.0002
     """Learning rate of that."""
     r1: float = 0.2
@@ -108,7 +110,8 @@ def step(
     """
     n, path = config.batch, config.path > 0 and number % config.path_every == 0
     penalise = config.r1 > 0 and number % config.r1_every == 0
-    losses = teach(draw(players.generator, faces, config, state.p, path, draws), penalise, path)
+    joined = players.projected is not None and state.shown >= 1000 * config.projected_from
+    losses = teach(draw(players.generator, faces, config, state.p, path, draws), penalise, path, joined)
     state.shown += n
     state.seen += n
     if number % 4 == 3:
@@ -124,10 +127,15 @@ def step(
 def draw(
     generator: Generator, faces: Faces, config: LearnConfig, p: float, path: bool, draws: torch.Generator
 ) -> dict[str, Tensor]:
-    """All that is random in a step, by name, on the generator's device; `path` says whether paths are measured."""
+    """All that is random in a step, by name, on the generator's device; `path` says whether paths are measured.
+
+    Faces are in the order of their classes, so that discriminators compare faces of one class with one another.
+    """
     n, networks = config.batch, generator.config
     reals, classes = faces.draw(n, draws)
-    drawn = {"reals": reals, "classes": classes, "wanted": faces.draw_classes(n, draws)}
+    order = classes.argsort()
+    drawn = {"reals": reals[send(order, reals.device)], "classes": classes[order]}
+    drawn["wanted"] = faces.draw_classes(n, draws).sort().values
     drawn["z"] = torch.randn(2, n, networks.latent, generator=draws)
     drawn["late"] = draw_mixing(n, networks.styles, config.mixing, draws)
     if networks.noise:
@@ -147,12 +155,15 @@ def learn(
     drawn: dict[str, Tensor],
     penalise: bool,
     path: bool,
+    joined: bool,
 ) -> dict[str, Tensor]:
-    """One descent of each player on what was drawn; `penalise`: with R1; `path`: with path length regularisation.
+    """One descent of each player on what was drawn.
+
+    `penalise`: with R1; `path`: with path length regularisation; `joined`: with the projected discriminator.
 
     Nothing here is random, comes from the CPU or waits for the GPU, so that a GPU can record and repeat it.
     """
-    generator, discriminator, projected = players.generator, players.discriminator, players.projected
+    generator, discriminator, projected = players.generator, players.discriminator, players.projected if joined else None
     noise = [tensor for name, tensor in drawn.items() if name.startswith("noise")] or None
     changes, changes_of_reals = (Changes(*(drawn[f"{whose} {name}"] for name in Changes._fields)) for whose in WHOSE)
     wanted = drawn["wanted"]
@@ -169,8 +180,8 @@ def learn(
         loss = loss - config.projected * projected.judge(seen, wanted).mean()
     if path:
         half = len(drawn["direction"])
-        few = w[:half]
-        pictures = generator(few, noise and [part[:half] for part in noise])
+        few = w[::2][:half]
+        pictures = generator(few, noise and [part[::2][:half] for part in noise])
         lengths = path_lengths(pictures, few, drawn["direction"])
         mean = lengths.mean().detach()
         players.path.lerp_(mean, 0.01 * config.path_every**0.5)

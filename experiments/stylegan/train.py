@@ -62,7 +62,7 @@ class Train:
     """Where run folders are made."""
 
 
-CPU = Train(networks=NetworkConfig(noise=False), learn=LearnConfig(projected=1.0))
+CPU = Train(networks=NetworkConfig(noise=False), learn=LearnConfig(projected=1.0, projected_from=80.0))
 """64 px, 16 channels there and up to 256 at 4 px; batches of 16; no noise, which so small a generator hides behind."""
 GPU = Train(
     networks=NetworkConfig(channels=4096, latent=256, noise=False),
@@ -182,7 +182,7 @@ def _check(config: Train, minutes: float | None) -> None:
     require(config, images=0.001, minutes_between_saves=0, evaluate_every=0, evaluate_faces=2)
     require(sizes, channels=1, most_channels=1, latent=1, mapping=1)
     require(
-        learn, batch=2, projected=0, r1=0, r1_every=1, path=0, path_every=1, mixing=0, ema=0, ada=-1, ada_speed=0.001
+        learn, batch=2, projected=0, projected_from=0, r1=0, r1_every=1, path=0, path_every=1, mixing=0, ema=0, ada=-1, ada_speed=0.001
     )
     for name, rate in (("learning-rate", learn.learning_rate), ("projected-rate", learn.projected_rate)):
         if not 0 < rate < math.inf:

@@ -19,7 +19,7 @@ from experiments.stylegan.data import Faces, class_of, classes_like, load_classe
 from experiments.stylegan.discriminator import Discriminator, spread
 from experiments.stylegan.dreamer import Dream, Dreamer
 from experiments.stylegan.features import load_features
-from experiments.stylegan.layers import Conv, Linear, ModulatedConv, downsample, upsample
+from experiments.stylegan.layers import Conv, Filter, Linear, ModulatedConv, downsample, upsample
 from experiments.stylegan.learn import LearnConfig, Players, State, follow, optimizers_of, path_lengths, r1, step
 from experiments.stylegan.measure import fid, kid
 from experiments.stylegan.networks import CLASSES, Generator, NetworkConfig, describe
@@ -122,6 +122,27 @@ def test_resampling_filters():
     assert (downsample(a) * b).sum().item() == pytest.approx((a * upsample(b)).sum().item() / 4)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_filter_and_its_transpose_are_one_anothers_derivative(stride):
+    """By finite differences, to the second order, where PyTorch's own takes the channels one by one."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 6, 6).double()
+    taps = torch.tensor([1.0, 3, 3, 1]).double() / 8
+    theirs = F.conv2d(x, (taps[:, None] * taps).expand(3, 1, 4, 4), stride=stride, padding=1, groups=3)
+    torch.testing.assert_close(Filter.apply(x, stride, False), theirs)
+    y = torch.randn_like(theirs)
+    back = (x * Filter.apply(y, stride, True)).sum()
+    assert (Filter.apply(x, stride, False) * y).sum().item() == pytest.approx(back.item())
+    for transpose in (False, True):
+
+        def square(x, transpose=transpose):
+            return Filter.apply(x, stride, transpose).square()
+
+        start = x[:1, :2, :4, :4].clone().requires_grad_()
+        assert torch.autograd.gradcheck(square, start)
+        assert torch.autograd.gradgradcheck(square, start)
+
+
 # Networks
 
 
@@ -186,8 +207,9 @@ def test_spread_sees_a_lack_of_variety():
     assert spread(x).max() < 1e-3
     torch.manual_seed(0)
     x = torch.randn(8, 3, 4, 4)
-    expected = x[0::2].std(0, unbiased=False).mean()  # groups are taken with a stride, as in the authors' code
-    assert spread(x)[4, 0, 1, 2].item() == pytest.approx(expected.item(), rel=1e-5)
+    expected = [x[:4].std(0, unbiased=False).mean().item(), x[4:].std(0, unbiased=False).mean().item()]
+    assert spread(x)[2, 0, 1, 2].item() == pytest.approx(expected[0], rel=1e-5)
+    assert spread(x)[6, 0, 1, 2].item() == pytest.approx(expected[1], rel=1e-5)
     assert spread(x[:6]).shape == (6, 1, 4, 4)
     # And the discriminator looks at it: what it says of a picture depends on the others.
     discriminator, pictures, classes = Discriminator(SMALL), torch.randn(4, 3, 8, 8), torch.zeros(4, dtype=torch.int64)
@@ -456,6 +478,30 @@ def test_all_players_run_on_another_device():
     for mine, other in zip(ours, theirs, strict=True):
         assert mine == pytest.approx(other, rel=1e-3)
     assert torch.allclose(same, faces, atol=1e-3)
+
+
+def test_the_projected_discriminator_joins_when_it_is_told_to():
+    learning = LearnConfig(batch=4, projected=1.0, projected_from=0.01, path=0.0, r1=0.0)
+    both, state, source = players(learning=learning), State(), draws()
+    teach, first = teacher(both, learning), both.projected.judges[0].out.parametrizations.weight.original.clone()
+    said = [step(teach, both, noisy_faces(), learning, number, state, source) for number in range(4)]
+    assert ["projected" in losses for losses in said] == [False, False, False, True], "after 10 faces"
+    assert not torch.equal(first, both.projected.judges[0].out.parametrizations.weight.original)
+
+
+def test_faces_of_a_class_are_neighbours_and_stay_with_their_class():
+    """So that discriminators compare them with one another; dreams are asked for in the same order."""
+    faces = noisy_faces()
+    drawn = learn.draw(players().generator, faces, LearnConfig(batch=32), 0.0, False, draws())
+    for classes in (drawn["classes"], drawn["wanted"]):
+        assert torch.equal(classes, classes.sort().values)
+        assert len(set(classes.tolist())) > 4
+    known = {
+        (face / 127.5 - 1).sum().item(): k for face, k in zip(faces.images.float(), faces.classes.tolist(), strict=True)
+    }
+    for picture, k in zip(drawn["reals"], drawn["classes"].tolist(), strict=True):
+        nearest = min(known, key=lambda total: abs(total - picture.sum().item()))
+        assert known[nearest] == k
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="only a GPU records")
