@@ -32,7 +32,7 @@ class Architecture:
 
     title: as published; least: the smallest side in pixels that the network takes
     mean, deviation: of the colours in [0, 1] that the ImageNet weights expect
-    rate: AdamW's learning rate from scratch; without normalisation layers a network bears less
+    rate: AdamW's learning rate from scratch; without normalisation layers, or deep without shortcuts, a network bears less
     """
 
     title: str
@@ -49,7 +49,7 @@ MODELS: dict[str, Architecture] = {
     "resnet34": Architecture("ResNet-34"),
     "mobilenet_v2": Architecture("MobileNet-v2"),
     "densenet121": Architecture("DenseNet-121"),
-    "inception_v3": Architecture("Inception-v3", least=75, mean=(0.5,) * 3, deviation=(0.5,) * 3),
+    "inception_v3": Architecture("Inception-v3", least=75, mean=(0.5,) * 3, deviation=(0.5,) * 3, rate=4e-4),
     "efficientnet_lite0": Architecture("EfficientNet-Lite0", mean=(127 / 255,) * 3, deviation=(128 / 255,) * 3),
 }
 

@@ -163,7 +163,11 @@ def learn(
 
     Nothing here is random, comes from the CPU or waits for the GPU, so that a GPU can record and repeat it.
     """
-    generator, discriminator, projected = players.generator, players.discriminator, players.projected if joined else None
+    generator, discriminator, projected = (
+        players.generator,
+        players.discriminator,
+        players.projected if joined else None,
+    )
     noise = [tensor for name, tensor in drawn.items() if name.startswith("noise")] or None
     changes, changes_of_reals = (Changes(*(drawn[f"{whose} {name}"] for name in Changes._fields)) for whose in WHOSE)
     wanted = drawn["wanted"]

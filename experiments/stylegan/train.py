@@ -66,13 +66,13 @@ CPU = Train(networks=NetworkConfig(noise=False), learn=LearnConfig(projected=1.0
 """64 px, 16 channels there and up to 256 at 4 px; batches of 16; no noise, which so small a generator hides behind."""
 GPU = Train(
     networks=NetworkConfig(channels=4096, latent=256, noise=False),
-    learn=LearnConfig(batch=32, projected=1.0, r1=0.1, ema=20.0, ada_speed=300.0),
+    learn=LearnConfig(batch=32, projected=1.0, projected_from=80.0, r1=0.1, ema=20.0, ada_speed=300.0),
     evaluate_every=100.0,
 )
 """64 px likewise, four times the channels at the large resolutions: minutes on a GPU, days on a core."""
 PAPER = Train(
     networks=NetworkConfig(size=256, channels=16384, most_channels=512, latent=512, mapping=8),
-    learn=LearnConfig(batch=32, r1=1.0, path_every=4, ada_speed=500.0, projected=1.0),
+    learn=LearnConfig(batch=32, r1=1.0, path_every=4, ada_speed=500.0, projected=1.0, projected_from=200.0),
     images=25000.0,
     evaluate_every=200.0,
 )
@@ -181,9 +181,8 @@ def _check(config: Train, minutes: float | None) -> None:
         raise InputError(f"--size must be a power of two, 8 at least, not {sizes.size}.")
     require(config, images=0.001, minutes_between_saves=0, evaluate_every=0, evaluate_faces=2)
     require(sizes, channels=1, most_channels=1, latent=1, mapping=1)
-    require(
-        learn, batch=2, projected=0, projected_from=0, r1=0, r1_every=1, path=0, path_every=1, mixing=0, ema=0, ada=-1, ada_speed=0.001
-    )
+    require(learn, batch=2, projected=0, projected_from=0, r1=0, r1_every=1, path=0, path_every=1, mixing=0)
+    require(learn, ema=0, ada=-1, ada_speed=0.001)
     for name, rate in (("learning-rate", learn.learning_rate), ("projected-rate", learn.projected_rate)):
         if not 0 < rate < math.inf:
             raise InputError(f"--{name} must be a positive number, not {rate}.")
