@@ -87,6 +87,14 @@ def draw_changes(n: int, side: int, p: float, draws: torch.Generator) -> Changes
     return Changes(places, colour, colour @ brightness[:, :, None].expand(-1, 3, -1))
 
 
+def shift(pictures: Tensor, pixels: Tensor) -> Tensor:
+    """(B, 3, S, S), each moved by so many pixels (B, 2) to the right and down; the border is reflected."""
+    places = torch.eye(2, 3, device=pictures.device).repeat(len(pictures), 1, 1)
+    places[:, :, 2] = -2 * pixels / (pictures.shape[-1] - 1)
+    grid = F.affine_grid(places, list(pictures.shape), align_corners=True)
+    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=True)
+
+
 def adapt(p: float, signs: float, shown: int, target: float, speed: float) -> float:
     """p after `shown` more pictures: up when r_t = E[sign D(real)] lies above the target, down when below (section 3).
 

@@ -19,13 +19,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from experiments.stylegan.augment import Changes, adapt, augment, draw_changes
+from experiments.stylegan.augment import Changes, adapt, augment, draw_changes, shift
 from experiments.stylegan.data import Faces, send
 from experiments.stylegan.discriminator import Discriminator
 from experiments.stylegan.networks import Generator, NetworkConfig
 from experiments.stylegan.projected import Projected
 
 WHOSE = ("dreams", "reals")
+SHIFT = (
+    4  # pixels at most that the projected discriminator's pictures are moved by: its network's strides have a lattice,
+)
+# whose knots would show as dots in all dreams
 Teach = Callable[[dict[str, Tensor], bool, bool, bool], dict[str, Tensor]]
 
 
@@ -143,6 +147,8 @@ def draw(
     for whose in WHOSE:
         changes = draw_changes(n, networks.size, p, draws)._asdict()
         drawn |= {f"{whose} {name}": change for name, change in changes.items()}
+        if config.projected > 0:
+            drawn[f"{whose} shift"] = torch.randint(-SHIFT, SHIFT + 1, (n, 2), generator=draws)
     if path:
         drawn["direction"] = torch.randn(max(1, n // 2), 3, networks.size, networks.size, generator=draws)
     return {name: send(tensor, generator.constant.device) for name, tensor in drawn.items()}
@@ -180,7 +186,7 @@ def learn(
     losses["generator"] = loss.detach()
     if projected is not None:
         projected.judges.requires_grad_(False)
-        seen = projected.see(dreams)
+        seen = projected.see(shift(dreams, drawn["dreams shift"]))
         loss = loss - config.projected * projected.judge(seen, wanted).mean()
     if path:
         half = len(drawn["direction"])
@@ -208,7 +214,7 @@ def learn(
     if projected is not None:
         projected.judges.requires_grad_(True)
         with torch.no_grad():
-            seen_reals = projected.see(reals)
+            seen_reals = projected.see(shift(reals, drawn["reals shift"]))
         loss = F.relu(1 - projected.judge(seen_reals, drawn["classes"])).mean()  # hinge
         loss = loss + F.relu(1 + projected.judge([features.detach() for features in seen], wanted)).mean()
         losses["projected"] = loss.detach()

@@ -14,7 +14,7 @@ from torch import nn
 
 from experiments.classify.lite import EfficientNetLite0, imagenet_weights
 from experiments.stylegan import learn, projected
-from experiments.stylegan.augment import MOST, adapt, augment, draw_changes
+from experiments.stylegan.augment import MOST, adapt, augment, draw_changes, shift
 from experiments.stylegan.data import Faces, class_of, classes_like, load_classes
 from experiments.stylegan.discriminator import Discriminator, spread
 from experiments.stylegan.dreamer import Dream, Dreamer
@@ -348,6 +348,15 @@ def test_augmented_grey_stays_grey():
     y = changed(x, 0.9, draws())
     assert (y - y.mean(1, keepdim=True)).abs().max() < 1e-5
     assert (y - x).abs().mean() > 0.1
+
+
+def test_a_shift_moves_each_picture_by_its_pixels():
+    torch.manual_seed(0)
+    x, moves = torch.rand(3, 3, 12, 12), torch.tensor([[0, 0], [3, -2], [-4, 1]])
+    y = shift(x, moves)
+    for before, after, (right, down) in zip(x, y, moves.tolist(), strict=True):
+        expected = before.roll((down, right), (1, 2))[:, 4:-4, 4:-4]  # the border is reflected
+        torch.testing.assert_close(after[:, 4:-4, 4:-4], expected, atol=1e-5, rtol=1e-5)
 
 
 @settings(max_examples=50, deadline=None)
