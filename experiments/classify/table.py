@@ -96,7 +96,8 @@ def _evaluations(path: Path) -> Iterator[Any]:
 
 def _sound(figures: Any) -> bool:
     try:
-        numbers = [figures[key] for key in ("accuracy", "balanced_accuracy", "ece", "n", "size")]
+        numbers = [figures[key] for key in ("accuracy", "n", "size")]
+        numbers += [figures[key] for key in ("balanced_accuracy", "ece") if figures[key] is not None]
         known = figures["model"] in MODELS and figures["task"] in CLASSES and figures["split"] in ("dev", "test")
     except (KeyError, TypeError):
         return False

@@ -338,6 +338,15 @@ def test_table_of_files_folders_and_checkpoints(learned, tmp_path, capsys):
     )
 
 
+def test_a_figure_that_nobody_measured_leaves_its_cell_empty(tmp_path, capsys):
+    (tmp_path / "one.json").write_text(json.dumps(figures(balanced_accuracy=None, ece=None)))
+    table(Table((tmp_path / "one.json",)))
+    assert "| .9000 |  |  | dev | 688 | scratch | 64 |" in capsys.readouterr().out
+    (tmp_path / "one.json").write_text(json.dumps(figures(accuracy=None)))
+    with pytest.raises(InputError, match="holds no evaluation as"):
+        table(Table((tmp_path / "one.json",)))
+
+
 def test_test_goes_before_dev_and_later_before_earlier():
     for found, expected in (
         ([figures(), figures(accuracy=0.8)], 0.8),
