@@ -33,9 +33,8 @@ class Changes(NamedTuple):
 
 
 def augment(pictures: Tensor, changes: Changes) -> Tensor:
-    """(B, 3, S, S) in [-1, 1] -> the same, changed. Differentiable in the pictures. One bilinear warp."""
-    grid = F.affine_grid(changes.places, list(pictures.shape), align_corners=True)
-    pictures = F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=True)
+    """(B, 3, S, S) in [-1, 1] -> the same, changed. Differentiable in the pictures."""
+    pictures = _warp(pictures, changes.places)
     return torch.einsum("bij,bjhw->bihw", changes.colour, pictures) + changes.offset[:, :, :, None]
 
 
@@ -91,8 +90,7 @@ def shift(pictures: Tensor, pixels: Tensor) -> Tensor:
     """(B, 3, S, S), each moved by so many pixels (B, 2) to the right and down; the border is reflected."""
     places = torch.eye(2, 3, device=pictures.device).repeat(len(pictures), 1, 1)
     places[:, :, 2] = -2 * pixels / (pictures.shape[-1] - 1)
-    grid = F.affine_grid(places, list(pictures.shape), align_corners=True)
-    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=True)
+    return _warp(pictures, places)
 
 
 def adapt(p: float, signs: float, shown: int, target: float, speed: float) -> float:
@@ -105,6 +103,12 @@ def adapt(p: float, signs: float, shown: int, target: float, speed: float) -> fl
     """
     direction = (signs > target) - (signs < target)
     return min(MOST, max(0.0, p + direction * shown / speed))
+
+
+def _warp(pictures: Tensor, places: Tensor) -> Tensor:
+    """Bilinear, the border reflected. kornia's `warp_affine` would invert `places` where the pictures are, and wait."""
+    grid = F.affine_grid(places, list(pictures.shape), align_corners=True)
+    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=True)
 
 
 def _cross(axis: Tensor) -> Tensor:

@@ -26,10 +26,9 @@ from experiments.stylegan.networks import Generator, NetworkConfig
 from experiments.stylegan.projected import Projected
 
 WHOSE = ("dreams", "reals")
-SHIFT = (
-    4  # pixels at most that the projected discriminator's pictures are moved by: its network's strides have a lattice,
-)
-# whose knots would show as dots in all dreams
+# Pixels at most that the projected discriminator's pictures are moved by. The strides of the network that it sees through
+# have a lattice, whose knots would show as dots in all dreams.
+SHIFT = 4
 Teach = Callable[[dict[str, Tensor], bool, bool, bool], dict[str, Tensor]]
 
 
@@ -169,11 +168,8 @@ def learn(
 
     Nothing here is random, comes from the CPU or waits for the GPU, so that a GPU can record and repeat it.
     """
-    generator, discriminator, projected = (
-        players.generator,
-        players.discriminator,
-        players.projected if joined else None,
-    )
+    generator, discriminator = players.generator, players.discriminator
+    projected = players.projected if joined else None
     noise = [tensor for name, tensor in drawn.items() if name.startswith("noise")] or None
     changes, changes_of_reals = (Changes(*(drawn[f"{whose} {name}"] for name in Changes._fields)) for whose in WHOSE)
     wanted = drawn["wanted"]

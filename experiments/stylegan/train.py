@@ -139,7 +139,7 @@ def train(config: Train) -> Path:
                 values = {name: loss.item() for name, loss in losses.items()}
                 if not all(map(math.isfinite, values.values())):
                     raise InputError(
-                        f"The training diverged before step {number}; resume it with a lower learning rate."
+                        f"The training diverged before step {number}; resume it, or lower --learning-rate."
                     )
                 for name, value in (values | {"p": state.p, "r_t": state.r_t}).items():
                     board.add_scalar(f"train/{name}", value, state.shown)

@@ -37,8 +37,8 @@ def draws(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def teacher(both, learning, optimizers=None):
-    return partial(learn.learn, both, optimizers or optimizers_of(both, learning), learning)
+def teacher(both, learning):
+    return partial(learn.learn, both, optimizers_of(both, learning), learning)
 
 
 def changed(pictures, p, source):
