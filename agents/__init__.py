@@ -2,14 +2,14 @@
 
 import gymnasium
 
-from agents.dynamics import Reward, State
+from agents.mdp import Reward, State
 from agents.environment import KaoKorePaint
-from agents.vector import KaoKorePaintVector
+from agents.vector_environment import KaoKorePaintVector
 
 __all__ = ["KaoKorePaint", "KaoKorePaintVector", "Reward", "State"]
 
 gymnasium.register(
     "KaoKorePaint-v0",
     entry_point="agents.environment:KaoKorePaint",
-    vector_entry_point="agents.vector:KaoKorePaintVector",
+    vector_entry_point="agents.vector_environment:KaoKorePaintVector",
 )

@@ -11,12 +11,12 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from agents import dynamics
-from agents.dynamics import WHITE, Colour, Reward, State
-from renderer.bezier import ExactBezier
+from agents import mdp as dynamics
+from agents.mdp import WHITE, Colour, Reward, State
+from renderer.brushes.bezier import ExactBezier
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
-from renderer.protocol import Renderer
+from renderer.brush import Renderer
 
 Targets = Tensor | Callable[[np.random.Generator], Any]
 
@@ -172,7 +172,7 @@ def random_picture(
 ) -> Tensor:
     """A picture (3, H, W) of random strokes on a random colour: a target that needs no data."""
     red, green, blue = rng.random(3).tolist()
-    random = torch.from_numpy(rng.random((strokes, renderer.space.width), np.float32)).to(device)
+    random = torch.from_numpy(rng.random((strokes, renderer.strokes.width), np.float32)).to(device)
     with torch.no_grad():
         return paint(blank(size, (red, green, blue), device), random, renderer)
 

@@ -30,12 +30,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from agents import dynamics
-from agents.dynamics import Reward, State
+from agents import mdp as dynamics
+from agents.mdp import Reward, State
 from renderer.canvas import paint
-from renderer.limits import FREE, Limits
-from renderer.protocol import Renderer
-from renderer.space import BEZIER, StrokeSpace
+from renderer.constraints import FREE, Limits
+from renderer.brush import Renderer
+from renderer.strokes import BEZIER, StrokeSpace
 
 
 @dataclass(frozen=True)
@@ -209,8 +209,8 @@ class LearningToPaint:
 
     def __init__(self, renderer: Renderer, config: Huang2019Config, device: torch.device | str = "cpu") -> None:
         self.renderer, self.config = renderer, config
-        width = renderer.space.width
-        self.actor = Actor(config.size, config.steps, config.bundle, config.blocks, renderer.space).to(device)
+        width = renderer.strokes.width
+        self.actor = Actor(config.size, config.steps, config.bundle, config.blocks, renderer.strokes).to(device)
         planes = 12 if config.model_based else 9 + config.bundle * width
         self.critic = make_critic(planes, config.blocks).to(device)
         self.discriminator = Discriminator().to(device)

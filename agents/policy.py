@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from renderer.space import BEZIER, StrokeSpace
+from renderer.strokes import BEZIER, StrokeSpace
 
 PIXELS = 8  # a cell's side as the policy sees it
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from renderer.errors import InputError
-from renderer.film import write_gif, write_mp4
-from renderer.painting import Painting, brush_record, true_brush
-from renderer.pictures import write_png
-from renderer.protocol import Renderer
-from renderer.svg import write_svg
+from renderer.io.video import write_gif, write_mp4
+from renderer.io.painting import Painting, brush_record, true_brush
+from renderer.io.images import write_png
+from renderer.brush import Renderer
+from renderer.io.svg import write_svg
 
 LARGEST_GIF = 256  # pixels on the long side: larger ones take tens of megabytes
 
@@ -21,7 +21,7 @@ def finishing_brush(renderer: Renderer) -> Renderer | None:
     """What a painting that was made through `renderer` is drawn with in the end: None for its true brush, as
     `Painting.render` takes it; the learned one, with a word about it, where MyPaint's engine is not installed."""
     try:
-        true_brush(renderer.space, (1, 1), brush_record(renderer))
+        true_brush(renderer.strokes, (1, 1), brush_record(renderer))
     except InputError as error:
         reason = str(error).partition(";")[0]
         print(f"Drawn with the learned brush, not with the true one ({reason}).", file=sys.stderr)

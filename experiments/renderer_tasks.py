@@ -12,16 +12,16 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from painter.brush_data import BrushPoints, BrushViews, Draws, Pool, Together, drawn
-from painter.chance import TILE
-from painter.fidelity import fidelity, traits
-from painter.fit import SIDES, Progress, RandomStrokes, alpha_error, fit
-from painter.forms import BETAS, Critic, Encoder, fit_adversarially, fit_variationally, point_loss
-from painter.load import KINDS
-from painter.neural_brush import NeuralBrush
-from renderer.bezier import ExactBezier
-from renderer.mypaint import MyPaint
-from renderer.protocol import Renderer
+from renderer.learned.data import BrushPoints, BrushViews, Draws, Pool, Together, drawn
+from renderer.learned.stochastic import TILE
+from renderer.learned.fidelity import fidelity, traits
+from renderer.learned.train import SIDES, Progress, RandomStrokes, alpha_error, fit
+from renderer.learned.objectives import BETAS, Critic, Encoder, fit_adversarially, fit_variationally, point_loss
+from renderer.learned.load import KINDS
+from renderer.learned.neural_brush import NeuralBrush
+from renderer.brushes.bezier import ExactBezier
+from renderer.brushes.mypaint import MyPaint
+from renderer.brush import Renderer
 
 VIEWS = 16  # strokes a batch that are seen through windows: each is a thousand places
 LATENT, GRAIN = 8, 3

@@ -22,21 +22,21 @@ from torch import Tensor
 from tqdm import tqdm
 
 from experiments.cli import KAOKORE, choose_device, picture_path, require, require_gradient, run
-from experiments.measures import Measures, measure
-from experiments.methods import METHODS, Agent, Colour, Method, load_agent, paint_with
+from painter.metrics import Measures, measure
+from painter.api import METHODS, Agent, Colour, Method, load_agent, paint_with
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import provenance
 from kaokore import DatasetError
-from painter.features import Perceptual
-from painter.load import load_renderer
-from painter.transfer import TransferConfig
+from painter.losses.perceptual import Perceptual
+from renderer.learned.load import load_renderer
+from painter.optimize import TransferConfig
 from renderer.errors import InputError
-from renderer.files import atomic, check_writable
-from renderer.limits import Limits, palette_of, parse_palette
-from renderer.painting import Painting
-from renderer.pictures import find_pictures, fit, read_picture
-from renderer.protocol import Renderer
-from renderer.space import BEZIER
+from renderer.io.files import atomic, check_writable
+from renderer.constraints import Limits, palette_of, parse_palette
+from renderer.io.painting import Painting
+from renderer.io.images import find_pictures, fit, read_picture
+from renderer.brush import Renderer
+from renderer.strokes import BEZIER
 
 COLUMNS = ("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual")
 MOST_STROKES = 100_000
@@ -210,7 +210,7 @@ def _paint(
     limits = _limits(config, target)
     work = (method, target, config.strokes, renderer, agent, transfer, generator)
     begun = time.monotonic()
-    strokes = target.new_zeros(0, renderer.space.width)
+    strokes = target.new_zeros(0, renderer.strokes.width)
     with tqdm(
         total=100, desc=label, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
     ) as bar:

@@ -14,12 +14,12 @@ from pathlib import Path
 import tyro
 
 from experiments.cli import run
-from painter.load import load_renderer
+from renderer.learned.load import load_renderer
 from renderer.errors import InputError
-from renderer.film import write_gif, write_mp4
-from renderer.painting import Painting
-from renderer.pictures import write_png
-from renderer.svg import write_svg
+from renderer.io.video import write_gif, write_mp4
+from renderer.io.painting import Painting
+from renderer.io.images import write_png
+from renderer.io.svg import write_svg
 
 SUFFIXES = (".png", ".mp4", ".gif", ".svg")
 

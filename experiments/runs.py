@@ -21,9 +21,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from renderer.checkpoint import CheckpointError
+from renderer.io.checkpoint import CheckpointError
 from renderer.errors import InputError
-from renderer.files import atomic
+from renderer.io.files import atomic
 
 Config = TypeVar("Config")
 

@@ -20,22 +20,22 @@ from torch import Tensor
 from tqdm import tqdm
 
 from experiments.cli import choose_device, picture_path, require, require_gradient, run
-from experiments.measures import measure
+from painter.metrics import measure
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import provenance
-from painter.content import ContentConfig, Norm, content_loss
-from painter.features import Perceptual, Source
-from painter.guidance import Weighted, colour_guide, curve_guide, orientation, prescribed, together
-from painter.load import load_renderer
-from painter.losses import Loss, weighted
-from painter.style import Measure, StyleConfig, match_colours, style_loss
-from painter.transfer import TransferConfig, transfer
+from painter.losses.content import ContentConfig, Norm, content_loss
+from painter.losses.perceptual import Perceptual, Source
+from painter.losses.guidance import Weighted, colour_guide, curve_guide, orientation, prescribed, together
+from renderer.learned.load import load_renderer
+from painter.losses.pixels import Loss, weighted
+from painter.losses.style import Measure, StyleConfig, match_colours, style_loss
+from painter.optimize import TransferConfig, transfer
 from renderer.canvas import blank
 from renderer.errors import InputError
-from renderer.files import check_writable
-from renderer.painting import Painting
-from renderer.pictures import fit, read_picture
-from renderer.space import StrokeSpace
+from renderer.io.files import check_writable
+from renderer.io.painting import Painting
+from renderer.io.images import fit, read_picture
+from renderer.strokes import StrokeSpace
 
 LARGEST = 2048  # pixels a side while painting
 
@@ -111,7 +111,7 @@ def stylize(config: Config) -> None:
     if reference is not None:
         shown = match_colours(target, reference) if config.colour_weight > 0 else target
         parts.append((config.style_weight, style_loss(reference, style)))
-    guides = _guides(config, renderer.space, target, reference)
+    guides = _guides(config, renderer.strokes, target, reference)
     height, width = target.shape[1:]
     ground = blank((height, width), device=device)
     begun = time.monotonic()
@@ -125,7 +125,7 @@ def stylize(config: Config) -> None:
         generator=generator,
         penalty=together(guides),
     )
-    strokes = target.new_zeros(0, renderer.space.width)
+    strokes = target.new_zeros(0, renderer.strokes.width)
     for progress in (bar := tqdm(steps, total=config.steps, desc=Path(config.input).stem)):
         strokes = progress.strokes
         bar.set_postfix_str(f"{len(strokes)} strokes, loss {progress.loss:.3f}", refresh=False)

@@ -16,17 +16,17 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from agents.learn import USUAL, LearnConfig, learn_episode
+from agents.train import USUAL, LearnConfig, learn_episode
 from agents.policy import Policy
-from agents.rounds import paint_picture
+from agents.rollout import paint_picture
 from experiments import runs
 from experiments.cli import choose_device, require, run
-from experiments.faces import draw_faces, load_faces, write_pairs
-from painter.load import KINDS
+from kaokore.loading import draw_faces, load_faces, write_pairs
+from renderer.learned.load import KINDS
 from renderer.canvas import blank
-from renderer.checkpoint import Checkpoint
+from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
-from renderer.protocol import Renderer
+from renderer.brush import Renderer
 
 
 @dataclass(frozen=True)

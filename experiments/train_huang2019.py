@@ -22,12 +22,12 @@ from agents import huang2019
 from agents.huang2019 import Huang2019Config, LearningToPaint, paint_in_bundles
 from experiments import runs
 from experiments.cli import choose_device, require, run
-from experiments.faces import draw_faces, load_faces, write_pairs
-from painter.features import Perceptual
-from painter.load import KINDS
+from kaokore.loading import draw_faces, load_faces, write_pairs
+from painter.losses.perceptual import Perceptual
+from renderer.learned.load import KINDS
 from renderer.canvas import blank
-from renderer.checkpoint import Checkpoint
-from renderer.protocol import Renderer
+from renderer.io.checkpoint import Checkpoint
+from renderer.brush import Renderer
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ from tqdm import tqdm
 from agents.environment import KaoKorePaint
 from experiments import runs
 from experiments.cli import choose_device, require, run
-from experiments.faces import load_faces, write_pairs
-from painter.load import load_renderer
+from kaokore.loading import load_faces, write_pairs
+from renderer.learned.load import load_renderer
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
-from renderer.files import atomic
-from renderer.protocol import Renderer
+from renderer.io.files import atomic
+from renderer.brush import Renderer
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _paint(model: object, env: gymnasium.Env, renderer: Renderer, face: Tensor) 
     strokes, finished = [], False
     while not finished:
         action, _ = model.predict(observation, deterministic=True)  # type: ignore[attr-defined]
-        strokes.append(torch.from_numpy((action + 1) / 2).to(face).view(-1, renderer.space.width))
+        strokes.append(torch.from_numpy((action + 1) / 2).to(face).view(-1, renderer.strokes.width))
         observation, _, finished, _, _ = env.step(action)
     ground = blank((face.shape[-2], face.shape[-1]), device=face.device)
     return paint(ground, torch.cat(strokes), renderer)

@@ -20,12 +20,12 @@ from tqdm import tqdm
 
 from experiments import runs
 from experiments.cli import choose_device, require, run
-from experiments.fidelity_sheet import TEST_SEED, sheet
+from experiments.figures.fidelity_sheet import TEST_SEED, sheet
 from experiments.renderer_tasks import Config, bezier_task, brush_task
-from renderer.checkpoint import Checkpoint
+from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
-from renderer.files import atomic
-from renderer.protocol import Renderer
+from renderer.io.files import atomic
+from renderer.brush import Renderer
 
 # Steps by what is learned, and how: what two cores do in ten to thirty minutes.
 STEPS = {"bezier": 14_000, "reconstruction": 200_000, "gan": 20_000, "vae": 10_000}
@@ -64,7 +64,7 @@ def train_renderer(config: Config) -> Path:
                     board.add_scalar(f"test/{name}", value, progress.step)
                 runs.save_state(state, progress.step, task.objects)
                 about = {**figures, "steps": progress.step, "seed": config.seed, **runs.provenance()}
-                checkpoint = Checkpoint(task.kind, task.settings, task.network.state_dict(), renderer.space, about)
+                checkpoint = Checkpoint(task.kind, task.settings, task.network.state_dict(), renderer.strokes, about)
                 checkpoint.save(folder / "latest.safetensors")
                 with atomic(folder / "samples.png") as path:
                     picture = sheet(renderer, task.brush, torch.Generator().manual_seed(TEST_SEED))

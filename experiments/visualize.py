@@ -23,13 +23,13 @@ from torch import Tensor
 from torchvision.models import EfficientNet_B0_Weights
 from tqdm import tqdm
 
-from experiments.classify import load_classifier
-from experiments.classify.classifier import CLASSES
-from experiments.classify.lite import EfficientNetLite0, imagenet_weights
+from kaokore.classify import load_classifier
+from kaokore.classify.classifier import CLASSES
+from kaokore.classify.efficientnet_lite import EfficientNetLite0, imagenet_weights
 from experiments.cli import choose_device, require, require_gradient, run
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import provenance
-from painter.activation import (
+from painter.losses.activation import (
     RATES,
     VIEWS,
     Score,
@@ -40,12 +40,12 @@ from painter.activation import (
     imagine,
     vgg_layer,
 )
-from painter.load import load_renderer
+from renderer.learned.load import load_renderer
 from renderer.canvas import blank
 from renderer.errors import InputError
-from renderer.files import check_writable
-from renderer.limits import Limits
-from renderer.painting import Painting
+from renderer.io.files import check_writable
+from renderer.constraints import Limits
+from renderer.io.painting import Painting
 
 LARGEST = 2048  # pixels a side while painting
 
@@ -105,7 +105,7 @@ def visualize(config: Config) -> None:
     rates = replace(RATES, steps=config.steps, shape_rate=config.shape_rate, colour_rate=config.colour_rate)
     loss = activation_loss(score, config.view, generator)
     begun = time.monotonic()
-    strokes = ground.new_zeros(0, renderer.space.width)
+    strokes = ground.new_zeros(0, renderer.strokes.width)
     steps = imagine(loss, renderer, config.strokes, ground, rates, generator, Limits(smallest=config.smallest))
     for progress in (bar := tqdm(steps, total=config.steps)):
         strokes = progress.strokes

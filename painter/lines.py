@@ -16,7 +16,7 @@ from skimage.filters import apply_hysteresis_threshold
 from skimage.morphology import remove_small_objects, skeletonize
 from torch import Tensor
 
-from renderer.space import BEZIER
+from renderer.strokes import BEZIER
 
 Array = NDArray[Any]
 BROADEST = 0.04  # breadth of what still counts as a line, as a fraction of the short side

@@ -8,7 +8,7 @@ import torch
 from kornia.filters import gaussian_blur2d, spatial_gradient
 from torch import Tensor
 
-from renderer.space import BEZIER, StrokeSpace
+from renderer.strokes import BEZIER, StrokeSpace
 
 
 @torch.no_grad()

@@ -1,16 +1,16 @@
 """How a stroke becomes pixels: stroke spaces, brushes, canvas, and the file formats around them."""
 
-from renderer.bezier import AnalyticBezier, ExactBezier
+from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.canvas import blank, over, paint, paint_steps
-from renderer.checkpoint import Checkpoint, CheckpointError
+from renderer.io.checkpoint import Checkpoint, CheckpointError
 from renderer.errors import InputError
-from renderer.film import Film, show_film, write_gif, write_mp4
-from renderer.mypaint import MYPAINT, MyPaint
-from renderer.painting import Painting, PaintingError
-from renderer.pictures import PictureError, fit, read_picture, write_png
-from renderer.protocol import Mark, Renderer, Window
-from renderer.space import BEZIER, Field, SpaceError, StrokeSpace
-from renderer.svg import to_svg, write_svg
+from renderer.io.video import Film, show_film, write_gif, write_mp4
+from renderer.brushes.mypaint import MYPAINT, MyPaint
+from renderer.io.painting import Painting, PaintingError
+from renderer.io.images import PictureError, fit, read_picture, write_png
+from renderer.brush import Mark, Renderer, Window
+from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
+from renderer.io.svg import to_svg, write_svg
 
 __all__ = [
     "BEZIER",

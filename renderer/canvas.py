@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from renderer import native
-from renderer.bezier import bounds
-from renderer.protocol import Mark, Renderer, Window
+from renderer.ops import native
+from renderer.brushes.bezier import bounds
+from renderer.brush import Mark, Renderer, Window
 
-SOURCE = Path(__file__).with_name("composite.c")
+SOURCE = native.FOLDER / "composite.c"
 
 
 def blank(
@@ -108,7 +108,7 @@ class Patches:
 def draw_patches(renderer: Renderer, strokes: Tensor, size: tuple[int, int]) -> Patches:
     """Draws every stroke of `(N, P)` on the part of the canvas that it touches. Differentiable where the renderer is.
 
-    A renderer of other strokes than BEZIER's says where they fall: `bounds(strokes, size)`, as `renderer.bezier.bounds`.
+    A renderer of other strokes than BEZIER's says where they fall: `bounds(strokes, size)`, as `renderer.brushes.bezier.bounds`.
     One may offer `ragged(strokes, size, box, start, total) -> alpha or None` to draw boxes of all shapes at once;
     others are called once for each shape of window.
     """
@@ -119,7 +119,7 @@ def draw_patches(renderer: Renderer, strokes: Tensor, size: tuple[int, int]) -> 
     if hasattr(renderer, "ragged"):
         alpha = renderer.ragged(strokes, size, box, start, total)
         if alpha is not None:
-            return Patches(alpha, renderer.space.get(strokes, "colour"), box, start)
+            return Patches(alpha, renderer.strokes.get(strokes, "colour"), box, start)
 
     # Sides are rounded up so that few different shapes are left; a window pushed over the far edge is shifted back.
     width, height = (_round_up(side).clamp(max=limit) for side, limit in ((width, size[1]), (height, size[0])))
@@ -132,7 +132,7 @@ def draw_patches(renderer: Renderer, strokes: Tensor, size: tuple[int, int]) -> 
         alphas.append(mark.alpha.flatten())
         start[rows] = total + torch.arange(len(rows), device=start.device) * (h * w)
         total += len(rows) * h * w
-    return Patches(torch.cat(alphas), renderer.space.get(strokes, "colour"), box, start)
+    return Patches(torch.cat(alphas), renderer.strokes.get(strokes, "colour"), box, start)
 
 
 def _starts(areas: Tensor) -> tuple[Tensor, int]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from experiments.classify.table import Table, table
+from experiments.figures.classifier_table import Table, table
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -13,11 +13,11 @@ from stable_baselines3 import DDPG, PPO
 from stable_baselines3.common import env_checker as stable_baselines
 
 import agents  # noqa: F401 (registers the environment)
-from agents import dynamics
-from agents.dynamics import State
+from agents import mdp as dynamics
+from agents.mdp import State
 from agents.environment import KaoKorePaint
-from agents.vector import KaoKorePaintVector
-from renderer.bezier import AnalyticBezier, ExactBezier
+from agents.vector_environment import KaoKorePaintVector
+from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.errors import InputError
 
 TINY: dict[str, Any] = {"size": 16, "steps": 3, "bundle": 2}

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agents import dynamics
+from agents import mdp as dynamics
 from agents.huang2019 import PAPER, TINY, Actor, LearningToPaint, make_critic, paint_in_bundles
-from painter.load import load_renderer
+from renderer.learned.load import load_renderer
 from renderer.canvas import blank, paint
-from renderer.limits import Limits
-from renderer.protocol import Renderer
-from renderer.space import BEZIER
+from renderer.constraints import Limits
+from renderer.brush import Renderer
+from renderer.strokes import BEZIER
 
 
 @pytest.fixture(scope="module")

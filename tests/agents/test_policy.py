@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from agents.policy import PIXELS, Policy
-from renderer.space import BEZIER
+from renderer.strokes import BEZIER
 
 GRIDS = [(2, 2), (3, 5), (5, 2), (1, 4)]
 

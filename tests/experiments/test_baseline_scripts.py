@@ -14,9 +14,9 @@ import torch
 from safetensors import safe_open
 
 from experiments import cli, train_agent, train_huang2019, train_ppo
-from experiments.methods import load_agent
-from painter.load import load_renderer
-from renderer.checkpoint import Checkpoint
+from painter.api import load_agent
+from renderer.learned.load import load_renderer
+from renderer.io.checkpoint import Checkpoint
 
 
 class StoppedError(Exception):

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from agents.policy import Policy
-from experiments import bench_renderer
-from experiments.bench import TINY, bench
-from experiments.bench_painting import linear, naive_paint, painterly
-from experiments.bench_renderer import in_turns
-from painter.huang2019 import Huang2019
-from painter.load import load_renderer
+from experiments.bench import renderer_speed as bench_renderer
+from experiments.bench.__main__ import TINY, bench
+from experiments.bench.painting_speed import linear, naive_paint, painterly
+from experiments.bench.renderer_speed import in_turns
+from renderer.learned.huang2019 import Huang2019
+from renderer.learned.load import load_renderer
 from renderer.canvas import blank, paint
-from renderer.checkpoint import Checkpoint
+from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
-from renderer.space import BEZIER
+from renderer.strokes import BEZIER
 
 SPEEDS = ("forward_strokes_per_s", "forward_backward_strokes_per_s")
 WINDOWS = tuple(f"windows_{key}" for key in SPEEDS)

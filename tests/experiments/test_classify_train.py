@@ -12,15 +12,16 @@ import torch
 from safetensors import safe_open
 
 from experiments import cli
-from experiments.classify import load_classifier, networks
-from experiments.classify import train as training
-from experiments.classify.__main__ import Options, main
-from experiments.classify.data import load_labelled, read_corrections
-from experiments.classify.evaluate import Evaluate, evaluate
-from experiments.classify.table import PUBLISHED, Table, collect, markdown, table
-from experiments.classify.train import TINY, Train, train
+from kaokore.classify import load_classifier
+from kaokore.classify import networks
+from experiments import train_classifier as training
+from experiments.classify import Options, main
+from kaokore.classify.data import load_labelled, read_corrections
+from kaokore.classify.evaluate import Evaluate, evaluate
+from experiments.figures.classifier_table import PUBLISHED, Table, collect, markdown, table
+from experiments.train_classifier import TINY, Train, train
 from kaokore import DatasetError, KaoKore, write_fake_kaokore
-from renderer.checkpoint import Checkpoint
+from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
 
 LEARNING = dataclasses.replace(

@@ -17,16 +17,17 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from agents.policy import Policy
-from experiments import cli, measures, replay
+from experiments import cli, replay
+from painter import metrics as measures
 from experiments import repaint as script
 from experiments.repaint import COLUMNS, Config, repaint
 from kaokore import DatasetError, Patience, fetch_image, write_fake_kaokore
-from painter.features import Perceptual
-from painter.load import load_renderer
-from renderer.checkpoint import Checkpoint
+from painter.losses.perceptual import Perceptual
+from renderer.learned.load import load_renderer
+from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
-from renderer.painting import Painting
-from renderer.space import BEZIER
+from renderer.io.painting import Painting
+from renderer.strokes import BEZIER
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = {"painting.png", "painting.svg", "painting.mp4", "painting.gif", "strokes.safetensors"}
@@ -119,7 +120,7 @@ def test_without_the_engine_the_learned_brush_draws(tmp_path, agent, capsys, mon
     def missing(*_):
         raise InputError("The brush engine is not installed; run `make brushes` first.")
 
-    monkeypatch.setattr("renderer.mypaint.load", missing)
+    monkeypatch.setattr("renderer.brushes.mypaint.load", missing)
     source = picture(tmp_path / "face.png")
     repaint(
         Config((source,), str(tmp_path), method, 12, size=32, steps=5, agent=agent, renderer=renderer, film_size=32)

@@ -9,15 +9,15 @@ from PIL import Image
 
 from experiments.cli import run
 from experiments.replay import Config, replay
-from painter.load import load_renderer
-from renderer import mypaint
+from renderer.learned.load import load_renderer
+from renderer.brushes import mypaint
 from renderer.canvas import blank
 from renderer.errors import InputError
-from renderer.mypaint import MYPAINT, MyPaint
-from renderer.painting import Painting, brush_record
-from renderer.pictures import to_bytes
-from renderer.space import BEZIER
-from renderer.svg import to_svg
+from renderer.brushes.mypaint import MYPAINT, MyPaint
+from renderer.io.painting import Painting, brush_record
+from renderer.io.images import to_bytes
+from renderer.strokes import BEZIER
+from renderer.io.svg import to_svg
 from tests.renderer.test_mypaint import engine
 
 

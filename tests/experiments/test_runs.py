@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from experiments import runs
-from renderer.checkpoint import CheckpointError
+from renderer.io.checkpoint import CheckpointError
 from renderer.errors import InputError
 
 

@@ -15,21 +15,21 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from experiments.classify import networks
-from experiments.stylegan import Dream, load_dreamer
-from experiments.stylegan import __main__ as command_line
-from experiments.stylegan import evaluate as measuring
-from experiments.stylegan import train as training
-from experiments.stylegan.data import load_classes
-from experiments.stylegan.evaluate import Evaluate, evaluate
-from experiments.stylegan.networks import CLASSES, Generator
-from experiments.stylegan.project import Project, correlation, project, square
-from experiments.stylegan.sample import Interpolate, Mix, Sample, interpolate, mix, sample
-from experiments.stylegan.train import CPU, PAPER, TINY, Train, train
+from kaokore.classify import networks
+from kaokore.stylegan import Dream, load_dreamer
+from experiments import stylegan as command_line
+from kaokore.stylegan import evaluate as measuring
+from experiments import train_stylegan as training
+from kaokore.stylegan.data import load_classes
+from kaokore.stylegan.evaluate import Evaluate, evaluate
+from kaokore.stylegan.networks import CLASSES, Generator
+from kaokore.stylegan.projection import Project, correlation, project, square
+from kaokore.stylegan.sample import Interpolate, Mix, Sample, interpolate, mix, sample
+from experiments.train_stylegan import CPU, PAPER, TINY, Train, train
 from kaokore import KaoKore, write_fake_kaokore
-from renderer.checkpoint import Checkpoint
+from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
-from renderer.pictures import find_pictures, read_picture
+from renderer.io.images import find_pictures, read_picture
 
 
 @pytest.fixture(scope="module")

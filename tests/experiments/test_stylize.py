@@ -17,8 +17,8 @@ from experiments.stylize import Config as Stylize
 from experiments.stylize import stylize
 from experiments.visualize import Config as Visualize
 from experiments.visualize import find_class, imagenet_classes, imagenet_network, visualize
-from painter.activation import ViewConfig
-from renderer.painting import Painting
+from painter.losses.activation import ViewConfig
+from renderer.io.painting import Painting
 
 FILES = {"painting.png", "painting.mp4", "painting.gif", "strokes.safetensors"}
 STILL = ViewConfig(views=1, side=64)

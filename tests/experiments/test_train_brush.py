@@ -10,15 +10,15 @@ import torch
 from PIL import Image
 
 from experiments import train_renderer
-from experiments.fidelity_sheet import Config as Sheet
-from experiments.fidelity_sheet import fidelity_sheet
+from experiments.figures.fidelity_sheet import Config as Sheet
+from experiments.figures.fidelity_sheet import fidelity_sheet
 from experiments.train_renderer import TINY, Config
 from experiments.train_renderer import train_renderer as learn
-from painter.load import load_renderer
-from painter.neural_brush import NeuralBrush
-from renderer.checkpoint import Checkpoint
+from renderer.learned.load import load_renderer
+from renderer.learned.neural_brush import NeuralBrush
+from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
-from renderer.mypaint import find_brush
+from renderer.brushes.mypaint import find_brush
 from tests.renderer.test_mypaint import engine
 
 ONE_SENTENCE = r"^[^\n]+\.$"

@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from agents.learn import learn_episode
+from agents.train import learn_episode
 from experiments import cli, renderer_tasks, train_agent, train_renderer
 from experiments.train_agent import train_agent as teach
 from experiments.train_renderer import train_renderer as learn
-from painter.fit import fit
-from renderer.checkpoint import Checkpoint
+from renderer.learned.train import fit
+from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from painter.lines import fit_curves, follow, lines, masses
-from renderer.bezier import ExactBezier
+from renderer.brushes.bezier import ExactBezier
 from renderer.canvas import paint
-from renderer.space import BEZIER
+from renderer.strokes import BEZIER
 
 SIDE = 128
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from painter.stroke_map import StrokeMap
-from renderer.bezier import ExactBezier
+from renderer.learned.stroke_map import StrokeMap
+from renderer.brushes.bezier import ExactBezier
 from renderer.canvas import blank, over, paint, paint_steps
-from renderer.fitted import candidates, paint_fitted
-from renderer.protocol import Mark, Renderer
-from renderer.space import BEZIER
-from renderer.worth import worth
+from agents.optimal_colour import candidates, paint_fitted
+from renderer.brush import Mark, Renderer
+from renderer.strokes import BEZIER
+from painter.importance import worth
 
 quick = settings(deadline=None, max_examples=20)
 seeds = st.integers(0, 10_000)

@@ -5,16 +5,16 @@ import torch
 from torch import nn
 
 from agents.huang2019 import TINY, LearningToPaint
-from agents.learn import LearnConfig, learn_episode
+from agents.train import LearnConfig, learn_episode
 from agents.policy import Policy
-from agents.rounds import paint_picture
-from painter.fit import alpha_error
-from painter.load import load_renderer
-from painter.transfer import TransferConfig, transfer
-from renderer.bezier import ExactBezier
+from agents.rollout import paint_picture
+from renderer.learned.train import alpha_error
+from renderer.learned.load import load_renderer
+from painter.optimize import TransferConfig, transfer
+from renderer.brushes.bezier import ExactBezier
 from renderer.canvas import paint
-from renderer.space import BEZIER
-from renderer.worth import worth
+from renderer.strokes import BEZIER
+from painter.importance import worth
 
 SIZE = (16, 24)
 

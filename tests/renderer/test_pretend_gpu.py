@@ -10,29 +10,30 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import painter.stroke_map
+import renderer.learned.stroke_map
 import renderer.canvas
-import renderer.fitted
-from agents import dynamics, huang2019
+import agents.optimal_colour
+from agents import huang2019
+from agents import mdp as dynamics
 from agents.huang2019 import LearningToPaint
-from agents.learn import LearnConfig, learn_episode
-from agents.planning import Planning, plan_alone, plan_together, promising
+from agents.train import LearnConfig, learn_episode
+from agents.planner import Planning, plan_alone, plan_together, promising
 from agents.policy import Policy
-from agents.rounds import paint_picture, play
-from painter.features import Perceptual
-from painter.fit import RandomStrokes, alpha_error, fit
-from painter.huang2019 import Huang2019
-from painter.load import load_renderer
-from painter.losses import pixels, total_variation
+from agents.rollout import paint_picture, play
+from painter.losses.perceptual import Perceptual
+from renderer.learned.train import RandomStrokes, alpha_error, fit
+from renderer.learned.huang2019 import Huang2019
+from renderer.learned.load import load_renderer
+from painter.losses.pixels import pixels, total_variation
 from painter.placement import place
-from painter.stroke_map import StrokeMap
-from painter.transfer import TransferConfig, transfer
-from renderer.bezier import AnalyticBezier, ExactBezier
+from renderer.learned.stroke_map import StrokeMap
+from painter.optimize import TransferConfig, transfer
+from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.canvas import blank, paint, paint_steps
-from renderer.fitted import candidates, paint_fitted
-from renderer.limits import Limits
-from renderer.protocol import Window
-from renderer.worth import worth
+from agents.optimal_colour import candidates, paint_fitted
+from renderer.constraints import Limits
+from renderer.brush import Window
+from painter.importance import worth
 from tests.renderer.pretend_gpu import OnGPU, pretend_gpu
 
 Device = torch.device
@@ -239,7 +240,7 @@ WHOLE = [
 
 @pytest.mark.parametrize("run", [*FORWARD.values(), *WHOLE], ids=[*FORWARD, *(run.__name__ for run in WHOLE)])
 def test_another_device_gives_the_same(run: Callable[[Device], list[Tensor]], monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (renderer.canvas, renderer.fitted, painter.stroke_map):
+    for module in (renderer.canvas, agents.optimal_colour, renderer.learned.stroke_map):
         monkeypatch.setattr(module, "_kernel", lambda _: None)  # as it is on a GPU
     expected = run(torch.device("cpu"))
     with pretend_gpu() as device:

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from painter.fit import alpha_error
-from painter.huang2019 import Huang2019
-from painter.load import load_renderer
-from painter.stroke_map import StrokeMap
-from renderer.bezier import AnalyticBezier, ExactBezier, bounds
+from renderer.learned.train import alpha_error
+from renderer.learned.huang2019 import Huang2019
+from renderer.learned.load import load_renderer
+from renderer.learned.stroke_map import StrokeMap
+from renderer.brushes.bezier import AnalyticBezier, ExactBezier, bounds
 from renderer.canvas import over
-from renderer.protocol import Mark, Renderer, Window
-from renderer.space import BEZIER
+from renderer.brush import Mark, Renderer, Window
+from renderer.strokes import BEZIER
 
 NAMES = ["exact", "analytic", "stroke-map", "shipped", "huang2019"]
 DIFFERENTIABLE = NAMES[1:]

@@ -1,0 +1,156 @@
+"""The benchmark of painting: strokes of the sizes that paintings are made of, on one canvas."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from experiments.bench.renderer_speed import SIDE, Figures, in_turns, missing, put
+from painter.api import load_agent
+from renderer.learned.load import load_renderer
+from renderer.brushes.bezier import bounds
+from renderer.canvas import blank, over, paint
+from renderer.io.images import fit, read_picture
+from renderer.brush import Mark, Renderer
+from renderer.strokes import BEZIER
+
+Ints = tuple[int, ...]
+FACE = Path(__file__).resolve().parents[2] / "docs" / "images" / "hikime.png"
+
+
+def measure_painting(
+    name: str, agent: str, counts: Ints, sides: Ints, agent_counts: Ints, seconds_each: float, seed: int
+) -> Figures:
+    """Time and memory of optimising strokes, and the agent's time."""
+    renderer = load_renderer(name)
+    cases = [(count, side) for side in sides for count in counts]
+    calls: dict[tuple[int, int] | str, Callable[[], object]] = {}
+    calls["naive"] = partial(step, renderer, painterly(cases[0][0], seed), cases[0][1], naive_paint)
+    for count, side in cases:
+        calls[count, side] = partial(step, renderer, painterly(count, seed), side)
+    times = in_turns(calls, seconds_each)
+
+    step_ms: Figures = {}
+    touched: Figures = {}
+    for count, side in cases:
+        left, top, right, bottom = bounds(painterly(count, seed), (side, side))
+        put(step_ms, f"{count}@{side}", [s * 1e3 for s in times[count, side]])
+        touched[f"{count}@{side}"] = ((right - left) * (bottom - top)).sum().item() / 1e6
+    first = f"{cases[0][0]}@{cases[0][1]}"
+    naive: Figures = {"is": "our alphas on whole canvases, laid over one another by PyTorch", "case": first}
+    put(naive, "step_ms", [s * 1e3 for s in times["naive"]])
+    put(naive, "times_ours", [n / o for n, o in zip(times["naive"], times[cases[0]], strict=True)])
+    naive["times_ours"] = naive["step_ms"] / step_ms[first]
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+        memory = other.submit(step_memory, name, sorted(cases, key=_area), torch.get_num_threads(), seed).result()
+    return {
+        "setting": {
+            "step": "paint, mean squared error, gradient into the strokes; named strokes@side",
+            "renderer": name,
+            "threads": torch.get_num_threads(),
+            "turns": len(times["naive"]),
+        },
+        "step_ms": step_ms,
+        "megapixels_touched": touched,
+        "naive": naive,
+        "linear": linear(cases, [step_ms[case] for case in touched], list(touched.values())),
+        "memory": memory,
+        "agent": measure_agent(agent, renderer, agent_counts, seconds_each),
+    }
+
+
+def painterly(count: int, seed: int) -> Tensor:
+    """`(count, P)` random strokes as small as those that `painter.optimize` ends with: boxes of 1 % of the canvas."""
+    generator = torch.Generator().manual_seed(seed)
+    strokes = BEZIER.sample(count, generator)
+    radius = 0.006 * (0.05 / 0.006) ** torch.rand(count, 1, generator=generator)
+    start = strokes[:, BEZIER.columns("start")]
+    end = start + 4 * radius * (2 * torch.rand(count, 2, generator=generator) - 1)
+    return BEZIER.put(BEZIER.put(strokes, "radius", radius.expand(-1, 2)), "end", end)
+
+
+def step(
+    renderer: Renderer, strokes: Tensor, side: int, painter: Callable[[Tensor, Tensor, Renderer], Tensor] = paint
+) -> None:
+    """One step of optimisation, up to the gradient."""
+    strokes = strokes.clone().requires_grad_()
+    canvas = painter(blank((side, side)), strokes, renderer)
+    (canvas - 0.5).square().mean().backward()
+
+
+def naive_paint(canvas: Tensor, strokes: Tensor, renderer: Renderer) -> Tensor:
+    """What `paint` does, without windows: the alpha of every stroke on the whole canvas, one over the other."""
+    mark = renderer(strokes, (canvas.shape[-2], canvas.shape[-1]))
+    for alpha, colour in zip(mark.alpha.unbind(), mark.colour.unbind(), strict=True):
+        canvas = over(canvas, Mark(alpha, colour))
+    return canvas
+
+
+def linear(cases: list[tuple[int, int]], step_ms: list[float], megapixels: list[float]) -> Figures:
+    """The step's time as a constant and so much a stroke and a pixel touched: least squares of relative errors."""
+    times = np.array(step_ms)
+    parts = np.array([(1, count / 1e3, touched) for (count, _), touched in zip(cases, megapixels, strict=True)])
+    costs, *_ = np.linalg.lstsq(parts / times[:, None], np.ones(len(times)), rcond=None)
+    names = ("milliseconds", "microseconds_a_stroke", "nanoseconds_a_pixel_touched")
+    deviation = np.abs(parts @ costs / times - 1).max()
+    return {**dict(zip(names, costs.tolist(), strict=True)), "largest_relative_deviation": float(deviation)}
+
+
+def _area(case: tuple[int, int]) -> int:
+    count, side = case
+    return count * side * side
+
+
+def step_memory(name: str, cases: list[tuple[int, int]], threads: int, seed: int) -> Figures:
+    """The peak memory of a process that takes one step of each case, the smallest first; run in one of its own."""
+    torch.set_num_threads(threads)
+    renderer = load_renderer(name)
+    step(renderer, painterly(1, seed), cases[-1][1])
+    before = _peak_mib()
+    steps: Figures = {}
+    for count, side in cases:
+        step(renderer, painterly(count, seed), side)
+        steps[f"{count}@{side}"] = _peak_mib() - before
+    count, side = cases[-1]
+    whole = _area(cases[-1]) * 4 / 2**20
+    figures = {"case": f"{count}@{side}", "peak_mib": _peak_mib(), "before_mib": before, "step_mib": steps}
+    return {**figures, "alphas_of_whole_canvases_mib": whole}  # the last is arithmetic: 4 bytes a pixel and stroke
+
+
+def _peak_mib() -> float:
+    try:  # ru_maxrss of a child may be what its parent held (Linux takes it over at exec)
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def measure_agent(name: str, renderer: Renderer, counts: Ints, seconds_each: float) -> Figures:
+    """Seconds that the agent takes for the shipped face, and how near it comes."""
+    why = missing(name)
+    if why:
+        note = f"{why} Train one with `python -m experiments.train_agent`."
+        return {"seconds": None, "mse": None, "note": note}
+    agent = load_agent(name, renderer)
+    target = fit(read_picture(FACE), SIDE)
+    mse: dict[str, float] = {}
+
+    def painted(count: int) -> None:
+        ground = blank((target.shape[-2], target.shape[-1]))
+        *_, (canvas, _) = agent(ground, target, count)
+        mse[str(count)] = (canvas - target).square().mean().item()
+
+    times = in_turns({str(count): partial(painted, count) for count in counts}, seconds_each)
+    seconds: Figures = {}
+    for count, values in times.items():
+        put(seconds, count, values)
+    return {"picture": FACE.name, "side": SIDE, "seconds": seconds, "mse": mse}

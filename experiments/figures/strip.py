@@ -1,0 +1,66 @@
+"""The README's strip: faces of KaoKore coming into being, stroke by stroke.
+
+    python -m experiments.figures.strip --root ../shared/kaokore --out docs/images/strip.png
+
+Only paintings are shown, never the data set's own images, which its authors ask not to redistribute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torchvision.utils import make_grid
+from tqdm import tqdm
+
+from experiments.cli import run
+from painter.api import load_agent, paint_with
+from kaokore import fetch_image, resolve_root
+from renderer.learned.load import load_renderer
+from painter.optimize import TransferConfig
+from renderer.io.painting import Painting
+from renderer.io.images import fit, read_picture, write_png
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the strip shows."""
+
+    root: str | None = None
+    """KaoKore's folder; else KAOKORE_ROOT, else data/kaokore."""
+    faces: tuple[str, ...] = ("1790", "5330", "3909", "7577", "2188", "4300", "1832", "6350")
+    """IDs, a column each."""
+    agent_strokes: tuple[int, ...] = (10, 50, 200)
+    """Rows painted by the agent alone."""
+    hybrid_strokes: int = 500
+    """The last row: as many strokes of the agent, refined."""
+    steps: int = 600
+    size: int = 128
+    """Pixels while painting."""
+    shown: int = 160
+    """Pixels of each painting in the strip: strokes are drawn again at this size."""
+    seed: int = 0
+    out: str = "strip.png"
+
+
+def strip(config: Config) -> None:
+    """The README's strip: faces of KaoKore coming into being, stroke by stroke."""
+    renderer = load_renderer("bezier")
+    agent = load_agent("agent", renderer)
+    root = resolve_root(config.root)
+    targets = [fit(read_picture(fetch_image(root, face)), config.size) for face in config.faces]
+    rows = [("agent", count) for count in config.agent_strokes] + [("hybrid", config.hybrid_strokes)]
+    pictures = []
+    for method, count in rows:
+        for target in tqdm(targets, desc=f"{method} {count}"):
+            generator, transfer = torch.Generator().manual_seed(config.seed), TransferConfig(steps=config.steps)
+            *_, last = paint_with(method, target, count, renderer, agent, transfer, generator)  # type: ignore[arg-type]
+            pictures.append(Painting.by(renderer, last.strokes, target.shape[1:]).render(config.shown))
+    write_png(make_grid(torch.stack(pictures), len(targets), padding=3, pad_value=1.0), config.out)
+    print(
+        f"{config.out}: {len(targets)} faces; rows: " + ", ".join(f"{method} {count}" for method, count in rows) + "."
+    )
+
+
+if __name__ == "__main__":
+    run(strip, Config, __doc__)

@@ -1,5 +1,0 @@
-"""What survives in strokes: after how many can a classifier still tell who was painted?
-
-`python -m experiments.legibility paint` repaints labelled faces and asks the classifiers, face by face, and can be stopped
-and gone on with; `report` makes the figures. `docs/legibility.md` shows them.
-"""

@@ -1,0 +1,46 @@
+"""The journal: everything that was said, a JSON object a line, on the disk before the next face is shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from renderer.io.append_only import GrowingFile
+from renderer.errors import InputError
+
+
+class Journal:
+    """A file of JSON objects, one a line, see `GrowingFile`; `lines` holds them.
+
+    Raises `InputError` when the file cannot be written, is damaged, or is open in another process.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file = GrowingFile(path, "let others join by opening its page in their own browser")
+        try:
+            texts = self._file.whole.split(b"\n")[:-1]
+            self.lines = [_parsed(text, number, self.path) for number, text in enumerate(texts, 1)]
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Adds a line. Raises `InputError` when the disk does not take it; the file is then as it was."""
+        self._file.append(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        self.lines.append(line)
+
+    def close(self) -> None:
+        """Lets go of the file, and so of its lock."""
+        self._file.close()
+
+
+def _parsed(text: bytes, number: int, path: Path) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        line = None
+    if not isinstance(line, dict):
+        raise InputError(f"Line {number} of {path} is damaged; mend or remove it, then start again.")
+    return line

@@ -1,0 +1,169 @@
+"""The Bezier brush of Huang et al. (2019): its geometry, its exact rasteriser and a differentiable reference.
+
+A stroke is a row of discs along a quadratic Bezier curve; radius and opacity change linearly along it, and a later disc
+replaces an earlier one where they overlap (the authors' code overwrites, it does not blend).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from renderer.brush import Mark, Window
+from renderer.strokes import BEZIER, StrokeSpace
+
+
+class Curves(NamedTuple):
+    """Bezier strokes in pixels: points `start`, `control`, `end` (B, 2) as x, y; `radius`, `opacity` (B, 2)."""
+
+    start: Tensor
+    control: Tensor
+    end: Tensor
+    radius: Tensor
+    opacity: Tensor
+
+
+def curves(strokes: Tensor, size: tuple[int, int]) -> Curves:
+    """`(B, P)` strokes of the space BEZIER on a canvas of `size` (height, width) -> their geometry in pixels."""
+    height, width = size
+    scale = torch.tensor([width, height], dtype=strokes.dtype, device=strokes.device)
+    start = BEZIER.get(strokes, "start") * scale
+    end = BEZIER.get(strokes, "end") * scale
+    control = start + (end - start) * BEZIER.get(strokes, "bend")
+    return Curves(start, control, end, BEZIER.get(strokes, "radius") * min(size), BEZIER.get(strokes, "opacity"))
+
+
+def bounds(strokes: Tensor, size: tuple[int, int], margin: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The box that each stroke touches, clipped to the canvas: left, top, right, bottom, `(B,)` whole pixels.
+
+    The curve is monotone in both axes, so that the box around its two ends, grown by the larger radius and by
+    `margin` pixels for the soft edge, holds it.
+    """
+    curve = curves(strokes.detach(), size)
+    return box_around(curve.start, curve.end, curve.radius.amax(-1, keepdim=True) + margin, size)
+
+
+def box_around(
+    start: Tensor, end: Tensor, reach: Tensor, size: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The boxes around points `start` and `end` (B, 2), grown by `reach` (B, 1), all in pixels: as `bounds` gives them."""
+    height, width = size
+    low = (torch.minimum(start, end) - reach).floor().long().clamp(min=0)
+    high = (torch.maximum(start, end) + reach).ceil().long()
+    left, top = low[:, 0].clamp(max=width - 1), low[:, 1].clamp(max=height - 1)
+    return left, top, high[:, 0].clamp(max=width), high[:, 1].clamp(max=height)
+
+
+def colours(strokes: Tensor, space: StrokeSpace = BEZIER) -> Tensor:
+    """`(B, P)` -> the flat colours of the marks, `(B, 3, 1, 1)`."""
+    return space.get(strokes, "colour")[:, :, None, None]
+
+
+def pixel_centres(size: tuple[int, int], window: Window | None, like: Tensor) -> tuple[Tensor, Tensor]:
+    """x `(B or 1, w)` and y `(B or 1, h)` of the pixel centres of the canvas or of the windows, in pixels."""
+    height, width = size if window is None else (window.height, window.width)
+    x = torch.arange(width, dtype=like.dtype, device=like.device)[None] + 0.5
+    y = torch.arange(height, dtype=like.dtype, device=like.device)[None] + 0.5
+    if window is None:
+        return x, y
+    return x + window.left.to(like)[:, None], y + window.top.to(like)[:, None]
+
+
+class ExactBezier:
+    """The true brush, drawn by OpenCV: discs at sub-pixel positions on a supersampled canvas, averaged down.
+
+    Not differentiable. Errors of position are below 1/16 of a (supersampled) pixel; antialiasing is a box filter over
+    `supersample` squared samples.
+    """
+
+    space = BEZIER
+
+    def __init__(self, supersample: int = 4) -> None:
+        self.supersample = supersample
+
+    def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
+        """See `renderer.brush.Renderer`."""
+        curve = [part.detach().double().cpu().numpy() for part in curves(strokes, size)]
+        shape = size if window is None else (window.height, window.width)
+        origin = np.zeros((len(strokes), 2))
+        if window is not None:
+            origin = torch.stack((window.left, window.top), -1).double().cpu().numpy()
+        alpha = np.empty((len(strokes), 1, *shape), np.float32)
+        for i in range(len(strokes)):
+            start, control, end, radius, opacity = (part[i] for part in curve)
+            alpha[i, 0] = self._draw(start, control, end, radius, opacity, origin[i], shape)
+        return Mark(torch.from_numpy(alpha).to(strokes), colours(strokes))
+
+    def _draw(
+        self,
+        start: np.ndarray,
+        control: np.ndarray,
+        end: np.ndarray,
+        radius: np.ndarray,
+        opacity: np.ndarray,
+        origin: np.ndarray,
+        shape: tuple[int, int],
+    ) -> np.ndarray:
+        s = self.supersample
+        points = (np.stack((start, control, end)) - origin) * s
+        length = np.abs(np.diff(points, axis=0)).sum()
+        # Steps of at most 1.5 samples keep the outline smooth; at least 64 keep the run of opacity smooth.
+        steps = int(np.clip(length / 1.5, 64, 2048))
+        t = np.linspace(0, 1, steps)[:, None]
+        centres = (1 - t) ** 2 * points[0] + 2 * t * (1 - t) * points[1] + t**2 * points[2]
+        # OpenCV counts from pixel centres, in sixteenths here (shift=4); its discs are too large by .4 samples.
+        centres = np.rint((centres - 0.5) * 16).astype(int)
+        radii = np.rint((((1 - t) * radius[0] + t * radius[1]) * s - 0.4) * 16).astype(int).ravel()
+        values = ((1 - t) * opacity[0] + t * opacity[1]).ravel()
+        fine = np.zeros((shape[0] * s, shape[1] * s), np.float32)
+        for (x, y), r, value in zip(centres.tolist(), radii.tolist(), values.tolist(), strict=True):
+            if r > 0:
+                cv2.circle(fine, (x, y), r, value, -1, cv2.LINE_8, 4)
+        return cv2.resize(fine, (shape[1], shape[0]), interpolation=cv2.INTER_AREA) if s > 1 else fine
+
+
+class AnalyticBezier:
+    """A differentiable reference: the distance of every pixel to many discs along the curve.
+
+    Slow (pixels x `discs` values a stroke) and simple; the learned renderer is held against it in tests. A pixel is
+    covered as far as the nearest disc covers it, and has the opacity of the last disc that holds it.
+    """
+
+    space = BEZIER
+
+    def __init__(self, discs: int = 64) -> None:
+        self.discs = discs
+
+    def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
+        """See `renderer.brush.Renderer`."""
+        curve = curves(strokes, size)
+        x, y = pixel_centres(size, window, strokes)
+        t = torch.linspace(0, 1, self.discs, dtype=strokes.dtype, device=strokes.device)[:, None]
+        centre = (
+            (1 - t) ** 2 * curve.start[:, None] + 2 * t * (1 - t) * curve.control[:, None] + t**2 * curve.end[:, None]
+        )  # (B, T, 2)
+        radius = (1 - t.T) * curve.radius[:, :1] + t.T * curve.radius[:, 1:]
+        opacity = (1 - t.T) * curve.opacity[:, :1] + t.T * curve.opacity[:, 1:]
+        square = (x[:, None, None, :] - centre[..., 0, None, None]) ** 2
+        square = square + (y[:, None, :, None] - centre[..., 1, None, None]) ** 2
+        distance = (square + 1e-12).sqrt()  # (B, T, h, w)
+        depth, nearest = (radius[..., None, None] - distance).max(1)
+        half_width = radius.gather(1, nearest.flatten(1)).view_as(depth)
+        last = (
+            (distance <= radius[..., None, None]) * torch.arange(1, self.discs + 1, device=t.device)[:, None, None]
+        ).amax(1)
+        last = torch.where(last > 0, last - 1, nearest)
+        value = opacity.gather(1, last.flatten(1)).view_as(depth)
+        return Mark((edge(depth) - edge(depth - 2 * half_width))[:, None] * value[:, None], colours(strokes))
+
+
+def edge(depth: Tensor, sharpness: float | Tensor = 4.5) -> Tensor:
+    """How much of a pixel lies inside an outline whose distance from its centre is `depth` pixels (positive inside).
+
+    A sigmoid instead of the box filter's ramp: nearly the same values, and a gradient that reaches strokes from outside.
+    """
+    return torch.sigmoid(sharpness * depth)

@@ -1,0 +1,205 @@
+"""Pictures in and out: files to tensors `(3, H, W)` of sRGB in [0, 1], and back."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from renderer.errors import InputError
+from renderer.io.files import atomic
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+MANY_PIXELS = 50_000_000  # a larger picture is reduced before it becomes numbers, where so many are not needed
+MOST_PIXELS = 500_000_000  # beyond, decoding alone would take many GiB
+ORIENTATION = 0x0112  # the EXIF tag
+
+
+class PictureError(InputError):
+    """A picture cannot be read."""
+
+
+def read_picture(path: str | Path, longest: int | None = None) -> Tensor:
+    """`(3, H, W)` float32 in [0, 1], turned as its EXIF data say, transparency over white, 16 bits scaled and not cut.
+
+    `longest`: the side (pixels) that the picture will be reduced to later. A huge picture comes smaller then, but never
+    below twice that side. Of an animation, the first picture. Colour profiles are not looked at, and 16-bit colour
+    keeps all its bits in PNG only. Raises `PictureError` in one sentence.
+    """
+    path = Path(path)
+    if not os.path.isfile(path):  # unlike Path.is_file, also where a name is too long
+        raise PictureError(f"There is no picture {path}.")
+    try:
+        with _unguarded(), Image.open(path) as image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise PictureError(f"{path} has {width}x{height} pixels, more than can be read here; reduce it first.")
+            factor = _factor(image.size, longest)
+            image.draft(None, (width // factor, height // factor))  # lets JPEG, and only JPEG, decode a smaller one
+            image.load()
+            pixels = _turned(_pixels(image, path), _orientation(image))
+        factor = _factor(pixels.shape[:2], longest)
+        pixels = _resize(pixels, (pixels.shape[0] // factor, pixels.shape[1] // factor))
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{path} is not a picture that can be read.") from error
+    except MemoryError as error:
+        raise PictureError(f"There is not enough memory for the picture {path}; reduce it first.") from error
+    except Exception as error:  # Pillow lets through whatever it stumbles over in a damaged file
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+        raise PictureError(f"{path} cannot be read or is damaged ({reason.rstrip('.')}).") from error
+    return torch.from_numpy(np.float32(pixels) / np.float32(_top(pixels))).permute(2, 0, 1).contiguous().clamp_(0, 1)
+
+
+@contextmanager
+def _unguarded() -> Iterator[None]:
+    """Pillow without its own limit on pixels, which is lower than ours, and without its warnings of odd metadata."""
+    limit = Image.MAX_IMAGE_PIXELS
+    try:
+        Image.MAX_IMAGE_PIXELS = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _factor(size: tuple[int, ...], longest: int | None) -> int:
+    """The whole number that brings a picture below `MANY_PIXELS`, as far as twice `longest` allows."""
+    if longest is None:
+        return 1
+    return max(1, min(math.ceil(math.sqrt(size[0] * size[1] / MANY_PIXELS)), max(size) // (2 * longest), min(size)))
+
+
+def _pixels(image: Image.Image, path: Path) -> np.ndarray:
+    """`(H, W, 3)` of the file's own type: uint8, uint16, int32 or float32."""
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = np.nan_to_num(np.asarray(image))
+        return np.repeat(grey[:, :, None], 3, 2)
+    if image.format == "PNG" and image.mode in ("RGB", "RGBA") and _depth(path) == 16:  # Pillow would keep 8 bits
+        deep = np.asarray(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED))
+        if deep.shape[2] == 3:
+            return deep[:, :, ::-1]
+        alpha = deep[:, :, 3:] / np.float32(65535)
+        return (deep[:, :, 2::-1] * alpha + 65535 * (1 - alpha)).round().astype(np.uint16)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _depth(path: Path) -> int:
+    """Bits a channel of a PNG, which stand after the signature, the first chunk's head, width and height."""
+    with path.open("rb") as file:
+        return file.read(25)[24]
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # a picture with damaged EXIF data is still a picture
+        return 1
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """`(H, W, 3)` as it should be seen; EXIF's orientations 1 to 8 are all turns and mirror images."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _top(pixels: np.ndarray) -> float:
+    """The value that means white: known for integers of 8 and 16 bits, guessed from the values for wider ones."""
+    if pixels.dtype == np.uint8:
+        return 255
+    guesses = (1, 255, 65535) if pixels.dtype.kind == "f" else (65535,)
+    return 65535 if pixels.dtype == np.uint16 else next((top for top in guesses if pixels.max() <= top), pixels.max())
+
+
+def fitted_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """`size` (height, width) scaled to `longest` pixels on the long side; the short side has at least one.
+
+    >>> fitted_size((600, 400), 128)
+    (128, 85)
+    """
+    height, width = (max(1, round(side * longest / max(size))) for side in size)
+    return height, width
+
+
+def fit(picture: Tensor, longest: int) -> Tensor:
+    """The whole picture `(3, H, W)` with `longest` pixels on its long side, by area interpolation (OpenCV's INTER_AREA)."""
+    height, width = picture.shape[1:]
+    resized = _resize(picture.permute(1, 2, 0).cpu().numpy(), fitted_size((height, width), longest))
+    return torch.from_numpy(resized).permute(2, 0, 1).contiguous().clamp(0, 1)
+
+
+def _resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if size == pixels.shape[:2]:
+        return pixels
+    if pixels.dtype == np.int32:  # OpenCV cannot
+        pixels = pixels.astype(np.float64)
+    return cv2.resize(np.ascontiguousarray(pixels), size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def fit_square(image: Image.Image, side: int) -> np.ndarray:
+    """A (nearly square) image as `(3, side, side)` uint8, by area interpolation."""
+    return _resize(np.asarray(image.convert("RGB")), (side, side)).transpose(2, 0, 1)
+
+
+def find_pictures(inputs: Iterable[str | Path]) -> list[Path]:
+    """The picture files among `inputs`: files as they are, folders as their pictures by name (not their subfolders).
+
+    Raises `PictureError` for what is not there and for a folder without pictures.
+    """
+    found: list[Path] = []
+    for path in map(Path, inputs):
+        if os.path.isdir(path):
+            inside = _pictures_in(path)
+            if not inside:
+                raise PictureError(f"The folder {path} holds no pictures ({', '.join(SUFFIXES)}).")
+            found += inside
+        elif os.path.exists(path):
+            found.append(path)
+        else:
+            raise PictureError(f"There is no picture or folder {path}.")
+    return found
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise PictureError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+    # Hidden files are no pictures: macOS leaves a `._face.jpg` beside every face.jpg on other file systems.
+    return [f for f in files if f.suffix.lower() in SUFFIXES and not f.name.startswith(".") and f.is_file()]
+
+
+def to_bytes(picture: Tensor) -> np.ndarray:
+    """`(3, H, W)` in [0, 1] -> `(H, W, 3)` uint8, rounded."""
+    return (picture.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def write_jpeg(picture: Tensor, path: str | Path) -> None:
+    """Writes `(3, H, W)` in [0, 1] as a JPEG for a page, whole or not at all. Raises `InputError`."""
+    with atomic(path) as temporary:
+        Image.fromarray(to_bytes(picture)).save(temporary, "JPEG", quality=85, optimize=True)
+
+
+def write_png(picture: Tensor, path: str | Path) -> None:
+    """Writes `(3, H, W)` in [0, 1] as an 8-bit PNG, whole or not at all. Raises `InputError`."""
+    with atomic(path) as temporary:
+        Image.fromarray(to_bytes(picture)).save(temporary, format="PNG")

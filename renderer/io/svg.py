@@ -1,0 +1,166 @@
+"""A painting as true vectors, at home in any drawing program: every stroke one shape, in the order of painting.
+
+Of Bezier strokes the outline is known: one filled path each. A departure from the raster: where opacity changes along a
+stroke, the brush gives each place the opacity of the last disc that touches it, and the outline is filled with a gradient
+that SVG knows: around a point where the stroke closes in on itself, else along a straight line. The two differ in bends.
+
+Marks of any other brush are traced (`renderer.io.svg_marks`): one group each, of nested paths.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from renderer.brushes.bezier import curves
+from renderer.io.files import atomic
+from renderer.io.painting import Painting, true_brush
+from renderer.brush import Renderer
+from renderer.strokes import BEZIER
+from renderer.io.svg_marks import Trace, trace
+from renderer.io.svg_outlines import discs, outline
+
+SAME = 1 / 255  # opacities nearer than this are one
+UNSEEN = 0.005  # pixels: what the two decimals of the file cannot tell from nothing
+# The last disc to touch a place lies ahead of it, by a radius in the middle of the stroke and by nothing at its sides;
+# this is the mean, of sqrt(1 - x^2).
+AHEAD = np.pi / 4
+
+
+def write_svg(
+    painting: Painting, path: str | Path, longest: int | None = None, renderer: Renderer | None = None
+) -> None:
+    """Writes `to_svg(painting)`, whole or not at all. Raises `InputError`."""
+    text = to_svg(painting, longest, renderer)
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def to_svg(painting: Painting, longest: int | None = None, renderer: Renderer | None = None) -> str:
+    """An SVG 1.1 document; `longest`: pixels at which it is first shown.
+
+    Marks are traced as `renderer` draws them. Without one, Bezier strokes are outlines, and others are traced as the true
+    brush draws them, `renderer.io.painting.true_brush`. Strokes that cannot be seen, for want of width or opacity, are left
+    out. Raises `SpaceError` for a renderer of other strokes, `PaintingError` where the true brush is missing.
+    """
+    height, width = painting.size(longest)
+    view = f'width="{width}" height="{height}" viewBox="0 0 {painting.width} {painting.height}"'
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {view}>',
+        f'<rect width="100%" height="100%" fill="{_hex(painting.background)}"/>',
+    ]
+    if renderer is None and painting.space == BEZIER:
+        lines.extend(_outlines(painting))
+    else:
+        size = painting.height, painting.width
+        renderer = true_brush(painting.space, size, painting.made_by) if renderer is None else renderer
+        renderer.strokes.require(painting.space)
+        for i, stroke in enumerate(painting.strokes.detach().cpu().float()):
+            mark = trace(renderer, stroke, size)
+            if mark is not None:
+                lines.append(_group(f"stroke{i}", mark))
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def _outlines(painting: Painting) -> Iterator[str]:
+    """The elements of Bezier strokes."""
+    strokes = painting.strokes.detach().cpu().double()
+    colours = map(_hex, BEZIER.get(strokes, "colour").tolist())
+    parts = (part.numpy() for part in curves(strokes, (painting.height, painting.width)))
+    for i, (colour, start, control, end, radius, opacity) in enumerate(zip(colours, *parts, strict=True)):
+        if radius.max() < UNSEEN or opacity.max() < SAME / 2:
+            continue
+        # From here on in the stroke's own frame: x along the chord, in which the curve never turns back.
+        chord = end - start if np.hypot(*(end - start)) > UNSEEN else np.array([1.0, 0.0])
+        x, y = chord / np.hypot(*chord)
+        frame = np.array([[x, y], [-y, x]])  # local points @ frame + start are points of the picture
+        curve = (np.stack((start, control, end)) - start) @ frame.T
+        flat = abs(opacity[0] - opacity[1]) <= SAME or radius[1] - radius[0] >= curve[2, 0]  # the last disc covers all
+        if flat:
+            fill = f'"{colour}" fill-opacity="{_number(opacity[1], 3)}"'
+        else:
+            fill = f'"url(#g{i})"'
+            name = f'id="g{i}" gradientUnits="userSpaceOnUse"'
+            yield _gradient(name, colour, curve, radius, opacity, frame, start)
+        yield f'<path fill={fill} d="{_path(outline(curve, radius) @ frame + start)}"/>'
+
+
+def _group(name: str, mark: Trace) -> str:
+    """A traced mark: its levels, the lowest first."""
+    paths = (
+        f'<path fill-opacity="{_number(opacity, 3)}" d="{"".join(map(_polygon, contours))}"/>'
+        for opacity, contours in mark.levels
+    )
+    return f'<g id="{name}" fill="{_hex(mark.colour)}" fill-rule="evenodd">{"".join(paths)}</g>'
+
+
+def _gradient(
+    name: str,
+    colour: str,
+    curve: np.ndarray,
+    radius: np.ndarray,
+    opacity: np.ndarray,
+    frame: np.ndarray,
+    start: np.ndarray,
+) -> str:
+    """How opacity changes over a stroke, given in its own frame."""
+    first, last = opacity
+    if radius[0] - radius[1] > 1.02 * curve[2, 0]:
+        # The last disc lies inside the first: circles around a point, which is the tip of the cone that they lie on.
+        inner = radius[1] / radius[0]
+        focus = curve[2] / (1 - inner) @ frame + start
+        circle = f'cx="{_number(start[0])}" cy="{_number(start[1])}" r="{_number(radius[0])}"'
+        circle += f' fx="{_number(focus[0])}" fy="{_number(focus[1])}"'
+        return f"<radialGradient {name} {circle}>{_stops(colour, ((inner, last), (1, first)))}</radialGradient>"
+    centres, _, radii = discs(curve, radius, 3)
+    reach = np.maximum.accumulate(centres[:, 0] - AHEAD * radii)  # where each disc begins to be the last
+    length = max(reach[2] - reach[0], UNSEEN)
+    (x1, y1), (x2, y2) = np.array([[reach[0], 0], [reach[0] + length, 0]]) @ frame + start
+    halfway = (reach[1] - reach[0]) / length
+    bent = abs((halfway - 0.5) * (last - first)) > SAME
+    stops = _stops(colour, ((0, first), *([(halfway, (first + last) / 2)] if bent else []), (1, last)))
+    line = f'x1="{_number(x1)}" y1="{_number(y1)}" x2="{_number(x2)}" y2="{_number(y2)}"'
+    return f"<linearGradient {name} {line}>{stops}</linearGradient>"
+
+
+def _stops(colour: str, stops: Iterable[tuple[float, float]]) -> str:
+    return "".join(
+        f'<stop offset="{_number(offset, 3)}" stop-color="{colour}" stop-opacity="{_number(opacity, 3)}"/>'
+        for offset, opacity in stops
+    )
+
+
+def _path(pieces: np.ndarray) -> str:
+    """Cubics (n, 4, 2) as path data. Steps are between rounded points, so that roundings do not add up."""
+    pieces = pieces.round(2)
+    moving = (pieces != pieces[:, :1]).any((1, 2))
+    pieces = pieces[moving] if moving.any() else pieces
+    return f"M{_numbers(pieces[0, 0])}c{_numbers(pieces[:, 1:] - pieces[:, :1])}z"
+
+
+def _polygon(points: np.ndarray) -> str:
+    """A closed contour (n, 2) as path data."""
+    points = points.astype(float).round(2)
+    return f"M{_numbers(points[0])}l{_numbers(np.diff(points, axis=0))}z"
+
+
+def _hex(colour: Iterable[float]) -> str:
+    return "#" + "".join(f"{round(255 * value):02x}" for value in colour)
+
+
+def _numbers(values: np.ndarray) -> str:
+    text = " ".join(map(_number, values.ravel())).replace(" -", "-")
+    return re.sub(r"(\.\d+) (?=\.)", r"\1", text)  # after one point the next begins a number
+
+
+def _number(value: float, digits: int = 2) -> str:
+    """As few characters as say the number.
+
+    >>> _number(-0.5), _number(30.0), _number(-0.001)
+    ('-.5', '30', '0')
+    """
+    text = f"{abs(value):.{digits}f}".rstrip("0").rstrip(".").removeprefix("0") or "0"
+    return f"-{text}" if value < 0 and text != "0" else text

@@ -1,0 +1,252 @@
+"""A neural painter (Nakano 2019): a network that has learned the strokes of one brush of MyPaint, at any size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from renderer.learned.stochastic import GRAIN, TILE, Chance, Grain, chance
+from renderer.learned.curve_coordinates import Place, Sweep, sweeps
+from renderer.learned.textures import lookup, pixels_of, wrapped
+from renderer.brushes.bezier import box_around, colours, pixel_centres
+from renderer.brushes.mypaint import MYPAINT
+from renderer.brush import Mark, Window
+
+OUTSIDE = -12.0  # the logit on the border of every texture
+CAP = 4  # of a texture's rows, how many lie before the start, and as many behind the end
+PIXELS = 1.0  # how far beyond its reach a brush may touch pixels, by anti-aliasing
+FINE, COARSE = 0.25, 32.0  # basic radii in pixels between which anti-aliasing matters
+
+
+class NeuralBrush(nn.Module):
+    """Maps the *shape* of a stroke to a texture in curve coordinates, which is wrapped around the stroke's path.
+
+    A multilayer perceptron turns what is left of a stroke without its place (lengths in radii, bend, pressures; where
+    the brush asks for it also its direction and its size on the canvas) into logits of alpha on a grid of `along` x
+    `across` nodes: along the path, with room before its start and behind its end, and across it, out to the brush's
+    reach on both sides. Every pixel looks up its own place there (`renderer.learned.curve_coordinates`), so that a thin line is as sharp as
+    a broad one, at any resolution. Alpha is 0 beyond the reach, without pressure and without radius, and proportional
+    to opacity, as the true brush's.
+
+    Brushes of chance (charcoal, impressionist) are drawn in one of two ways, both fixed by the stroke, so that a stroke
+    is the same whenever it is drawn: with `grain`, noise that a small convolutional network has shaped, laid along the
+    stroke and modulated by further textures (learned against a critic, the paper's GAN); with `latent`, numbers that
+    choose among textures (the paper's VAE). What they are for a stroke changes smoothly with its ends.
+
+    brush: its name, so that a painting can be drawn again with the true one; `myb` is its file's text
+    reach: how far a mark reaches from its path, in basic radii
+    directed: whether its mark depends on where the stroke points to, or on which side it bends to
+    sized: whether its mark depends on the stroke's size on the canvas
+    """
+
+    space = MYPAINT
+
+    def __init__(
+        self,
+        brush: str,
+        reach: float,
+        directed: bool = True,
+        sized: bool = True,
+        hidden: int = 128,
+        along: int = 25,
+        across: int = 17,
+        latent: int = 0,
+        grain: int = 0,
+        myb: str = "",
+    ) -> None:
+        super().__init__()
+        if along < 2 * CAP + 2 or across < 3 or reach <= 0:
+            raise ValueError(f"a texture of {along} x {across} nodes and a reach of {reach} radii hold no stroke")
+        self.brush, self.myb = brush, myb
+        self.reach, self.directed, self.sized = reach, directed, sized
+        self.along, self.across, self.latent = along, across, latent
+        self.textures = 1 if grain == 0 else 2 + grain  # the mean; with grain also its ground, and its amplitudes
+        inputs = 10 + 2 * sized + 4 * directed + latent
+        self.body = nn.Sequential(
+            nn.Linear(inputs, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, self.textures * along * (across - 2)),
+        )
+        self.grain = Grain(grain) if grain else None
+
+    def forward(
+        self,
+        strokes: Tensor,
+        size: tuple[int, int],
+        window: Window | None = None,
+        chance: Chance | None = None,
+        mean: bool = False,
+    ) -> Mark:
+        """See `renderer.brush.Renderer`; and for `chance` and `mean`, see `at`."""
+        x, y = pixel_centres(size, window, strokes)
+        x, y = x.expand(len(strokes), -1), y.expand(len(strokes), -1)
+        left, top, right, bottom = (side[:, None] for side in self.bounds(strokes, size))
+        across, down = (x > left) & (x < right), (y > top) & (y < bottom)
+        owner, row, column = (down[:, :, None] & across[:, None, :]).nonzero(as_tuple=True)
+        alpha = self.at(strokes, size, owner, x[owner, column], y[owner, row], chance, mean)
+        canvas = strokes.new_zeros(len(strokes), 1, y.shape[1], x.shape[1])
+        canvas[owner, 0, row, column] = alpha
+        return Mark(canvas, colours(strokes, MYPAINT))
+
+    def bounds(self, strokes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The box that each stroke may touch, see `renderer.brushes.bezier.bounds`."""
+        start, end = (MYPAINT.get(strokes.detach(), name) * _scale(strokes, size) for name in ("start", "end"))
+        return box_around(start, end, self._reach(strokes.detach(), size), size)
+
+    def ragged(self, strokes: Tensor, size: tuple[int, int], box: Tensor, start: Tensor, total: int) -> Tensor:
+        """The alphas of `renderer.canvas.Patches`, `(total,)`; where there is a compiler and no grain, by a fused kernel."""
+        if self.grain is None:
+            sweep = sweeps(strokes, size, self._reach(strokes, size))
+            logits = self._logits(strokes, size, sweep, self.chance(strokes).latent)
+            shapes = torch.cat((sweep.packed(), sweep.length / sweep.reach, self._strength(strokes)), -1)
+            alpha = wrapped(shapes, logits[:, 0], box, start, total)
+            if alpha is not None:
+                return alpha
+        owner, x, y = pixels_of(box, start, total)
+        return self.at(strokes, size, owner, x.to(strokes), y.to(strokes))
+
+    def at(
+        self,
+        strokes: Tensor,
+        size: tuple[int, int],
+        owner: Tensor,
+        x: Tensor,
+        y: Tensor,
+        chance: Chance | None = None,
+        mean: bool = False,
+    ) -> Tensor:
+        """Alpha `(T,)` of stroke `owner` (T,) at the places x, y (T,) in pixels; the strokes need not be in order.
+
+        chance: instead of what strokes `(B, 14)` themselves choose
+        mean: what a brush with grain looks like on average
+        """
+        chance = self.chance(strokes) if chance is None else chance
+        sweep = sweeps(strokes, size, self._reach(strokes, size))
+        logits = self._logits(strokes, size, sweep, chance.latent)
+        place = sweep.locate(owner, x, y)
+        row, column = self._nodes(sweep, owner, place)
+        if self.grain is None or mean:
+            value = lookup(logits[:, 0], owner, row, column)
+        else:
+            noise = self._noise(strokes, size, sweep, owner, place, chance)
+            value = lookup(logits[:, 1], owner, row, column)
+            for c, grain in enumerate(noise, 2):
+                value = value + grain * lookup(logits[:, c], owner, row, column)
+        alpha: Tensor = torch.sigmoid(value) * self._strength(strokes)[:, 0][owner] * (place.distance < 1)
+        return alpha
+
+    def expected(self) -> NeuralBrush:
+        """The brush without its grain: what it leaves on average. It is what a painter can plan with, as where grains fall
+        cannot be planned, and is as fast as a brush without chance. Itself, if it has no grain."""
+        if self.grain is None:
+            return self
+        sizes = {"along": self.along, "across": self.across, "latent": self.latent, "myb": self.myb}
+        hidden = len(self.body[0].get_parameter("bias"))
+        brush = NeuralBrush(self.brush, self.reach, self.directed, self.sized, hidden, **sizes)  # type: ignore[arg-type]
+        state = {name: value for name, value in self.state_dict().items() if not name.startswith("grain.")}
+        last = f"body.{len(self.body) - 1}."
+        nodes = self.along * (self.across - 2)
+        state = {name: value[:nodes] if name.startswith(last) else value for name, value in state.items()}
+        brush.load_state_dict(state)
+        return brush.to(self.body[0].get_parameter("weight")).requires_grad_(False).eval()
+
+    def chance(self, strokes: Tensor) -> Chance:
+        """What strokes `(B, 14)` themselves leave to chance."""
+        return chance(strokes, self.latent, self.grain)
+
+    def _strength(self, strokes: Tensor) -> Tensor:
+        """By what a texture's alpha is multiplied, `(B, 1)`: opacity, or 0 where nothing is pressed or of any breadth."""
+        pressed = MYPAINT.get(strokes, "pressure").amax(-1, keepdim=True) * MYPAINT.get(strokes, "radius") > 0
+        return MYPAINT.get(strokes, "opacity") * pressed
+
+    def _reach(self, strokes: Tensor, size: tuple[int, int]) -> Tensor:
+        """In pixels, `(B, 1)`."""
+        return self.reach * min(size) * MYPAINT.get(strokes, "radius") + PIXELS
+
+    def _logits(self, strokes: Tensor, size: tuple[int, int], sweep: Sweep, latent: Tensor) -> Tensor:
+        """`(B, textures, along, across)`."""
+        radius, reach, length = MYPAINT.get(strokes, "radius") * min(size), sweep.reach, sweep.length
+        pressure = MYPAINT.get(strokes, "pressure")
+        # In the chord's own frame; mirrored, so that it bends to one side, where the brush allows it.
+        forward, sideways = sweep.bend
+        mirror = torch.ones_like(sideways) if self.directed else torch.where(sideways < 0, -1.0, 1.0)
+        parts = [
+            length / (length + reach),
+            (length / reach + 0.1).log() / 3,
+            sweep.chord_length / (length + 0.1 * reach),
+            2 * forward - 1,
+            2 * sideways * mirror,
+            2 * pressure - 1,
+            (radius.clamp(FINE, COARSE)).log2() / 3 - 0.5,
+            2 * PIXELS / reach - 0.5,
+        ]
+        if self.sized:
+            parts += [(radius / min(size) + 1e-3).log() / 2 + 1.5, 2 * length / min(size) - 1]
+        if self.directed:
+            cos, sin = sweep.chord.unbind(-1)
+            parts += [torch.stack((cos, sin, cos * cos - sin * sin, 2 * cos * sin), -1)]
+        if self.latent:
+            parts += [latent]
+        logits = 4 * self.body(torch.cat(parts, -1))
+        logits = logits.view(-1, self.textures, self.along, self.across - 2)
+        if not self.directed:
+            logits = torch.where(mirror[:, :, None, None] < 0, logits.flip(-1), logits)
+        # The shorter a stroke, the more alike the rows of its body: those of a dot lie on one line.
+        body = logits[:, :, CAP:-CAP]
+        middle = body.mean(2, keepdim=True)
+        body = middle + (length / (length + 0.25 * reach))[:, :, None, None] * (body - middle)
+        logits = torch.cat((logits[:, :, :CAP], body, logits[:, :, -CAP:]), 2)
+        # The first row and the last are met from both sides.
+        tips = (logits[:, :, :: self.along - 1] + logits[:, :, :: self.along - 1].flip(-1)) / 2
+        logits = torch.cat((tips[:, :, :1], logits[:, :, 1:-1], tips[:, :, 1:]), 2)
+        # Amplitudes of grain end in 0, alphas in (almost) 0.
+        alphas, amplitudes = pad(logits[:, :2], (1, 1), value=OUTSIDE), pad(logits[:, 2:], (1, 1))
+        return torch.cat((alphas, amplitudes), 1)
+
+    def _nodes(self, sweep: Sweep, owner: Tensor, place: Place) -> tuple[Tensor, Tensor]:
+        """Where in a texture, in nodes: along, across."""
+        # Half of the rows are for what happens within a few reaches of both ends, however long the stroke is.
+        ell = (sweep.length / sweep.reach)[:, 0]
+        here, full = ell[owner], (1 + ell / (1 + ell))[owner]
+        t = place.t
+        early, late = t * here, (1 - t) * here
+        body = (t + 0.5 * (early / (1 + early) - late / (1 + late)) + 0.5 * (full - 1)) / full
+        # The ends are fans around the path's ends: by angle and distance, since round ends are what most brushes leave.
+        beyond = place.before + place.behind
+        angle = beyond / (beyond.abs() + place.side.abs() + 1e-6)  # from 0 at the sides to -1 or 1 along the path
+        row = CAP * (1 + angle.clamp(max=0)) + (self.along - 1 - 2 * CAP) * body + CAP * angle.clamp(min=0)
+        across = torch.where(place.side < 0, -place.distance, place.distance)
+        return row, (across + 1) * ((self.across - 1) / 2)
+
+    def _noise(
+        self,
+        strokes: Tensor,
+        size: tuple[int, int],
+        sweep: Sweep,
+        owner: Tensor,
+        place: Place,
+        chance: Chance,
+    ) -> list[Tensor]:
+        """The channels of the grain, each `(T,)`. Gradients do not move grains: they would only follow noise."""
+        assert chance.tile is not None
+        with torch.no_grad():
+            cell = (GRAIN * MYPAINT.get(strokes, "radius")[:, 0] * min(size) + 1e-6)[owner]
+            reach = sweep.reach[:, 0][owner]
+            along = (sweep.arc(owner, place.t) + reach * (place.before + place.behind)) / cell
+            shift = chance.shift[owner]
+            row, column = (
+                (along + shift[:, 0]).remainder(TILE),
+                (place.side * reach / cell + shift[:, 1]).remainder(TILE),
+            )
+        tile = pad(chance.tile[None], (0, 1, 0, 1), "circular")[0]  # (channels, TILE + 1, TILE + 1)
+        one = torch.zeros_like(owner)
+        return [lookup(channel[None], one, row, column) for channel in tile]
+
+
+def _scale(strokes: Tensor, size: tuple[int, int]) -> Tensor:
+    return torch.tensor([size[1], size[0]], dtype=strokes.dtype, device=strokes.device)

@@ -1,0 +1,235 @@
+"""Painting in rounds: exactly as many strokes as asked for, on any picture, and what is returned is what was painted."""
+
+import copy
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from agents.policy import Policy
+from agents.rollout import grids_for, paint_picture, play
+from renderer.learned.load import load_renderer
+from renderer.learned.stroke_map import StrokeMap
+from renderer.canvas import blank, paint
+from renderer.constraints import FREE, Limits, nearest, palette_of
+from renderer.brushes.mypaint import MYPAINT
+from renderer.strokes import BEZIER
+
+
+def make_policy() -> Policy:
+    torch.manual_seed(0)
+    return Policy(width=16, blocks=1, each=2)
+
+
+def make_renderer() -> StrokeMap:
+    torch.manual_seed(1)
+    return StrokeMap(hidden=8, grid=4).requires_grad_(False)
+
+
+POLICY, RENDERER = make_policy(), make_renderer()
+
+
+def picture(height: int, width: int, seed: int = 0) -> Tensor:
+    """Something with masses and edges."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 4, 5, generator=generator)
+    target = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")[0]
+    target[:, : height // 3, : width // 2] *= 0.3
+    return target
+
+
+def painted(target: Tensor, count: int, limits: Limits = FREE) -> tuple[list[Tensor], Tensor]:
+    """Canvases from the blank one on, and all strokes."""
+    canvases, strokes = [torch.ones_like(target)], []
+    for canvas, new in paint_picture(POLICY, RENDERER, canvases[0], target, count, limits=limits):
+        assert len(new) > 0
+        canvases.append(canvas.clone())
+        strokes.append(new)
+    return canvases, torch.cat(strokes)
+
+
+PICTURES = {
+    "ordinary": picture(24, 32),
+    "large": picture(90, 70),
+    "white": torch.ones(3, 24, 32),
+    "one-pixel": torch.full((3, 1, 1), 0.3),
+    "one-white-pixel": torch.ones(3, 1, 1),
+    "strip": picture(5, 200),
+    "tall": picture(60, 4),
+}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 50, 173])
+@pytest.mark.parametrize("name", PICTURES)
+def test_exactly_as_many_strokes_as_asked_for(name: str, count: int) -> None:
+    target = PICTURES[name]
+    canvases, strokes = painted(target, count)
+    assert strokes.shape == (count, BEZIER.width)
+    assert 0 <= strokes.min() <= strokes.max() <= 1
+    size = (target.shape[1], target.shape[2])
+    torch.testing.assert_close(paint(blank(size), strokes, RENDERER), canvases[-1], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ordinary", "large", "strip", "tall"])
+def test_no_round_makes_it_worse(name: str) -> None:
+    canvases, _ = painted(PICTURES[name], 60)
+    errors = [float((canvas - PICTURES[name]).square().mean()) for canvas in canvases]
+    assert all(after <= before + 1e-9 for before, after in pairwise(errors))
+    assert errors[-1] < 0.7 * errors[0], "even without learning, for the model is known"
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+@pytest.mark.parametrize("colours", [None, 3])
+def test_strokes_keep_within_limits(opaque: bool, colours: int | None) -> None:
+    target = PICTURES["ordinary"]
+    palette = None if colours is None else palette_of(target, colours)
+    canvases, strokes = painted(target, 30, Limits(opaque, 0.03, 0.1, palette))
+    radius = BEZIER.get(strokes, "radius")
+    assert 0.03 - 1e-6 <= radius.min() <= radius.max() <= 0.1 + 1e-6
+    assert not opaque or (BEZIER.get(strokes, "opacity") == 1).all()
+    if palette is not None:
+        used = BEZIER.get(strokes, "colour")
+        assert torch.equal(nearest(used, palette), used)
+        assert len(used.unique(dim=0)) > 1
+    errors = [float((canvas - target).square().mean()) for canvas in (canvases[0], canvases[-1])]
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_a_painting_repeats() -> None:
+    (first, strokes), (second, again) = (painted(PICTURES["ordinary"], 30) for _ in range(2))
+    assert torch.equal(strokes, again)
+    assert torch.equal(first[-1], second[-1])
+
+
+def test_a_longer_painting_begins_as_the_shorter() -> None:
+    """`count` only cuts the last round: all rounds before it are the same."""
+    target = PICTURES["ordinary"]
+    rounds = [
+        [new for _, new in paint_picture(POLICY, RENDERER, torch.ones_like(target), target, count)]
+        for count in (15, 40)
+    ]
+    assert len(rounds[0]) >= 3
+    for short, long in zip(rounds[0][:-1], rounds[1], strict=False):
+        torch.testing.assert_close(short, long)
+
+
+def test_another_brush_than_the_policy_knows() -> None:
+    """Strokes are translated into the brush's own space and planned in it, pressure included."""
+    brush, target = load_renderer("ink"), picture(32, 40)
+    strokes = torch.cat([new for _, new in paint_picture(POLICY, brush, torch.ones_like(target), target, 24)])
+    assert strokes.shape == (24, MYPAINT.width)
+    error = (paint(torch.ones_like(target), strokes, brush) - target).square().mean()
+    assert error < 0.1 * (1 - target).square().mean()
+    assert len(MYPAINT.get(strokes, "pressure").unique()) > 24
+
+
+def test_the_target_is_left_alone() -> None:
+    target = picture(12, 12)
+    before = target.clone()
+    painted(target, 5)
+    assert torch.equal(target, before)
+
+
+def test_no_strokes_are_no_rounds() -> None:
+    assert list(paint_picture(POLICY, RENDERER, torch.ones(3, 8, 8), torch.zeros(3, 8, 8), 0)) == []
+
+
+@settings(deadline=None)
+@given(height=st.integers(1, 2000), width=st.integers(1, 2000), done=st.integers(0, 20_000))
+def test_grids(height: int, width: int, done: int) -> None:
+    grids = grids_for((height, width), done)
+    short, long = min(height, width), max(height, width)
+    assert [min(grid) for grid in grids] == [2 << i for i in range(len(grids))], "2, 4, 8 on the short side"
+    for i, (rows, columns) in enumerate(grids):
+        assert (rows >= columns) == (height >= width) or rows == columns
+        cells = max(rows, columns) / min(rows, columns)
+        assert cells == pytest.approx(long / short, abs=0.5 / min(rows, columns) + 1e-9), "cells are nearly square"
+        if i > 0:
+            assert short / min(rows, columns) >= 4
+            assert min(rows, columns) ** 2 <= 4 * (done + 4)
+
+
+def test_more_strokes_bring_finer_grids() -> None:
+    assert grids_for((128, 128), 0) == [(2, 2), (4, 4)]
+    assert grids_for((128, 128), 12) == [(2, 2), (4, 4), (8, 8)]
+    assert grids_for((128, 192), 10_000) == [(2, 3), (4, 6), (8, 12), (16, 24), (32, 48)]
+    assert grids_for((128, 128), 10_000, finest=16) == [(2, 2), (4, 4), (8, 8)]
+
+
+def test_a_round() -> None:
+    target = torch.stack((picture(20, 20, 1), picture(20, 20, 2)))
+    canvas = torch.ones_like(target)
+    grids = [(2, 2), (4, 4)]
+    with torch.no_grad():
+        played = play(POLICY, RENDERER, canvas, target, grids, 6)
+    assert played.strokes.shape == (2, 6, 13)
+    assert played.real.shape == (2, 6)
+    assert played.gain.shape == (2, 2 * (4 + 16))
+    torch.testing.assert_close(paint(canvas, played.strokes, RENDERER), played.canvas, rtol=0, atol=1e-5)
+    # Each picture is painted as if alone.
+    for i in range(2):
+        with torch.no_grad():
+            alone = play(POLICY, RENDERER, canvas[i : i + 1], target[i : i + 1], grids, 6)
+        torch.testing.assert_close(alone.canvas[0], played.canvas[i], rtol=0, atol=1e-4)
+
+
+def test_the_first_stroke_is_the_one_that_gains_most_and_noise_changes_that() -> None:
+    target = picture(20, 20, 1)[None]
+    canvas = torch.ones_like(target)
+    with torch.no_grad():
+        greedy = play(POLICY, RENDERER, canvas, target, [(2, 2)], 1)
+        decrease = (canvas - target).square().sum() - (greedy.canvas - target).square().sum()
+        torch.testing.assert_close(decrease, greedy.gain.max(), rtol=1e-3, atol=1e-4)
+        noise = torch.full_like(greedy.gain, 1e-6)
+        second = int(greedy.gain[0].topk(2).indices[1])
+        noise[0, second] = 1e6
+        explored = play(POLICY, RENDERER, canvas, target, [(2, 2)], 1, noise=noise)
+        decrease = (canvas - target).square().sum() - (explored.canvas - target).square().sum()
+        torch.testing.assert_close(decrease, greedy.gain[0, second], rtol=1e-3, atol=1e-4)
+
+
+def test_the_less_patience_the_fewer_strokes_a_round() -> None:
+    target = picture(20, 20, 1)[None]
+    counts = []
+    with torch.no_grad():
+        for patience in (1.0, 0.5, -math.inf):
+            played = play(POLICY, RENDERER, torch.ones_like(target), target, [(2, 2), (4, 4)], 40, patience)
+            counts.append(int(played.real.sum()))
+    assert 1 <= counts[0] < counts[1] < counts[2] == 40
+
+
+def test_a_stroke_is_at_most_one_cell_thick() -> None:
+    policy = copy.deepcopy(POLICY)
+    policy.head.bias.data.view(2, 10)[:, 6:8] = 50
+    target = torch.rand(1, 3, 16, 40)
+    with torch.no_grad():
+        for rows, columns in ((2, 5), (4, 10), (3, 4)):
+            radius = BEZIER.get(policy(target, target, (rows, columns)), "radius")
+            expected = torch.tensor(min(1 / rows, 40 / columns / 16)).clamp(max=BEZIER.field("radius").high)
+            torch.testing.assert_close(radius, expected.expand_as(radius))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (9, 30), (40, 7)])
+@pytest.mark.parametrize("grid", [(2, 2), (3, 5)])
+def test_a_policy_proposes_strokes_near_each_cell(size: tuple[int, int], grid: tuple[int, int]) -> None:
+    target = picture(*size)[None].expand(2, -1, -1, -1)
+    with torch.no_grad():
+        strokes = POLICY(torch.ones_like(target), target, grid)
+    rows, columns = grid
+    assert strokes.shape == (2, 2 * rows * columns, 13)
+    assert 0 <= strokes.min() <= strokes.max() <= 1
+    torch.testing.assert_close(strokes[0], strokes[1])
+    scale = torch.tensor([columns, rows])
+    cells = strokes[0].view(2, rows, columns, 13)
+    for y in range(rows):
+        for x in range(columns):
+            for name in ("start", "end"):
+                at = BEZIER.get(cells[:, y, x], name) * scale
+                assert (at - torch.tensor([x + 0.5, y + 0.5])).abs().max() <= 1.5 + 1e-5
+    side = min(size[0] / rows, size[1] / columns) / min(size)
+    assert BEZIER.get(strokes, "radius").max() <= side + 1e-6
+    assert math.isclose(float(strokes[..., BEZIER.columns("colour")].mean()), float(target.mean()), rel_tol=0.1)

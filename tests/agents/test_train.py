@@ -1,0 +1,141 @@
+"""The algorithm learns: on a tiny batch the policy paints better after some updates than before."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor
+
+from agents.train import LearnConfig, Progress, learn_episode
+from agents.policy import Policy
+from agents.rollout import grids_for, play
+from renderer.learned.load import load_renderer
+from renderer.brush import Renderer
+
+TINY = LearnConfig(limits=(3, 5), horizon=2)
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    return load_renderer("bezier")
+
+
+@pytest.fixture(scope="module")
+def target() -> Tensor:
+    """One bar on white, at two angles."""
+    y, x = torch.meshgrid(torch.arange(16) - 7.5, torch.arange(16) - 7.5, indexing="ij")
+    bars = torch.stack(
+        [((x * a + y * b).abs() < 2) & ((x * b - y * a).abs() < 6.5) for a, b in ((0.8, 0.6), (0.6, -0.8))]
+    )
+    return (1 - bars.float())[:, None].repeat(1, 3, 1, 1)
+
+
+def make() -> tuple[Policy, torch.optim.Adam]:
+    torch.manual_seed(0)
+    policy = Policy(width=16, blocks=1, each=2)
+    return policy, torch.optim.Adam(policy.parameters(), lr=3e-3)
+
+
+def learn(target: Tensor, renderer: Renderer, config: LearnConfig, episodes: int) -> tuple[Policy, list[Progress]]:
+    policy, optimizer = make()
+    generator = torch.Generator().manual_seed(1)
+    progress = []
+    for _ in range(episodes):
+        progress += learn_episode(policy, optimizer, renderer, target, config, generator)
+    return policy, progress
+
+
+@torch.no_grad()
+def error(policy: Policy, target: Tensor, renderer: Renderer) -> float:
+    """After 4 strokes, without planning: what the policy itself knows."""
+    canvas = torch.ones_like(target)
+    for _ in range(2):
+        canvas = play(policy, renderer, canvas, target, [(2, 2), (4, 4)], 2).canvas
+    return float((canvas - target).square().mean())
+
+
+@pytest.mark.parametrize("horizon", [0, 1, 2])
+def test_it_learns(target: Tensor, renderer: Renderer, horizon: int) -> None:
+    before = error(make()[0], target, renderer)
+    policy, _ = learn(target, renderer, LearnConfig(limits=(2, 2), horizon=horizon), 40)
+    assert error(policy, target, renderer) < 0.7 * before
+
+
+@pytest.mark.parametrize(("horizon", "updates"), [(0, [1, 2, 3, 4, 5]), (1, [1, 2, 3, 4, 5]), (3, [3, 5]), (9, [5])])
+def test_an_update_after_each_horizon(target: Tensor, renderer: Renderer, horizon: int, updates: list[int]) -> None:
+    _, progress = learn(target, renderer, LearnConfig(limits=(1, 1, 2, 3, 4), horizon=horizon), 1)
+    assert [p.round for p in progress] == updates
+    for p in progress:
+        assert p.canvas.shape == target.shape
+        assert not p.canvas.requires_grad
+        assert p.mse == pytest.approx(float((p.canvas - target).square().mean()), rel=1e-5)
+    assert progress[-1].mse < float((1 - target).square().mean()), "better than the blank canvas"
+
+
+@pytest.mark.parametrize("proposals", [0.0, 0.3])
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_a_gradient_reaches_every_parameter(target: Tensor, renderer: Renderer, horizon: int, proposals: float) -> None:
+    config = LearnConfig(limits=(3, 4, 5), horizon=horizon, proposals=proposals)
+    policy, optimizer = make()
+    list(learn_episode(policy, optimizer, renderer, target, config))
+    for name, parameter in policy.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_the_loss_is_the_part_of_the_error_that_is_left(target: Tensor, renderer: Renderer) -> None:
+    config = LearnConfig(limits=(2, 3), horizon=1, proposals=0.0, exploration=0.0)
+    policy, _ = make()
+    optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
+    errors = [(1 - target).square().mean((1, 2, 3))]
+    for progress in learn_episode(policy, optimizer, renderer, target, config):
+        errors.append((progress.canvas - target).square().mean((1, 2, 3)))
+        assert progress.loss == pytest.approx(float((errors[-1] / (errors[-2] + 1e-5)).mean()), rel=1e-3)
+    # What is proposed counts as well, with a minus: it is a gain.
+    *_, other = learn_episode(policy, optimizer, renderer, target, dataclasses.replace(config, proposals=0.3))
+    assert other.loss < progress.loss - 1e-3
+
+
+def test_without_a_horizon_each_stroke_counts_alone(target: Tensor, renderer: Renderer) -> None:
+    """What the policy paints is then no part of the loss: only what each proposal would gain by itself."""
+    config = LearnConfig(limits=(4,), horizon=0, proposals=1.0, exploration=0.0)
+    policy, _ = make()
+    *_, progress = learn_episode(policy, torch.optim.SGD(policy.parameters(), lr=0.0), renderer, target, config)
+    with torch.no_grad():
+        played = play(policy, renderer, torch.ones_like(target), target, grids_for((16, 16), 0), 4)
+    error = (1 - target).square().sum((1, 2, 3)) + 1e-5 * target[0].numel()
+    assert progress.loss == pytest.approx(-float((played.gain.sum(1) / (9 * error)).mean()), rel=1e-3)
+
+
+def test_an_episode_repeats(target: Tensor, renderer: Renderer) -> None:
+    (first, progress), (second, again) = (learn(target, renderer, TINY, 2) for _ in range(2))
+    assert [p.loss for p in progress] == [p.loss for p in again]
+    for ours, wanted in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(ours, wanted)
+
+
+def test_a_longer_horizon_is_another_gradient(target: Tensor, renderer: Renderer) -> None:
+    """Through the canvas of the round before: with horizon 1 it is cut."""
+    gradients = []
+    for horizon in (1, 2):
+        policy, _ = make()
+        optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
+        config = LearnConfig(limits=(3, 3), horizon=horizon, exploration=0.0)
+        sums = [torch.zeros_like(parameter) for parameter in policy.parameters()]
+        for _ in learn_episode(policy, optimizer, renderer, target, config):
+            for total, parameter in zip(sums, policy.parameters(), strict=True):
+                assert parameter.grad is not None
+                total += parameter.grad
+        gradients.append(torch.cat([total.flatten() for total in sums]))
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) < 0.999
+
+
+def test_a_target_that_is_there_already_does_no_harm(renderer: Renderer) -> None:
+    policy, optimizer = make()
+    before = copy.deepcopy(policy.state_dict())
+    progress = list(learn_episode(policy, optimizer, renderer, torch.ones(2, 3, 16, 16), TINY))
+    assert all(torch.tensor(p.loss).isfinite() for p in progress)
+    assert all(value.isfinite().all() for value in policy.state_dict().values())
+    assert before.keys() == policy.state_dict().keys()

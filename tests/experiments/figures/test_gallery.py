@@ -1,0 +1,53 @@
+"""The gallery's page, sheets and films; what is not made anew stays."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from experiments.figures.gallery import LOOKS, Config, gallery
+from kaokore import KaoKore
+from renderer.learned.load import load_renderer
+from renderer.errors import InputError
+from renderer.constraints import Limits
+from tests.renderer.test_mypaint import engine
+
+
+def config(root: Path, out: Path, *looks: str) -> Config:
+    faces = tuple(KaoKore(root, split="dev", target="none").ids[:2])
+    return Config(str(root), faces, 1, looks, size=32, shown=40, film_size=32, steps=2, out=str(out))
+
+
+@engine
+def test_page_sheets_and_films(root: Path, tmp_path: Path) -> None:
+    out = gallery(config(root, tmp_path / "gallery.md", "flat"))
+    folder = tmp_path / "images" / "gallery"
+    with Image.open(folder / "flat.jpg") as sheet:
+        assert sheet.size == (48, 2 * 44 + 4)
+    assert (folder / "flat.mp4").stat().st_size > 500
+    text = out.read_text()
+    assert "## Flat" in text
+    assert "CC BY-SA" in text
+    assert "## Watercolour" not in text
+    # Another one joins the page; the first keeps its figures.
+    first = json.loads((folder / "figures.json").read_text())["flat"]
+    gallery(config(root, out, "watercolour"))
+    text = out.read_text()
+    assert text.index("## Watercolour") < text.index("## Flat")
+    assert json.loads((folder / "figures.json").read_text())["flat"] == first
+    assert f"MSE {first['mse']:.4f}" in text
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
+def test_every_look_can_be_painted(look) -> None:  # type: ignore[no-untyped-def]
+    assert load_renderer(look.renderer).space.width in (14, 15)
+    Limits(smallest=look.smallest, largest=look.largest)
+    assert f"--strokes {look.strokes}" in look.options()
+
+
+def test_mistakes(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="masses-and-ink"):
+        gallery(config(root, tmp_path / "gallery.md", "oil"))
+    with pytest.raises(InputError, match="from 0 to 0"):
+        gallery(Config(str(root), ("1",), 1, out=str(tmp_path / "gallery.md")))

@@ -1,0 +1,68 @@
+"""The table and the figure of painters: what is written is what was painted."""
+
+import json
+from statistics import mean
+
+import pytest
+from PIL import Image
+
+from agents.huang2019 import TINY, Actor
+from agents.planner import NONE, Planning
+from agents.policy import Policy
+from experiments.evaluate import Config, evaluate_agent
+from painter.api import METHODS
+from renderer.io.checkpoint import Checkpoint
+from renderer.errors import InputError
+from renderer.strokes import BEZIER
+
+
+@pytest.fixture
+def agents(tmp_path):
+    small = {"width": 16, "blocks": 1, "each": 2}
+    theirs = {"size": TINY.size, "steps": 3, "bundle": 2, "blocks": TINY.blocks}
+    Checkpoint("policy", small, Policy(**small).state_dict(), BEZIER).save(tmp_path / "ours.safetensors")
+    Checkpoint("huang2019-actor", theirs, Actor(**theirs).state_dict(), BEZIER).save(tmp_path / "theirs.safetensors")
+    return {name: str(tmp_path / f"{name}.safetensors") for name in ("ours", "theirs")}
+
+
+def test_every_method_and_number_of_strokes(tmp_path, root, agents):
+    config = Config(root, n=2, size=32, strokes=(2, 14), steps=10, agent=agents["ours"], out=str(tmp_path / "out"))
+    report = evaluate_agent(config)
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["results"] == report["results"]
+    with Image.open(tmp_path / "out" / "evaluation.png") as figure:
+        assert figure.width > 300
+    found = {(line["method"], line["strokes"]): line for line in report["results"]}
+    assert found.keys() == {(method, count) for method in METHODS for count in (2, 14)}
+    for line in found.values():
+        assert len(line["mse_each"]) == 2
+        assert line["mse"] == pytest.approx(mean(line["mse_each"]), rel=1e-3)
+        assert line["seconds"] > 0
+        assert line["perceptual"] > 0
+    for method in METHODS:
+        assert found[method, 14]["mse"] < found[method, 2]["mse"]
+    assert found["hybrid", 14]["mse"] < found["agent", 14]["mse"]
+
+
+def test_planning_and_other_agents(tmp_path, root, agents):
+    errors = {}
+    for name, agent, planning in (("none", "ours", NONE), ("some", "ours", Planning(3, 5)), ("theirs", "theirs", NONE)):
+        config = Config(root, n=2, size=32, methods=("agent",), strokes=(20,), agent=agents[agent], planning=planning)
+        report = evaluate_agent(Config(**{**vars(config), "out": str(tmp_path / name)}))
+        errors[name] = report["results"][0]["mse"]
+    assert errors["some"] < errors["none"]
+    assert errors["theirs"] != errors["none"]
+
+
+def test_other_brushes(tmp_path, root, agents):
+    config = Config(root, n=1, size=32, methods=("agent",), strokes=(12,), renderer="flat+ink", agent=agents["ours"])
+    report = evaluate_agent(Config(**{**vars(config), "out": str(tmp_path)}))
+    assert report["results"][0]["mse"] < 0.05
+
+
+@pytest.mark.parametrize(
+    "change", [{"n": 0}, {"strokes": ()}, {"strokes": (0,)}, {"agent": "none"}, {"agent": "bezier"}]
+)
+def test_mistakes_are_one_sentence(tmp_path, root, change):
+    with pytest.raises(InputError):
+        evaluate_agent(Config(root, **{"out": str(tmp_path / "out"), **change}))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,251 @@
+"""Style transfer lowers its objective with exactly the strokes asked for; new strokes go where they are needed."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from renderer.learned.load import load_renderer
+from painter.losses.pixels import pixels, total_variation
+from painter.placement import place
+from painter.optimize import Progress, TransferConfig, _reorder, transfer
+from renderer.canvas import blank, paint
+from renderer.constraints import Limits
+from renderer.brush import Renderer
+from renderer.strokes import BEZIER
+
+SIZE = (24, 32)
+TINY = TransferConfig(steps=80, stages=3, moves=2, moved=0.2, radius=(0.25, 0.1), shape_rate=0.02, colour_rate=0.05)
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    return load_renderer("bezier")
+
+
+@pytest.fixture(scope="module")
+def target() -> Tensor:
+    """A red disc on a ground that darkens to the right."""
+    y, x = torch.meshgrid(torch.arange(SIZE[0]) + 0.5, torch.arange(SIZE[1]) + 0.5, indexing="ij")
+    picture = (1 - x / SIZE[1]).expand(3, *SIZE).clone() * 0.7
+    disc = (x - 12) ** 2 + (y - 11) ** 2 < 49
+    picture[:, disc] = torch.tensor([0.9, 0.2, 0.1])[:, None]
+    return picture
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def run(target: Tensor, renderer: Renderer, count: int, config: TransferConfig = TINY, **more) -> list[Progress]:  # type: ignore[no-untyped-def]
+    more.setdefault("generator", generator())
+    return list(transfer(target, renderer, count, blank(SIZE), config, **more))
+
+
+def error(strokes: Tensor, target: Tensor, renderer: Renderer) -> float:
+    return float((paint(blank(SIZE), strokes, renderer) - target).square().mean())
+
+
+def test_it_lowers_its_objective(target: Tensor, renderer: Renderer) -> None:
+    progress = run(target, renderer, 16)
+    assert len(progress) == 80
+    assert [p.step for p in progress] == list(range(1, 81))
+    assert progress[-1].spent == 1
+    begun = error(torch.zeros(0, 13), target, renderer)
+    ended = error(progress[-1].strokes, target, renderer)
+    assert begun > 0.2
+    assert ended < 0.008
+    assert ended == pytest.approx(progress[-1].loss, rel=0.5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 30])
+def test_it_ends_with_as_many_strokes_as_asked_for(target: Tensor, renderer: Renderer, count: int) -> None:
+    for config in (TransferConfig(steps=10), TransferConfig(steps=10, stages=50), TransferConfig(steps=10, stages=1)):
+        strokes = run(target, renderer, count, config)[-1].strokes
+        assert strokes.shape == (count, 13)
+        assert 0 <= strokes.min() <= strokes.max() <= 1
+        assert not strokes.requires_grad
+
+
+def test_limits_hold_all_the_way(target: Tensor, renderer: Renderer) -> None:
+    limits = Limits(opaque=True, smallest=0.03, largest=0.12, palette=torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0]]))
+    steps = run(target, renderer, 6, limits=limits)
+    for step in steps:
+        torch.testing.assert_close(limits.apply(step.strokes, BEZIER), step.strokes, rtol=0, atol=1e-7)
+    first, last = (error(steps[i].strokes, target, renderer) for i in (len(steps) // 2, -1))
+    assert last < first, "it learns within them"
+
+
+def test_it_repeats(target: Tensor, renderer: Renderer) -> None:
+    first, again = (run(target, renderer, 12)[-1].strokes for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, run(target, renderer, 12, generator=generator(1))[-1].strokes)
+
+
+def test_strokes_of_a_start_are_refined(target: Tensor, renderer: Renderer) -> None:
+    start = place(target, blank(SIZE), 12, 0.12, generator())
+    before = start.clone()
+    for moves in (0, 2):
+        config = TransferConfig(steps=40, moves=moves, moved=0.25)
+        refined = run(target, renderer, 12, config, start=start)[-1].strokes
+        assert refined.shape == start.shape
+        assert error(refined, target, renderer) < 0.5 * error(start, target, renderer)
+    assert torch.equal(start, before)
+    # Only few steps: the strokes are still recognisably the same ones, in the same order.
+    near = run(target, renderer, 12, TransferConfig(steps=3, moves=0), start=start)[-1].strokes
+    assert (near - start).abs().max() < 0.1
+
+
+def test_averages_move_with_their_strokes() -> None:
+    """When strokes change places, what Adam remembers of each goes with it."""
+    scaled = torch.arange(24.0).view(2, 4, 3).requires_grad_()
+    optimizer = torch.optim.Adam([scaled])
+    (scaled**3).sum().backward()
+    optimizer.step()
+    before, state = scaled.detach().clone(), {name: value.clone() for name, value in optimizer.state[scaled].items()}
+    order = torch.tensor([[2, 0, 3, 1], [1, 0, 2, 3]])
+    _reorder(optimizer, scaled, order)
+
+    def moved(rows: Tensor) -> Tensor:
+        return torch.stack([part[index] for part, index in zip(rows, order, strict=True)])
+
+    assert torch.equal(scaled, moved(before))
+    assert {"step", "exp_avg", "exp_avg_sq"} <= state.keys()
+    for name, value in optimizer.state[scaled].items():
+        assert torch.equal(value, state[name] if name == "step" else moved(state[name])), name
+
+
+def test_pictures_of_a_batch_do_not_know_of_one_another(target: Tensor, renderer: Renderer) -> None:
+    """From given strokes, with nothing placed, each picture of a batch is painted as it would be alone."""
+    pictures = torch.stack((target, target.flip(-1), 1 - target))
+    start = torch.stack([place(picture, blank(SIZE), 6, 0.12, generator(i)) for i, picture in enumerate(pictures)])
+    config = TransferConfig(steps=12, moves=0)
+    grounds = blank(SIZE).expand(3, -1, -1, -1)
+    *_, together = transfer(pictures, renderer, 6, grounds, config, start=start)
+    alone = [run(picture, renderer, 6, config, start=start[i])[-1] for i, picture in enumerate(pictures)]
+    assert together.strokes.shape == (3, 6, 13)
+    torch.testing.assert_close(together.strokes, torch.stack([p.strokes for p in alone]), rtol=1e-4, atol=1e-4)
+    assert together.loss == pytest.approx(sum(p.loss for p in alone) / 3, rel=1e-3)
+
+
+def test_a_batch_is_painted_from_nothing(target: Tensor, renderer: Renderer) -> None:
+    pictures = torch.stack((target, target.flip(-1)))
+    *_, last = transfer(pictures, renderer, 16, blank(SIZE).expand(2, -1, -1, -1), TINY, generator=generator())
+    for picture, strokes in zip(pictures, last.strokes, strict=True):
+        assert error(strokes, picture, renderer) < 0.008
+
+
+def test_budgets_say_when_how_many_strokes_come(target: Tensor, renderer: Renderer) -> None:
+    config = TransferConfig(steps=40, moves=0, budgets=(1, 1, 2), growth=0.75)
+    counts = [len(progress.strokes) for progress in run(target, renderer, 20, config)]
+    assert sorted(set(counts)) == [5, 10, 20]
+    assert counts[0] == 5
+    assert counts[-1] == 20
+
+
+def test_a_penalty_moves_strokes(target: Tensor, renderer: Renderer) -> None:
+    """One on opacity: the same picture, painted more thinly."""
+    opacity = BEZIER.columns("opacity")
+    thick, thin = (
+        run(target, renderer, 8, penalty=penalty)[-1].strokes[:, opacity].mean()
+        for penalty in (None, lambda strokes: strokes[..., opacity].mean((1, 2)))
+    )
+    assert thin < thick - 0.1
+
+
+def test_a_start_with_too_few_strokes_is_added_to(target: Tensor, renderer: Renderer) -> None:
+    start = place(target, blank(SIZE), 4, 0.12, generator())
+    config = TransferConfig(steps=20, moves=0, stages=2)
+    strokes = run(target, renderer, 9, config, start=start)[-1].strokes
+    assert strokes.shape == (9, 13)
+    assert (strokes[:4] - start).abs().mean() < 0.15
+    assert run(target, renderer, 3, config, start=start)[-1].strokes.shape == (3, 13)
+
+
+def test_a_budget_in_seconds_ends(target: Tensor, renderer: Renderer) -> None:
+    progress = run(target, renderer, 4, TransferConfig(steps=1, seconds=0.2, stages=2))
+    assert progress[-1].spent == 1
+    assert progress[-1].strokes.shape == (4, 13)
+
+
+def test_any_loss_is_followed(target: Tensor, renderer: Renderer) -> None:
+    """One that knows only red: green and blue are free."""
+
+    def red(canvas: Tensor, target: Tensor) -> Tensor:
+        return (canvas[:, :1] - target[:, :1]).square().mean((1, 2, 3))
+
+    strokes = run(target, renderer, 12, loss=red)[-1].strokes
+    difference = (paint(blank(SIZE), strokes, renderer) - target).square().mean((1, 2))
+    assert difference[0] < 0.006
+    assert difference[0] < 0.5 * difference[1]
+
+
+def test_a_painting_that_is_already_right_stays(renderer: Renderer) -> None:
+    """No error anywhere, so that nothing says where strokes should go: they must go somewhere still."""
+    white = torch.ones(3, *SIZE)
+    strokes = run(white, renderer, 6)[-1].strokes
+    assert strokes.shape == (6, 13)
+    assert strokes.isfinite().all()
+    assert error(strokes, white, renderer) < 1e-3
+
+
+def test_losses() -> None:
+    canvas, target = torch.rand(2, 3, 5, 6), torch.rand(2, 3, 5, 6)
+    torch.testing.assert_close(
+        pixels(canvas, target), torch.stack([((canvas - target)[i] ** 2).mean() for i in (0, 1)])
+    )
+    stripes = torch.tensor([0.0, 1.0]).repeat(3).expand(1, 3, 5, 6)
+    flat = torch.zeros(1, 3, 5, 6)
+    assert total_variation(stripes, flat).tolist() == [1.0]
+    assert total_variation(flat, stripes).tolist() == [0.0], "the target's own lines are free"
+    assert total_variation(stripes, stripes).tolist() == [0.0]
+
+
+# Placement.
+
+
+def test_strokes_are_placed_where_the_error_is() -> None:
+    target = torch.full((3, 40, 60), 0.5)
+    canvas = target.clone()
+    canvas[:, 25:35, 40:52] += 0.4
+    strokes = place(target, canvas, 30, 0.05, generator())
+    centre = (BEZIER.get(strokes, "start") + BEZIER.get(strokes, "end")) / 2 * torch.tensor([60, 40])
+    near = (centre[:, 0] > 36) & (centre[:, 0] < 56) & (centre[:, 1] > 21) & (centre[:, 1] < 39)
+    assert near.float().mean() > 0.9
+    torch.testing.assert_close(BEZIER.get(strokes, "colour"), torch.full((30, 3), 0.5))
+    torch.testing.assert_close(BEZIER.get(strokes, "radius"), torch.full((30, 2), 0.05))
+    torch.testing.assert_close(BEZIER.get(strokes, "opacity"), torch.full((30, 2), 0.9))
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 90, 120])
+def test_strokes_lie_along_an_edge(degrees: int) -> None:
+    y, x = torch.meshgrid(torch.arange(48.0) - 23.5, torch.arange(64.0) - 31.5, indexing="ij")
+    angle = math.radians(degrees)
+    side = x * math.sin(angle) - y * math.cos(angle)  # from a line in the direction (cos, sin)
+    target = torch.sigmoid(side).expand(3, -1, -1)
+    canvas = target + 0.5 * torch.exp(-(x**2 + y**2) / 20)  # wrong in the middle
+    strokes = place(target, canvas, 8, 0.06, generator())
+    along = (BEZIER.get(strokes, "end") - BEZIER.get(strokes, "start")) * torch.tensor([64.0, 48.0])
+    assert along.norm(dim=1) == pytest.approx([3 * 0.06 * 48] * 8, rel=0.02)
+    across = (along[:, 0] * math.sin(angle) - along[:, 1] * math.cos(angle)).abs() / along.norm(dim=1)
+    assert across.max() < math.sin(math.radians(10))
+
+
+def test_strokes_keep_away_from_one_another() -> None:
+    target, canvas = torch.zeros(3, 48, 48), torch.ones(3, 48, 48)
+    strokes = place(target, canvas, 12, 0.1, generator())
+    centre = (BEZIER.get(strokes, "start") + BEZIER.get(strokes, "end")) / 2 * 48
+    distance = torch.cdist(centre, centre) + 100 * torch.eye(12)
+    assert distance.min(1).values.median() > 4.8, "a radius"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 40), (16, 16)])
+@pytest.mark.parametrize("same", [True, False])
+def test_many_strokes_can_be_placed_on_anything(size: tuple[int, int], same: bool) -> None:
+    """Also where there is no error at all, and where all of the little there is has been painted over many times."""
+    target = torch.rand(3, *size, generator=generator())
+    canvas = target.clone() if same else torch.ones(3, *size)
+    strokes = place(target, canvas, 60, 0.25, generator())
+    assert strokes.shape == (60, 13)
+    assert 0 <= strokes.min() <= strokes.max() <= 1

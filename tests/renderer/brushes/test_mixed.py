@@ -1,0 +1,160 @@
+"""Brushes in one painting: 0 is the first, 1 the last, and between them a mark is a mixture."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from renderer.learned.load import load_renderer
+from renderer.brushes.bezier import ExactBezier
+from renderer.canvas import blank, draw_patches, paint, paint_steps
+from renderer.errors import InputError
+from renderer.constraints import Limits
+from renderer.brushes.mixed import MIXED, Mixed, MixedTrue, mixed, shares
+from renderer.brushes.mypaint import MYPAINT, MyPaint
+from renderer.io.painting import Painting, PaintingError, brush_record, true_brush
+from renderer.brush import Renderer, Window
+from renderer.strokes import SpaceError
+from tests.painter.test_neural_brush import make
+from tests.renderer.test_mypaint import engine
+
+SIZE = (30, 42)
+
+
+def sample(n: int, seed: int = 0, brush: float | None = None) -> Tensor:
+    strokes = MIXED.sample(n, torch.Generator().manual_seed(seed))
+    strokes[:, MIXED.columns("radius")] *= 0.5
+    if brush is not None:
+        strokes[:, MIXED.columns("brush")] = brush
+    return strokes
+
+
+@pytest.fixture(scope="module")
+def brushes() -> list[Renderer]:
+    return [make("plain"), make("sized and directed"), make("grain")]
+
+
+@given(st.floats(0, 1, width=32), st.integers(2, 6))
+def test_shares(place: float, count: int) -> None:
+    share = shares(sample(1, brush=place), count)[0]
+    assert float(share.sum()) == pytest.approx(1, abs=1e-5)
+    assert int((share > 0).sum()) <= 2
+    # The mean of the brushes' numbers is the place.
+    assert float((share * torch.arange(count)).sum()) == pytest.approx(place * (count - 1), abs=1e-5)
+
+
+def test_whole_numbers_are_the_brushes_themselves(brushes: list[Renderer]) -> None:
+    renderer = mixed(brushes)
+    for i, brush in enumerate(brushes):
+        strokes = sample(6, brush=i / 2)
+        mark, alone = renderer(strokes, SIZE), brush(strokes[:, :14], SIZE)
+        assert torch.equal(mark.alpha, alone.alpha)
+        assert torch.equal(mark.colour, alone.colour)
+
+
+def test_between_them_marks_are_mixtures(brushes: list[Renderer]) -> None:
+    strokes = sample(6, brush=0.25)
+    first, second = (brush(strokes[:, :14], SIZE).alpha for brush in brushes[:2])
+    torch.testing.assert_close(mixed(brushes)(strokes, SIZE).alpha, (first + second) / 2)
+
+
+def test_windows_and_patches_are_parts_of_the_whole(brushes: list[Renderer]) -> None:
+    renderer, strokes = mixed(brushes), sample(12)
+    whole = renderer(strokes, SIZE).alpha
+    left, top = torch.full((12,), 7), torch.full((12,), -3)
+    part = renderer(strokes, SIZE, Window(left, top, 20, 16)).alpha
+    torch.testing.assert_close(part[:, :, 3:], whole[:, :, :17, 7:23])
+    patches = draw_patches(renderer, strokes, SIZE)
+    for i in range(12):
+        there, alpha = patches.on(whole[i].clone(), i)
+        torch.testing.assert_close(alpha, there[0], atol=2e-5, rtol=1e-4)
+        there.zero_()
+        outside = whole[i].clone()
+        patches.on(outside, i)[0].zero_()
+        assert outside.abs().max() < 1e-6, "nothing is left outside the box"
+
+
+@pytest.mark.parametrize("kinds", [("plain", "plain"), ("plain", "grain")])
+def test_a_painting_and_its_gradient(kinds: tuple[str, str]) -> None:
+    """By ragged patches (and, with grain, by windows) as stroke by stroke; the gradient finds the better brush."""
+    first, second = make(kinds[0]), make(kinds[1])
+    second.get_parameter("body.6.bias").sub_(1.5)  # a fainter brush
+    renderer, strokes = mixed([first, second]), sample(9)
+    *_, steps = paint_steps(blank(SIZE), strokes, renderer)
+    torch.testing.assert_close(paint(blank(SIZE), strokes, renderer), steps, atol=3e-5, rtol=1e-4)
+    fainter = strokes.clone()
+    fainter[:, MIXED.columns("brush")] = 0.5
+    fainter.requires_grad_()
+    paint(blank(SIZE), fainter, renderer).sum().backward()
+    assert fainter.grad is not None
+    assert fainter.grad.isfinite().all()
+    assert (fainter.grad[:, MIXED.columns("brush")] > 0).float().mean() > 0.8, "fainter is lighter, on white"
+
+
+def test_what_does_not_mix() -> None:
+    with pytest.raises(InputError, match="two brushes"):
+        mixed([make()])
+    with pytest.raises(SpaceError, match="bezier"):
+        mixed([make(), ExactBezier()])
+
+
+def test_loading_by_names() -> None:
+    renderer = load_renderer("ink+ink")
+    assert isinstance(renderer, Mixed)
+    assert brush_record(renderer)["brush"] == ["ink", "ink"]
+    with pytest.raises(InputError, match="nowhere"):
+        load_renderer("ink+nowhere")
+
+
+def test_limits_fix_the_brush() -> None:
+    strokes = sample(4)
+    assert (Limits(brush=0.3).apply(strokes, MIXED)[:, -1] == 0.3).all()
+    assert torch.equal(Limits(brush=0.3).apply(strokes[:, :14], MYPAINT), strokes[:, :14])
+    with pytest.raises(InputError, match=r"not 1\.5"):
+        Limits(brush=1.5)
+    with pytest.raises(InputError, match="not nan"):
+        Limits(brush=math.nan)
+
+
+def test_a_painting_must_name_its_brushes() -> None:
+    with pytest.raises(PaintingError, match="does not say"):
+        true_brush(MIXED, SIZE, {"brush": "ink"})
+
+
+@engine
+def test_true_brushes_mix_as_learned_ones(tmp_path: Path) -> None:
+    ink, charcoal = MyPaint("ink"), MyPaint("charcoal")
+    renderer = mixed([ink, charcoal])
+    assert isinstance(renderer, MixedTrue)
+    strokes = sample(8)
+    strokes[:3, -1] = torch.tensor([0.0, 1.0, 0.5])
+    whole = renderer(strokes, SIZE)
+    torch.testing.assert_close(whole.alpha[0], ink(strokes[:1, :14], SIZE).alpha[0])
+    torch.testing.assert_close(whole.alpha[1], charcoal(strokes[1:2, :14], SIZE).alpha[0])
+    for i, patch in enumerate(renderer.patches(strokes, SIZE)):
+        alpha = torch.zeros(SIZE)
+        if patch is not None:
+            h, w = patch.alpha.shape
+            alpha[patch.top : patch.top + h, patch.left : patch.left + w] = patch.alpha
+        torch.testing.assert_close(alpha, whole.alpha[i, 0], atol=1e-6, rtol=1e-5)
+    # A painting remembers both brushes, and is drawn by them.
+    painting = Painting(strokes, MIXED, *SIZE, made_by=brush_record(renderer))
+    painting.save(tmp_path / "strokes.safetensors")
+    again = Painting.load(tmp_path / "strokes.safetensors").render()
+    *_, wanted = renderer.paint_steps(blank(SIZE), strokes)
+    torch.testing.assert_close(again, wanted)
+    with pytest.raises(InputError, match="do not mix"):
+        mixed([ink, make()])
+
+
+@engine
+def test_textured_brushes_mix_their_colours() -> None:
+    renderer, strokes = mixed([MyPaint("ink"), MyPaint("impressionist")]), sample(5, brush=0.5)
+    assert isinstance(renderer, MixedTrue)
+    canvas = torch.rand(3, *SIZE, generator=torch.Generator().manual_seed(1))
+    *_, painted = renderer.paint_steps(canvas, strokes)
+    torch.testing.assert_close(painted, paint(canvas, strokes, renderer), atol=1e-5, rtol=1e-4)

@@ -1,0 +1,291 @@
+"""The compiled kernels do what the PyTorch code does, and are done without where there is no compiler."""
+
+import copy
+import functools
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import renderer.learned.stroke_map
+import renderer.canvas
+import agents.optimal_colour
+from renderer.learned.stroke_map import StrokeMap
+from renderer.ops import native
+from renderer.brushes.bezier import AnalyticBezier, bounds
+from renderer.canvas import draw_patches, over, paint
+from agents.optimal_colour import candidates, paint_fitted
+from renderer.brush import Mark, Renderer, Window
+from renderer.strokes import BEZIER
+
+ROOT = Path(native.__file__).parents[1]
+SOURCES = [native.FOLDER / name for name in ("composite.c", "optimal_colour.c", "stroke_map.c")]
+SIZE = (18, 26)
+
+compiled = pytest.mark.skipif(native.load(SOURCES[0]) is None, reason="there is no C compiler")
+
+
+def sample(*shape: int, seed: int = 0) -> Tensor:
+    """Strokes `(*shape, P)`, thin ones among them."""
+    generator = torch.Generator().manual_seed(seed)
+    strokes = torch.rand(*shape, 13, generator=generator)
+    strokes[..., BEZIER.columns("radius")] *= torch.rand(*shape, 1, generator=generator)
+    return strokes
+
+
+def pictures(n: int, seed: int, size: tuple[int, int] = SIZE) -> Tensor:
+    return torch.rand(n, 3, *size, generator=torch.Generator().manual_seed(seed))
+
+
+class Boxed:
+    """Any renderer, cut off sharply at `bounds`: what soft edges do beyond their boxes is left out of comparisons."""
+
+    space = BEZIER
+
+    def __init__(self, inner: Renderer) -> None:
+        self.inner = inner
+
+    def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
+        n = len(strokes)
+        h, w = size if window is None else (window.height, window.width)
+        x, y = torch.arange(w).expand(n, w), torch.arange(h).expand(n, h)
+        if window is not None:
+            x, y = x + window.left[:, None], y + window.top[:, None]
+        left, top, right, bottom = bounds(strokes, size)
+        across = (x >= left[:, None]) & (x < torch.maximum(right, left + 1)[:, None])
+        down = (y >= top[:, None]) & (y < torch.maximum(bottom, top + 1)[:, None])
+        mark = self.inner(strokes, size, window)
+        return Mark(mark.alpha * (down[:, None, :, None] & across[:, None, None, :]), mark.colour)
+
+
+def close(actual: Tensor, expected: Tensor, relative: float = 1e-4) -> None:
+    """Equal up to a part of the largest value."""
+    actual, expected = actual.detach(), expected.detach().to(actual)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=relative * float(expected.abs().max()) + 1e-7)
+
+
+@functools.cache
+def network() -> StrokeMap:
+    torch.manual_seed(1)
+    module = StrokeMap(hidden=16, grid=5)
+    module.body[-1].weight.data.mul_(12)  # so that maps vary, and t is clamped at both ends
+    return module
+
+
+@compiled
+@pytest.mark.parametrize(
+    "window", [None, Window(torch.arange(12) - 3, torch.arange(12) - 2, 11, 7)], ids=["whole", "window"]
+)
+def test_stroke_map(window: Window | None) -> None:
+    fast, slow = network(), copy.deepcopy(network()).double()
+    results = []
+    for module, dtype in ((fast, torch.float32), (slow, torch.float64)):
+        module.zero_grad()
+        strokes = sample(12, seed=2).to(dtype).requires_grad_()
+        assert (renderer.learned.stroke_map._kernel(strokes) is None) == (dtype == torch.float64)
+        alpha = module(strokes, SIZE, window).alpha
+        weights = torch.rand(alpha.shape, generator=torch.Generator().manual_seed(3)).to(dtype)
+        (alpha * weights).sum().backward()
+        results.append((alpha, strokes.grad, *(parameter.grad for parameter in module.parameters())))
+    maps = fast._geometry(sample(12, seed=2), SIZE)[1]
+    assert maps.min() < 0, "some t are clamped"
+    assert maps.max() > 1
+    (alpha, *gradients), (expected, *expected_gradients) = results
+    close(alpha, expected)
+    for gradient, wanted in zip(gradients, expected_gradients, strict=True):
+        assert wanted.abs().max() > 0
+        close(gradient, wanted, 1e-3)
+
+
+@compiled
+def test_stroke_map_wider_than_a_block_of_the_kernel() -> None:
+    """Rows are worked off 256 pixels at a time."""
+    gradients = []
+    for module, dtype in ((network(), torch.float32), (copy.deepcopy(network()).double(), torch.float64)):
+        strokes = sample(2, seed=4).to(dtype).requires_grad_()
+        module(strokes, (4, 600)).alpha.square().sum().backward()
+        gradients.append(strokes.grad)
+    close(gradients[0], gradients[1], 1e-3)
+
+
+@compiled
+def test_stroke_map_far_from_the_stroke_is_zero_and_finite() -> None:
+    strokes = sample(3, seed=5).requires_grad_()
+    alpha = network()(strokes, SIZE, Window(torch.full((3,), 9000), torch.full((3,), -9000), 4, 4)).alpha
+    alpha.sum().backward()
+    assert not alpha.any()
+    assert strokes.grad is not None
+    assert strokes.grad.isfinite().all()
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *modules: object) -> None:
+    for module in modules:
+        monkeypatch.setattr(module, "_kernel", lambda _: None)
+
+
+def gradients_of(result: Callable[..., Tensor], *inputs: Tensor) -> list[Tensor]:
+    leaves = [tensor.clone().requires_grad_() for tensor in inputs]
+    value = result(*leaves)
+    value.backward()
+    return [value.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
+
+
+@compiled
+def test_paint(monkeypatch: pytest.MonkeyPatch) -> None:
+    brush = Boxed(AnalyticBezier(12))
+    canvas, strokes, weights = pictures(2, 0), sample(2, 9, seed=6), pictures(2, 1)
+    # `over`, one stroke after the other
+    expected = canvas
+    for i in range(9):
+        expected = over(expected, brush(strokes[:, i], SIZE))
+    close(paint(canvas, strokes, brush), expected, 1e-6)
+
+    def objective(canvas: Tensor, strokes: Tensor) -> Tensor:
+        return (paint(canvas, strokes, brush) - weights).square().sum()
+
+    with_kernel = gradients_of(objective, canvas, strokes)
+    without(monkeypatch, renderer.canvas)
+    for actual, wanted in zip(with_kernel, gradients_of(objective, canvas, strokes), strict=True):
+        close(actual, wanted)
+
+
+@compiled
+def test_paint_with_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bands of rows do not meet, also where there are more threads than rows."""
+    canvas, strokes = pictures(1, 2, (5, 30)), sample(1, 20, seed=7)
+    results = []
+    for threads in (1, 3, 8):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        results.append(gradients_of(lambda a, b: paint(a, b, network()).square().sum(), canvas, strokes))
+    for other in results[1:]:
+        for actual, wanted in zip(other, results[0], strict=True):
+            close(actual, wanted, 1e-5)
+
+
+@compiled
+def test_ragged_boxes_are_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """StrokeMap's own way to draw all boxes at once, against one call for each shape of window."""
+    strokes = sample(15, seed=8)
+    fast = draw_patches(network(), strokes, SIZE)
+    without(monkeypatch, renderer.learned.stroke_map)
+    slow = draw_patches(network(), strokes, SIZE)
+    whole = network()(strokes, SIZE).alpha[:, 0]
+    for patches in (fast, slow):
+        for i, (left, top, width, height) in enumerate(patches.box.tolist()):
+            ours = patches.alpha[patches.start[i] :][: width * height].view(height, width)
+            close(ours, whole[i, top : top + height, left : left + width])
+            assert left >= 0
+            assert top >= 0
+            assert top + height <= SIZE[0]
+            assert left + width <= SIZE[1]
+    assert (fast.box[:, 2:] <= slow.box[:, 2:]).all()
+
+
+def fitted(canvas: Tensor, target: Tensor, strokes: Tensor, brush: Renderer, least: float, limit: int):  # type: ignore[no-untyped-def]
+    """What an agent's round computes: gains, order, paint."""
+    proposed = candidates(canvas, target, strokes, brush)
+    gain = proposed.gain.detach()
+    order = gain.argsort(1, descending=True) + torch.arange(len(gain))[:, None] * gain.shape[1]
+    return proposed, paint_fitted(canvas, target, proposed, order, gain * least, limit, brush)
+
+
+@compiled
+@pytest.mark.parametrize(("least", "limit"), [(0.5, 5), (0.95, 6), (-torch.inf, 12)])
+def test_fitted(monkeypatch: pytest.MonkeyPatch, least: float, limit: int) -> None:
+    brush = Boxed(AnalyticBezier(12))
+    canvas, strokes, weights = pictures(2, 3), sample(2, 12, seed=9), pictures(2, 5)
+    target = 0.5 * pictures(2, 4)
+    target[1] = pictures(1, 4).round()[0] * 1.4 - 0.2  # colours here want to leave [0, 1]
+
+    def all_of(canvas: Tensor, strokes: Tensor) -> tuple[Tensor, ...]:
+        canvas, strokes = canvas.clone().requires_grad_(), strokes.clone().requires_grad_()
+        proposed, (painted, chosen, real) = fitted(canvas, target, strokes, brush, least, limit)
+        gradient = torch.autograd.grad(proposed.gain.square().sum(), strokes, retain_graph=True)[0]
+        gradients = torch.autograd.grad((painted * weights).sum(), (canvas, strokes))
+        detached = (proposed.gain, proposed.strokes, painted, chosen * real[..., None], real.float())
+        return tuple(tensor.detach() for tensor in (*detached, gradient, *gradients))
+
+    actual = all_of(canvas, strokes)
+    assert isinstance(candidates(canvas, target, strokes, brush).drawn, renderer.canvas.Patches)
+    without(monkeypatch, agents.optimal_colour)
+    expected = all_of(canvas, strokes)
+    for ours, wanted in zip(actual, expected, strict=True):
+        assert wanted.abs().max() > 0
+        close(ours, wanted, 2e-4)
+    assert expected[4].all() or least > 0
+
+
+def test_gradients_of_the_references() -> None:
+    """What the kernels are compared with, against finite differences."""
+    brush, size = AnalyticBezier(5), (5, 6)
+    strokes = (0.15 + 0.7 * sample(1, 3, seed=10)).double().requires_grad_()
+    canvas, target = (picture.double() for picture in pictures(2, 6, size).split(1))
+    canvas.requires_grad_()
+    assert torch.autograd.gradcheck(lambda c, s: paint(c, s, brush), (canvas, strokes), atol=1e-4)
+    assert torch.autograd.gradcheck(lambda s: candidates(canvas, target, s, brush).gain, strokes, atol=1e-4)
+    assert torch.autograd.gradcheck(
+        lambda c, s: fitted(c, target, s, brush, -torch.inf, 3)[1][0], (canvas, strokes), atol=1e-4
+    )
+
+
+@compiled
+def test_loading_a_kernel_keeps_subnormal_numbers() -> None:
+    for source in SOURCES:
+        assert native.load(source) is not None
+    assert np.float64(5e-324) * 1.0 != 0
+    assert torch.tensor(1e-40).mul(1.0) != 0
+
+
+# Where there is no kernel. `__wrapped__` goes past the memory of `functools.cache`.
+load = native.load.__wrapped__
+
+
+def test_kernels_can_be_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAOKORE_NATIVE", "0")
+    assert load(SOURCES[0]) is None
+
+
+def test_a_missing_compiler_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("KAOKORE_NATIVE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CC", "/nonexistent")
+    assert load(SOURCES[0]) is None
+    assert not list((tmp_path / "kaokore-painter").iterdir())
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("KAOKORE_NATIVE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert load(SOURCES[0]) is None
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
+def test_a_kernel_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("KAOKORE_NATIVE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    source = tmp_path / "answer.c"
+    source.write_text("int answer(void) { return 42; }")
+    assert load(source).answer() == 42
+    assert [path.suffix for path in (tmp_path / "kaokore-painter").iterdir()] == [".so"], "nothing is left behind"
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", None)
+        assert load(source).answer() == 42
+    source.write_text("int answer(void) { return 43; }")
+    assert load(source).answer() == 43, "another source is another library"
+    source.write_text("int answer(void) { this is no C }")
+    assert load(source) is None
+
+
+def test_everything_paints_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same picture up to what soft edges do beyond their boxes."""
+    canvas, strokes = pictures(1, 8), sample(1, 6, seed=11)
+    module: nn.Module = network()
+    before = paint(canvas, strokes, module)  # type: ignore[arg-type]
+    without(monkeypatch, renderer.canvas, agents.optimal_colour, renderer.learned.stroke_map)
+    torch.testing.assert_close(paint(canvas, strokes, module), before, rtol=0, atol=0.03)  # type: ignore[arg-type]

@@ -1,0 +1,94 @@
+"""Names of columns: what is put comes back, what is unknown is refused."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from renderer.errors import InputError
+from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
+
+NAMES = [field.name for field in BEZIER.fields]
+OTHER = StrokeSpace("other", (Field("angle", 1, -180.0, 180.0, "degrees"), Field("length", 2, 0.5, 2.0, "")))
+
+
+def test_columns_follow_one_another_without_gap() -> None:
+    stops = [0]
+    for field in BEZIER.fields:
+        columns = BEZIER.columns(field.name)
+        assert columns.start == stops[-1]
+        assert columns.stop - columns.start == field.size
+        stops.append(columns.stop)
+    assert stops[-1] == BEZIER.width == 13
+
+
+@pytest.mark.parametrize("space", [BEZIER, OTHER], ids=lambda space: space.name)
+@settings(deadline=None, max_examples=25)
+@given(share=st.floats(0, 1))
+def test_put_then_get(space: StrokeSpace, share: float) -> None:
+    strokes = torch.rand(3, 2, space.width, dtype=torch.float64)
+    before = strokes.clone()
+    for field in space.fields:
+        value = torch.full((3, 2, field.size), field.low + share * (field.high - field.low), dtype=torch.float64)
+        after = space.put(strokes, field.name, value)
+        torch.testing.assert_close(space.get(after, field.name), value, rtol=0, atol=1e-12)
+        others = [i for i in range(space.width) if i not in range(*space.columns(field.name).indices(space.width))]
+        assert torch.equal(after[..., others], strokes[..., others])
+    assert torch.equal(strokes, before), "put works on a copy"
+
+
+def test_physical_units() -> None:
+    strokes = torch.tensor([[0.75, 0.0, 1.0]])
+    assert OTHER.get(strokes, "angle").tolist() == [[90.0]]
+    assert OTHER.get(strokes, "length").tolist() == [[0.5, 2.0]]
+
+
+def test_put_stays_in_range() -> None:
+    strokes = OTHER.put(torch.full((1, 3), 0.5), "length", torch.tensor([[-7.0, 7.0]]))
+    assert strokes.tolist() == [[0.5, 0.0, 1.0]]
+
+
+def test_samples_are_strokes_and_repeat() -> None:
+    first, again = (BEZIER.sample(200, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert first.shape == (200, 13)
+    assert torch.equal(first, again)
+    assert 0 <= first.min() < 0.05
+    assert 0.95 < first.max() <= 1
+
+
+@pytest.mark.parametrize("space", [BEZIER, OTHER], ids=lambda space: space.name)
+def test_json_comes_back(space: StrokeSpace) -> None:
+    assert StrokeSpace.from_json(space.to_json()) == space
+
+
+def _without_low() -> str:
+    data = json.loads(OTHER.to_json())
+    del data["fields"][0]["low"]
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", "null", '{"name": "x"}', '{"name": "x", "fields": 3}', _without_low()]
+)
+def test_other_json_is_refused(text: str) -> None:
+    with pytest.raises(SpaceError, match="Not a description of a stroke space"):
+        StrokeSpace.from_json(text)
+
+
+@pytest.mark.parametrize("use", [BEZIER.field, BEZIER.columns, lambda name: BEZIER.get(torch.zeros(1, 13), name)])
+def test_an_unknown_field_is_named_beside_the_known(use) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SpaceError, match="no field 'pressure'") as error:
+        use("pressure")
+    assert all(name in str(error.value) for name in NAMES)
+
+
+def test_a_mismatch_is_refused() -> None:
+    BEZIER.require(StrokeSpace.from_json(BEZIER.to_json()))
+    with pytest.raises(SpaceError, match=r"'other' with 3 columns.*'bezier' with 13"):
+        BEZIER.require(OTHER)
+    moved = StrokeSpace("bezier", (*BEZIER.fields[1:], BEZIER.fields[0]))
+    with pytest.raises(SpaceError):
+        BEZIER.require(moved)
+    assert issubclass(SpaceError, InputError)
