@@ -2,8 +2,8 @@
 
 import gymnasium
 
-from agents.mdp import Reward, State
 from agents.environment import KaoKorePaint
+from agents.mdp import Reward, State
 from agents.vector_environment import KaoKorePaintVector
 
 __all__ = ["KaoKorePaint", "KaoKorePaintVector", "Reward", "State"]

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from agents import mdp as dynamics
 from agents.mdp import WHITE, Colour, Reward, State
+from renderer.brush import Brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
-from renderer.brush import Renderer
 
 Targets = Tensor | Callable[[np.random.Generator], Any]
 
@@ -44,7 +44,7 @@ class KaoKorePaint(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def __init__(
         self,
-        renderer: Renderer | None = None,
+        renderer: Brush | None = None,
         targets: Targets | None = None,
         size: int | tuple[int, int] = 64,
         steps: int = 40,
@@ -165,14 +165,14 @@ class KaoKorePaint(gymnasium.Env[np.ndarray, np.ndarray]):
 
 def random_picture(
     rng: np.random.Generator,
-    renderer: Renderer,
+    renderer: Brush,
     size: tuple[int, int],
     strokes: int = 16,
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """A picture (3, H, W) of random strokes on a random colour: a target that needs no data."""
     red, green, blue = rng.random(3).tolist()
-    random = torch.from_numpy(rng.random((strokes, renderer.strokes.width), np.float32)).to(device)
+    random = torch.from_numpy(rng.random((strokes, renderer.space.width), np.float32)).to(device)
     with torch.no_grad():
         return paint(blank(size, (red, green, blue), device), random, renderer)
 

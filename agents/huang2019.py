@@ -32,9 +32,9 @@ from torchvision.models.resnet import BasicBlock, ResNet
 
 from agents import mdp as dynamics
 from agents.mdp import Reward, State
+from renderer.brush import Brush
 from renderer.canvas import paint
-from renderer.constraints import FREE, Limits
-from renderer.brush import Renderer
+from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.strokes import BEZIER, StrokeSpace
 
 
@@ -207,10 +207,10 @@ class Update:
 class LearningToPaint:
     """Networks, their slow copies, optimisers and memory; `modules()` names all that a resumed training needs."""
 
-    def __init__(self, renderer: Renderer, config: Huang2019Config, device: torch.device | str = "cpu") -> None:
+    def __init__(self, renderer: Brush, config: Huang2019Config, device: torch.device | str = "cpu") -> None:
         self.renderer, self.config = renderer, config
-        width = renderer.strokes.width
-        self.actor = Actor(config.size, config.steps, config.bundle, config.blocks, renderer.strokes).to(device)
+        width = renderer.space.width
+        self.actor = Actor(config.size, config.steps, config.bundle, config.blocks, renderer.space).to(device)
         planes = 12 if config.model_based else 9 + config.bundle * width
         self.critic = make_critic(planes, config.blocks).to(device)
         self.discriminator = Discriminator().to(device)
@@ -325,7 +325,12 @@ def _follow(slow: nn.Module, fast: nn.Module, tau: float) -> None:
 
 @torch.no_grad()
 def paint_in_bundles(
-    actor: Actor, renderer: Renderer, canvas: Tensor, target: Tensor, count: int, limits: Limits = FREE
+    actor: Actor,
+    renderer: Brush,
+    canvas: Tensor,
+    target: Tensor,
+    count: int,
+    constraints: StrokeConstraints = UNCONSTRAINED,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Paints one picture, canvas and target (3, H, W) of any size, with exactly `count` strokes.
 
@@ -337,7 +342,7 @@ def paint_in_bundles(
     while done < count:
         seen, wanted = (F.interpolate(picture[None], side, mode="area") for picture in (canvas, target))
         state = State(seen, wanted, torch.tensor([min(step, actor.steps - 1)], device=canvas.device))
-        strokes = limits.apply(actor(dynamics.observe(state, actor.steps))[0, : count - done], actor.space)
+        strokes = constraints.apply(actor(dynamics.observe(state, actor.steps))[0, : count - done], actor.space)
         canvas = paint(canvas, strokes, renderer)
         done, step = done + len(strokes), step + 1
         yield canvas, strokes

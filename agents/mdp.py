@@ -22,8 +22,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from renderer.brush import Brush
 from renderer.canvas import blank, paint
-from renderer.brush import Renderer
 
 Colour = tuple[float, float, float]
 WHITE: Colour = (1.0, 1.0, 1.0)
@@ -55,7 +55,7 @@ def begin(target: Tensor, background: Colour = WHITE) -> State:
     return State(canvas, target, torch.zeros(len(target), dtype=torch.long, device=target.device))
 
 
-def step(state: State, action: Tensor, renderer: Renderer) -> State:
+def step(state: State, action: Tensor, renderer: Brush) -> State:
     """Lays a bundle `(B, N, P)` of strokes in [0, 1] over each canvas, the first stroke below.
 
     >>> from renderer.brushes.bezier import AnalyticBezier

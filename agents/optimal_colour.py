@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from renderer.ops import native
+from renderer.brush import Brush
 from renderer.canvas import Patches, draw_patches
 from renderer.constraints import nearest
-from renderer.brush import Renderer
+from renderer.ops import native
 
 SOURCE = native.FOLDER / "optimal_colour.c"
 
@@ -38,8 +37,8 @@ class Candidates:
     drawn: Patches | Tensor  # the alphas: ragged, or (B * K, 1, H, W) where there is no kernel
 
 
-def candidates(
-    canvas: Tensor, target: Tensor, strokes: Tensor, renderer: Renderer, palette: Tensor | None = None
+def score_candidates(
+    canvas: Tensor, target: Tensor, strokes: Tensor, renderer: Brush, palette: Tensor | None = None
 ) -> Candidates:
     """Weighs strokes `(B, K, P)` against canvas and target `(B, 3, H, W)`, in any colour or those of `palette` (n, 3).
     `gain` is differentiable in the strokes' shapes (not in the canvas)."""
@@ -57,19 +56,19 @@ def candidates(
         alpha = drawn.view(B, K, 1, *size)
         gain, colour, _ = _fit(canvas.detach()[:, None], target[:, None], alpha, palette)
     colour = colour.view(B, K, 3).detach()
-    columns = renderer.strokes.columns("colour")
+    columns = renderer.space.columns("colour")
     coloured = torch.cat((strokes[..., : columns.start], colour, strokes[..., columns.stop :]), -1)
     return Candidates(coloured, gain.view(B, K), drawn)
 
 
-def paint_fitted(
+def paint_greedily(
     canvas: Tensor,
     target: Tensor,
     proposed: Candidates,
     order: Tensor,
     least: Tensor,
     limit: int,
-    renderer: Renderer,
+    renderer: Brush,
     palette: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Paints the candidates of each picture in `order` (B, K), each in the colour that is best when its turn comes.
@@ -87,8 +86,8 @@ def paint_fitted(
         canvas, index, colour = _paint_reference(canvas, target, proposed.drawn, order, least, limit, palette)
     real = index >= 0
     strokes = proposed.strokes.flatten(0, 1)[index.clamp(min=0)]
-    strokes[..., renderer.strokes.columns("colour")] = colour.view(-1, 3)[index.clamp(min=0)]
-    strokes[..., renderer.strokes.columns("opacity")] *= real[..., None]
+    strokes[..., renderer.space.columns("colour")] = colour.view(-1, 3)[index.clamp(min=0)]
+    strokes[..., renderer.space.columns("opacity")] *= real[..., None]
     return canvas, strokes, real
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from agents.optimal_colour import score_candidates
+from renderer.brush import Brush
 from renderer.canvas import paint
-from agents.optimal_colour import candidates
-from renderer.constraints import FREE, Limits
-from renderer.brush import Renderer
+from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.strokes import StrokeSpace
 
 
@@ -25,19 +25,19 @@ from renderer.strokes import StrokeSpace
 class Planning:
     """How much is planned before each round."""
 
-    alone: int = 7
+    independent_steps: int = 7
     """Steps on the most promising proposals, each by itself."""
-    together: int = 40
+    joint_steps: int = 40
     """Steps on the round's strokes as they will lie over one another."""
-    rate: float = 0.1
+    lr: float = 0.1
     """Length of the first step, in a stroke's own scale; it falls linearly."""
 
 
-USUAL = Planning()
-NONE = Planning(alone=0, together=0)
+DEFAULT_PLANNING = Planning()
+NO_PLANNING = Planning(independent_steps=0, joint_steps=0)
 
 
-def promising(gain: Tensor, group: Tensor, count: int) -> Tensor:
+def top_k_per_cell(gain: Tensor, group: Tensor, count: int) -> Tensor:
     """The indices `(B, count)` of proposals with the largest gains `(B, K)`, at most one of each group `(K,)`.
 
     Proposals of one group (a cell) would end as the same stroke. Fewer are returned where there are fewer groups.
@@ -49,15 +49,15 @@ def promising(gain: Tensor, group: Tensor, count: int) -> Tensor:
     return alone.topk(min(count, groups), 1).indices
 
 
-def plan_alone(
+def refine_independently(
     strokes: Tensor,
     cell: Tensor,
     canvas: Tensor,
     target: Tensor,
-    renderer: Renderer,
+    renderer: Brush,
     steps: int,
-    rate: float = Planning.rate,
-    limits: Limits = FREE,
+    rate: float = Planning.lr,
+    constraints: StrokeConstraints = UNCONSTRAINED,
 ) -> Tensor:
     """Descends on the shapes of strokes `(B, M, P)`, each alone on the canvas, up the gradient of its gain.
 
@@ -66,36 +66,36 @@ def plan_alone(
     """
 
     def loss(shapes: Tensor) -> Tensor:
-        allowed = limits.apply(shapes, renderer.strokes)
-        return -candidates(canvas, target, allowed, renderer, limits.palette).gain.sum()
+        allowed = constraints.apply(shapes, renderer.space)
+        return -score_candidates(canvas, target, allowed, renderer, constraints.palette).gain.sum()
 
-    pace = _pace(strokes, cell, (canvas.shape[-2], canvas.shape[-1]), renderer.strokes)
-    return limits.apply(_descend(loss, strokes, pace, steps, rate), renderer.strokes)
+    pace = _pace(strokes, cell, (canvas.shape[-2], canvas.shape[-1]), renderer.space)
+    return constraints.apply(_descend(loss, strokes, pace, steps, rate), renderer.space)
 
 
-def plan_together(
+def refine_jointly(
     strokes: Tensor,
     real: Tensor,
     canvas: Tensor,
     target: Tensor,
-    renderer: Renderer,
+    renderer: Brush,
     steps: int,
-    rate: float = Planning.rate,
-    limits: Limits = FREE,
+    rate: float = Planning.lr,
+    constraints: StrokeConstraints = UNCONSTRAINED,
 ) -> Tensor:
     """Descends on strokes `(B, M, P)`, painted one over another, down the error of what they leave; colours included.
 
     real (B, M): which strokes there are; the others stay blank. canvas, target (B, 3, H, W). Where the plan turns out no
     better, the strokes stay what they were.
     """
-    space = renderer.strokes
+    space = renderer.space
     size = (canvas.shape[-2], canvas.shape[-1])
 
     there = torch.ones_like(strokes)
     there[..., space.columns("opacity")] = real[..., None].to(strokes)
 
     def allowed(shapes: Tensor) -> Tensor:
-        return limits.apply(shapes, space) * there
+        return constraints.apply(shapes, space) * there
 
     def error(shapes: Tensor) -> Tensor:
         return (paint(canvas, allowed(shapes), renderer) - target).square().sum((1, 2, 3))

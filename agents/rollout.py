@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agents.planner import NONE, USUAL, Planning, plan_alone, plan_together, promising
+from agents.optimal_colour import paint_greedily, score_candidates
+from agents.planner import DEFAULT_PLANNING, NO_PLANNING, Planning, refine_independently, refine_jointly, top_k_per_cell
 from agents.policy import Policy
+from renderer.brush import Brush
 from renderer.canvas import paint
-from agents.optimal_colour import candidates, paint_fitted
-from renderer.constraints import FREE, Limits
-from renderer.brush import Renderer
+from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.convert import translation
 
 Grid = tuple[int, int]
@@ -40,17 +40,17 @@ class Round(NamedTuple):
     gain: Tensor
 
 
-def play(
+def rollout_round(
     policy: Policy,
-    renderer: Renderer,
+    renderer: Brush,
     canvas: Tensor,
     target: Tensor,
     grids: list[Grid],
     limit: int,
-    patience: float = 0.5,
+    min_gain_ratio: float = 0.5,
     noise: Tensor | None = None,
-    planning: Planning = NONE,
-    limits: Limits = FREE,
+    planning: Planning = NO_PLANNING,
+    constraints: StrokeConstraints = UNCONSTRAINED,
     translate: Callable[[Tensor], Tensor] | None = None,
 ) -> Round:
     """One round on canvas and target (B, 3, H, W). At most `limit` strokes are painted.
@@ -61,28 +61,30 @@ def play(
     """
     parts = [policy(canvas, target, grid) for grid in grids]
     strokes = torch.cat(parts, 1)
-    strokes = limits.apply(strokes if translate is None else translate(strokes), renderer.strokes)
-    proposed = candidates(canvas, target, strokes, renderer, limits.palette)
+    strokes = constraints.apply(strokes if translate is None else translate(strokes), renderer.space)
+    proposed = score_candidates(canvas, target, strokes, renderer, constraints.palette)
     offered = proposed.gain
-    if planning.alone > 0:
-        chosen = promising(offered.detach(), _cells(grids, policy.each, canvas.device), 2 * limit + 2)
+    if planning.independent_steps > 0:
+        chosen = top_k_per_cell(offered.detach(), _cells(grids, policy.each, canvas.device), 2 * limit + 2)
         strokes = strokes.gather(1, chosen[..., None].expand(-1, -1, strokes.shape[-1]))
         sides = torch.cat(
             [offered.new_full((part.shape[1],), 1 / min(grid)) for part, grid in zip(parts, grids, strict=True)]
         )
-        strokes = plan_alone(strokes, sides[chosen], canvas, target, renderer, planning.alone, planning.rate, limits)
-        proposed = candidates(canvas, target, strokes, renderer, limits.palette)
+        strokes = refine_independently(
+            strokes, sides[chosen], canvas, target, renderer, planning.independent_steps, planning.lr, constraints
+        )
+        proposed = score_candidates(canvas, target, strokes, renderer, constraints.palette)
     gain = proposed.gain.detach()
     B, K = gain.shape
     order = (gain if noise is None else gain * noise).argsort(1, descending=True)
     order = order + torch.arange(B, device=order.device)[:, None] * K
     # Below the floor a stroke changes nothing that could be seen.
-    least = (gain * patience).clamp(min=1e-6) if patience > 0 else torch.full_like(gain, -torch.inf)
+    least = (gain * min_gain_ratio).clamp(min=1e-6) if min_gain_ratio > 0 else torch.full_like(gain, -torch.inf)
     before = canvas
-    canvas, strokes, real = paint_fitted(canvas, target, proposed, order, least, limit, renderer, limits.palette)
-    if planning.together > 0:
-        steps = min(planning.together, 8 + 2 * int(real.sum(1).max()))  # few strokes agree soon
-        strokes = plan_together(strokes, real, before, target, renderer, steps, planning.rate, limits)
+    canvas, strokes, real = paint_greedily(canvas, target, proposed, order, least, limit, renderer, constraints.palette)
+    if planning.joint_steps > 0:
+        steps = min(planning.joint_steps, 8 + 2 * int(real.sum(1).max()))  # few strokes agree soon
+        strokes = refine_jointly(strokes, real, before, target, renderer, steps, planning.lr, constraints)
         canvas = paint(before, strokes, renderer)
     return Round(canvas, strokes, real, offered)
 
@@ -121,14 +123,14 @@ def _reduced(picture: Tensor, size: tuple[int, int]) -> Tensor:
 @torch.no_grad()
 def paint_picture(
     policy: Policy,
-    renderer: Renderer,
+    renderer: Brush,
     canvas: Tensor,
     target: Tensor,
     count: int,
-    planning: Planning = USUAL,
-    limits: Limits = FREE,
+    planning: Planning = DEFAULT_PLANNING,
+    constraints: StrokeConstraints = UNCONSTRAINED,
     growth: float = 0.5,
-    thought: int = 16,
+    cell_pixels: int = 16,
     least: int = 6,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Paints one picture, canvas and target (3, H, W), with exactly `count` strokes; every stroke count is a painting.
@@ -139,17 +141,19 @@ def paint_picture(
     works on a picture of `thought` pixels for each of its smallest cells, at most on the whole canvas.
     """
     size = (target.shape[-2], target.shape[-1])
-    translate = translation(renderer, limits.brush or 0.0)
+    translate = translation(renderer, constraints.brush or 0.0)
     done = 0
-    patience, ahead = 0.3, 0
+    min_gain_ratio, ahead = 0.3, 0
     while done < count:
         limit = min(max(least, int(done * growth)), count - done)
         grids = grids_for(size, done + ahead)
         # Strokes have no resolution: while all cells are large, a round can look at a small picture.
-        scale = thought * min(grids[-1]) / min(size)
+        scale = cell_pixels * min(grids[-1]) / min(size)
         small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
         seen, wanted = (_reduced(picture, small) for picture in (canvas, target))
-        played = play(policy, renderer, seen, wanted, grids, limit, patience, None, planning, limits, translate)
+        played = rollout_round(
+            policy, renderer, seen, wanted, grids, limit, min_gain_ratio, None, planning, constraints, translate
+        )
         strokes = played.strokes[0, played.real[0]]
         if len(strokes) > 0:
             canvas = played.canvas[0] if seen.shape[2:] == size else paint(canvas, strokes, renderer)
@@ -158,4 +162,4 @@ def paint_picture(
         elif ahead < 4 * count:
             ahead = 4 * (done + ahead + 4)  # nothing helps any more on these grids: try finer ones
         else:
-            patience = -math.inf  # nothing helps at all: the least harmful strokes, since `count` were asked for
+            min_gain_ratio = -math.inf  # nothing helps at all: the least harmful strokes, since `count` were asked for

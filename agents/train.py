@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 
 from agents.policy import Policy
-from agents.rollout import Round, grids_for, play
-from renderer.brush import Renderer
+from agents.rollout import Round, grids_for, rollout_round
+from renderer.brush import Brush
 
 
 @dataclass(frozen=True)
-class LearnConfig:
+class TrainConfig:
     """The algorithm's numbers."""
 
-    limits: tuple[int, ...] = (4, 8, 12, 20, 28, 36, 44, 56, 72)
+    constraints: tuple[int, ...] = (4, 8, 12, 20, 28, 36, 44, 56, 72)
     """Strokes of each round of an episode."""
     horizon: int = 1
     """Rounds that gradients flow back through, each of many strokes; 0 looks at each stroke alone (greedy)."""
@@ -34,7 +34,7 @@ class LearnConfig:
     """Standard deviation of the noise on log gains that decides which proposals are painted while learning."""
 
 
-USUAL = LearnConfig()
+DEFAULT_PLANNING = TrainConfig()
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,21 @@ class Progress:
     canvas: Tensor
 
 
-def learn_episode(
+def train_episode(
     policy: Policy,
     optimizer: torch.optim.Optimizer,
-    renderer: Renderer,
+    renderer: Brush,
     target: Tensor,
-    config: LearnConfig,
+    config: TrainConfig,
     generator: torch.Generator | None = None,
 ) -> Iterator[Progress]:
     """Paints a batch of targets (B, 3, H, W) once from a white canvas, with an update after every `horizon` rounds."""
     canvas = torch.ones_like(target)
     done = 0
     loss = target.new_zeros(())
-    for number, limit in enumerate(config.limits, 1):
+    for number, limit in enumerate(config.constraints, 1):
         before = canvas.detach()
-        played = _play(policy, renderer, canvas, target, done, limit, config, generator)
+        played = _rollout_round(policy, renderer, canvas, target, done, limit, config, generator)
         canvas, done = played.canvas, done + limit
         # Relative errors: late rounds and easy pictures count as much as early ones and hard pictures.
         error = (canvas - target).square().mean((1, 2, 3))
@@ -69,7 +69,7 @@ def learn_episode(
         if config.horizon > 0:
             loss = loss + (error / error_before).mean()
         loss = loss - config.proposals * _relative_gain(played, before, target)
-        if number % max(1, config.horizon) == 0 or number == len(config.limits):
+        if number % max(1, config.horizon) == 0 or number == len(config.constraints):
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
@@ -79,21 +79,21 @@ def learn_episode(
             loss = target.new_zeros(())
 
 
-def _play(
+def _rollout_round(
     policy: Policy,
-    renderer: Renderer,
+    renderer: Brush,
     canvas: Tensor,
     target: Tensor,
     done: int,
     limit: int,
-    config: LearnConfig,
+    config: TrainConfig,
     generator: torch.Generator | None,
 ) -> Round:
     size = (target.shape[-2], target.shape[-1])
     grids = grids_for(size, done)
     proposals = policy.each * sum(rows * columns for rows, columns in grids)
     noise = torch.randn(len(target), proposals, generator=generator).mul(config.exploration).exp().to(target)
-    return play(policy, renderer, canvas, target, grids, limit, noise=noise)
+    return rollout_round(policy, renderer, canvas, target, grids, limit, noise=noise)
 
 
 def _relative_gain(played: Round, canvas: Tensor, target: Tensor) -> Tensor:

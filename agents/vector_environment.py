@@ -17,8 +17,8 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from agents import mdp as dynamics
-from agents.mdp import State
 from agents.environment import KaoKorePaint
+from agents.mdp import State
 
 
 class KaoKorePaintVector(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):

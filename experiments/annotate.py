@@ -13,15 +13,15 @@ import socket
 import sys
 from dataclasses import dataclass
 
-from kaokore.annotate.collection import Order, Split, believe, corrected, of_folder, of_kaokore, ordered
-from kaokore.annotate.queue import Queue
-from kaokore.annotate.annotations import Record
-from kaokore.classify import load_classifier
-from kaokore.classify.classifier import Task
 from experiments.cli import choose_device, require, run
 from kaokore import ATTRIBUTION
-from renderer.io.checkpoint import Checkpoint
+from kaokore.annotate.annotations import Record
+from kaokore.annotate.collection import Order, Split, believe, corrected, of_folder, of_kaokore, ordered
+from kaokore.annotate.queue import Queue
+from kaokore.classify import load_classifier
+from kaokore.classify.classifier import Task
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)

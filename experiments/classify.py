@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import tyro
 
-from kaokore.classify.evaluate import Evaluate, evaluate
+from experiments.cli import run
 from experiments.figures.classifier_table import Table, table
 from experiments.train_classifier import Train, train
-from experiments.cli import run
+from kaokore.classify.evaluate import Evaluate, evaluate
 
 
 @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes)

@@ -21,19 +21,19 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from agents.planner import USUAL, Planning
+from agents.planner import DEFAULT_PLANNING, Planning
 from experiments.cli import choose_device, run
-from kaokore.loading import load_faces
-from painter.metrics import measure
-from painter.api import METHODS, Method, load_agent, paint_with
 from experiments.outputs import finishing_brush
-from experiments.runs import provenance
+from experiments.runs import describe_run
+from kaokore.loading import load_faces
+from painter.api import METHODS, Method, load_agent, paint_with
 from painter.losses.perceptual import Perceptual
-from renderer.learned.load import load_renderer
-from painter.optimize import TransferConfig
+from painter.metrics import measure
+from painter.optimize import OptimizeConfig
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.painting import Painting
+from renderer.learned.load import load_brush
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Config:
     """Numbers of strokes to paint with."""
     seconds: float | None = None
     """Time for optimising a face; else --steps."""
-    steps: int = TransferConfig.steps
+    steps: int = OptimizeConfig.steps
     """Gradient steps of optimize and hybrid."""
     renderer: str = "bezier"
     agent: str = "agent"
     """The agent's checkpoint: ours, or one of experiments.train_huang2019."""
-    planning: Planning = USUAL
+    planning: Planning = DEFAULT_PLANNING
     seed: int = 0
     device: str = "auto"
     out: str = "evaluation"
@@ -69,12 +69,12 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
     if config.n < 1 or not config.strokes or min(config.strokes) < 1:
         raise InputError("--n and --strokes must be positive numbers.")
     device = choose_device(config.device)
-    renderer = load_renderer(config.renderer, device)
+    renderer = load_brush(config.renderer, device)
     brush = finishing_brush(renderer)
     agent = load_agent(config.agent, renderer, device, config.planning)
     perceptual = Perceptual()
     faces = load_faces(config.root, config.split, config.size, config.n).float() / 255
-    transfer = TransferConfig(steps=config.steps, seconds=config.seconds)
+    optimize = OptimizeConfig(steps=config.steps, seconds=config.seconds)
     results = []
     for method in config.methods:
         for count in config.strokes:
@@ -82,7 +82,7 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
             for face in tqdm(faces, desc=f"{method} {count}"):
                 generator = torch.Generator().manual_seed(config.seed)
                 begun = time.monotonic()
-                *_, last = paint_with(method, face.to(device), count, renderer, agent, transfer, generator)
+                *_, last = paint_with(method, face.to(device), count, renderer, agent, optimize, generator)
                 seconds = time.monotonic() - begun
                 height, width = face.shape[1:]
                 painting = Painting.by(renderer, last.strokes, (height, width))
@@ -91,7 +91,7 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
             results.append({"method": method, "strokes": count, **_summary(rows)})
             line = f"mse {results[-1]['mse']:.5f} (median {results[-1]['mse_median']:.5f})"
             print(f"{method} {count}: {line}, {results[-1]['seconds']:.2f} s a face")
-    report = {"config": asdict(config), "faces": len(faces), **provenance(), "results": results}
+    report = {"config": asdict(config), "faces": len(faces), **describe_run(), "results": results}
     out = Path(config.out)
     with atomic(out / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(report, indent=2))

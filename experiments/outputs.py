@@ -7,21 +7,21 @@ from pathlib import Path
 
 from torch import Tensor
 
+from renderer.brush import Brush
 from renderer.errors import InputError
-from renderer.io.video import write_gif, write_mp4
-from renderer.io.painting import Painting, brush_record, true_brush
 from renderer.io.images import write_png
-from renderer.brush import Renderer
+from renderer.io.painting import Painting, brush_record, true_brush
 from renderer.io.svg import write_svg
+from renderer.io.video import write_gif, write_mp4
 
 LARGEST_GIF = 256  # pixels on the long side: larger ones take tens of megabytes
 
 
-def finishing_brush(renderer: Renderer) -> Renderer | None:
+def finishing_brush(renderer: Brush) -> Brush | None:
     """What a painting that was made through `renderer` is drawn with in the end: None for its true brush, as
     `Painting.render` takes it; the learned one, with a word about it, where MyPaint's engine is not installed."""
     try:
-        true_brush(renderer.strokes, (1, 1), brush_record(renderer))
+        true_brush(renderer.space, (1, 1), brush_record(renderer))
     except InputError as error:
         reason = str(error).partition(";")[0]
         print(f"Drawn with the learned brush, not with the true one ({reason}).", file=sys.stderr)
@@ -30,12 +30,12 @@ def finishing_brush(renderer: Renderer) -> Renderer | None:
 
 
 def write_painting(
-    painting: Painting, picture: Tensor, folder: Path, film_size: int | None, brush: Renderer | None = None
+    painting: Painting, picture: Tensor, folder: Path, video_size: int | None, brush: Brush | None = None
 ) -> None:
-    """Writes strokes.safetensors, painting.png (`picture`), painting.svg, and with `film_size` painting.mp4 and .gif."""
+    """Writes strokes.safetensors, painting.png (`picture`), painting.svg, and with `video_size` painting.mp4 and .gif."""
     painting.save(folder / "strokes.safetensors")
     write_png(picture, folder / "painting.png")
     write_svg(painting, folder / "painting.svg", renderer=brush)
-    if film_size is not None:
-        write_mp4(painting, folder / "painting.mp4", film_size, brush)
-        write_gif(painting, folder / "painting.gif", min(film_size, LARGEST_GIF), brush)
+    if video_size is not None:
+        write_mp4(painting, folder / "painting.mp4", video_size, brush)
+        write_gif(painting, folder / "painting.gif", min(video_size, LARGEST_GIF), brush)

@@ -12,16 +12,16 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from renderer.learned.data import BrushPoints, BrushViews, Draws, Pool, Together, drawn
-from renderer.learned.stochastic import TILE
-from renderer.learned.fidelity import fidelity, traits
-from renderer.learned.train import SIDES, Progress, RandomStrokes, alpha_error, fit
-from renderer.learned.objectives import BETAS, Critic, Encoder, fit_adversarially, fit_variationally, point_loss
-from renderer.learned.load import KINDS
-from renderer.learned.neural_brush import NeuralBrush
+from renderer.brush import Brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mypaint import MyPaint
-from renderer.brush import Renderer
+from renderer.learned.data import BrushPoints, BrushViews, Draws, Pool, Together, drawn
+from renderer.learned.fidelity import fidelity, traits
+from renderer.learned.load import KINDS
+from renderer.learned.neural_brush import NeuralBrush
+from renderer.learned.objectives import BETAS, Critic, Encoder, fit_adversarially, fit_variationally, point_loss
+from renderer.learned.stochastic import TILE
+from renderer.learned.train import SIDES, Progress, RandomStrokes, alpha_error, fit
 
 VIEWS = 16  # strokes a batch that are seen through windows: each is a thousand places
 LATENT, GRAIN = 8, 3
@@ -77,7 +77,7 @@ class Task:
     kind: str
     settings: dict[str, Any]
     network: nn.Module
-    brush: Renderer
+    brush: Brush
     objects: dict[str, Any]
     learn: Callable[[int], Iterator[Progress]]
     measure: Callable[[int, int], dict[str, float]]
@@ -92,7 +92,7 @@ def bezier_task(config: Config, steps: int, device: torch.device) -> Task:
     data = RandomStrokes(brush, config.batch, steps, config.seed, SIDES if mine else (128,))
 
     def measure(n: int, seed: int) -> dict[str, float]:
-        return {"alpha_mse": alpha_error(cast(Renderer, network), brush, n, seed)}
+        return {"alpha_mse": alpha_error(cast(Brush, network), brush, n, seed)}
 
     def learn(done: int) -> Iterator[Progress]:
         return fit(network, optimizer, data, done, config.learning_rate, config.workers)
@@ -153,6 +153,6 @@ def brush_task(config: Config, steps: int, device: torch.device) -> Task:
             )
 
     def measure(n: int, seed: int) -> dict[str, float]:
-        return fidelity(cast(Renderer, network), brush, n, seed)
+        return fidelity(cast(Brush, network), brush, n, seed)
 
     return Task("neural-brush", settings, network, brush, objects, learn, measure)

@@ -22,20 +22,20 @@ from torch import Tensor
 from tqdm import tqdm
 
 from experiments.cli import KAOKORE, choose_device, picture_path, require, require_gradient, run
-from painter.metrics import Measures, measure
-from painter.api import METHODS, Agent, Colour, Method, load_agent, paint_with
 from experiments.outputs import finishing_brush, write_painting
-from experiments.runs import provenance
+from experiments.runs import describe_run
 from kaokore import DatasetError
+from painter.api import METHODS, Agent, Colour, Method, load_agent, paint_with
 from painter.losses.perceptual import Perceptual
-from renderer.learned.load import load_renderer
-from painter.optimize import TransferConfig
+from painter.metrics import Measures, measure
+from painter.optimize import OptimizeConfig
+from renderer.brush import Brush
+from renderer.constraints import StrokeConstraints, palette_of, parse_palette
 from renderer.errors import InputError
 from renderer.io.files import atomic, check_writable
-from renderer.constraints import Limits, palette_of, parse_palette
+from renderer.io.images import find_images, fit, read_image
 from renderer.io.painting import Painting
-from renderer.io.images import find_pictures, fit, read_picture
-from renderer.brush import Renderer
+from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 COLUMNS = ("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual")
@@ -67,24 +67,24 @@ class Config:
     """Of several brushes, paint with this mixture only: 0 is the first, 1 the last."""
     agent: str = "agent"
     """The agent's checkpoint."""
-    steps: int = TransferConfig.steps
+    steps: int = OptimizeConfig.steps
     """Gradient steps of optimize and hybrid when no --seconds are given; lines take a fifth."""
     opaque: bool = False
     """No transparency, as a physical painter needs it."""
-    smallest: float = Limits.smallest
+    min_radius: float = StrokeConstraints.min_radius
     """Least radius of a stroke, as a fraction of the short side."""
-    largest: float = Limits.largest
+    max_radius: float = StrokeConstraints.max_radius
     """Greatest radius of a stroke, as a fraction of the short side."""
     palette: str | None = None
     """The only colours: how many to choose from each picture (8), or which ('#1a1a1a,#c0392b,#f5e6c8')."""
-    ground: str = "#ffffff"
+    background: str = "#ffffff"
     """The colour that the painting begins on: '#c69c5a', or mean, the picture's own."""
     seed: int = 0
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     video: bool = True
     """Write the film (mp4 and gif)."""
-    film_size: int = 512
+    video_size: int = 512
     """Pixels on the long side of the film."""
     root: str | None = None
     """KaoKore's folder for kaokore:ID; else KAOKORE_ROOT, else data/kaokore."""
@@ -97,29 +97,35 @@ def repaint(config: Config) -> None:
     rows = _read_rows(out / "metrics.csv")
     inputs = _find(config)
     device = choose_device(config.device)
-    renderer = load_renderer(config.renderer, device)
+    renderer = load_brush(config.renderer, device)
     agent = None if config.method == "optimize" else load_agent(config.agent, renderer, device)
     perceptual = Perceptual()
     check_writable(out)
-    limits = {
+    constraints = {
         "opaque": config.opaque,
-        "smallest": config.smallest,
-        "largest": config.largest,
+        "smallest": config.min_radius,
+        "largest": config.max_radius,
         "blend": config.blend,
         "palette": config.palette,
     }
-    made_by = {"method": config.method, **limits, "seed": config.seed, "renderer": config.renderer, **provenance()}
+    provenance = {
+        "method": config.method,
+        **constraints,
+        "seed": config.seed,
+        "renderer": config.renderer,
+        **describe_run(),
+    }
     brush = finishing_brush(renderer)
     mistakes = 0
     for name, stem, path in inputs:
         try:
-            target = fit(read_picture(path, config.size), config.size)
-            ground = _ground(config, target)
-            strokes, seconds = _paint(config, target.to(device), renderer, agent, ground, stem)
-            painting = Painting.by(renderer, strokes, target.shape[1:], ground, {"input": name, **made_by})
+            target = fit(read_image(path, config.size), config.size)
+            background = _background(config, target)
+            strokes, seconds = _paint(config, target.to(device), renderer, agent, background, stem)
+            painting = Painting.by(renderer, strokes, target.shape[1:], background, {"input": name, **provenance})
             picture = painting.render(renderer=brush)
             measures = measure(picture, target, perceptual)
-            write_painting(painting, picture, out / stem, config.film_size if config.video else None, brush)
+            write_painting(painting, picture, out / stem, config.video_size if config.video else None, brush)
             row = _row(name, config, len(strokes), seconds, measures)
             rows = [*(old for old in rows if (old["input"], old["method"]) != (name, config.method)), row]
             _write_rows(rows, out / "metrics.csv")
@@ -141,20 +147,20 @@ def _check(config: Config) -> None:
         raise InputError(f"There is no method {config.method!r}; choose one of {', '.join(METHODS)}.")
     if not 1 <= config.strokes <= MOST_STROKES:
         raise InputError(f"--strokes must be between 1 and {MOST_STROKES:,}, not {config.strokes}.")
-    for option, value in (("--size", config.size), ("--film-size", config.film_size)):
+    for option, value in (("--size", config.size), ("--film-size", config.video_size)):
         if not 1 <= value <= LARGEST:
             raise InputError(f"{option} must be between 1 and {LARGEST} pixels, not {value}.")
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
     require(config, steps=1)
     _limits(config, torch.zeros(3, 1, 1)).apply(BEZIER.sample(1), BEZIER)  # so that mistakes are found before work
-    _ground(config, torch.zeros(3, 1, 1))
+    _background(config, torch.zeros(3, 1, 1))
     require_gradient(config.renderer)
     if not config.input:
         raise InputError("Nothing to paint: give pictures, folders of pictures or kaokore:ID.")
 
 
-def _limits(config: Config, picture: Tensor) -> Limits:
+def _limits(config: Config, picture: Tensor) -> StrokeConstraints:
     palette = None
     if config.palette is not None:
         count = int(config.palette) if config.palette.isascii() and config.palette.isdecimal() else None
@@ -162,17 +168,19 @@ def _limits(config: Config, picture: Tensor) -> Limits:
             raise InputError("--palette needs one colour at least.")
         palette = parse_palette(config.palette) if count is None else palette_of(picture, count)
         palette = palette.to(picture.device)
-    return Limits(config.opaque, config.smallest, config.largest, palette, config.blend)
+    return StrokeConstraints(config.opaque, config.min_radius, config.max_radius, palette, config.blend)
 
 
-def _ground(config: Config, picture: Tensor) -> Colour:
-    if config.ground == "mean":
+def _background(config: Config, picture: Tensor) -> Colour:
+    if config.background == "mean":
         red, green, blue = picture.mean((1, 2)).tolist()
         return red, green, blue
     try:
-        (colour,) = parse_palette(config.ground)
+        (colour,) = parse_palette(config.background)
     except (InputError, ValueError):
-        raise InputError(f"--ground is one colour, such as '#c69c5a', or mean, not {config.ground!r}.") from None
+        raise InputError(
+            f"--background is one colour, such as '#c69c5a', or mean, not {config.background!r}."
+        ) from None
     red, green, blue = colour.tolist()
     return red, green, blue
 
@@ -185,7 +193,7 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
         if given.startswith(KAOKORE):
             named = [(given, picture_path(given, config.root))]
         else:
-            named = [(str(path), path) for path in find_pictures([given])]
+            named = [(str(path), path) for path in find_images([given])]
         for name, path in named:
             if path.resolve() in files:
                 continue
@@ -201,20 +209,20 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
 
 
 def _paint(
-    config: Config, target: Tensor, renderer: Renderer, agent: Agent | None, ground: Colour, label: str
+    config: Config, target: Tensor, renderer: Brush, agent: Agent | None, background: Colour, label: str
 ) -> tuple[Tensor, float]:
     """The strokes, and the seconds that painting took."""
     generator = torch.Generator().manual_seed(config.seed)
-    transfer = TransferConfig(steps=config.steps, seconds=config.seconds)
+    optimize = OptimizeConfig(steps=config.steps, seconds=config.seconds)
     method = cast(Method, config.method)  # checked at the start
-    limits = _limits(config, target)
-    work = (method, target, config.strokes, renderer, agent, transfer, generator)
+    constraints = _limits(config, target)
+    work = (method, target, config.strokes, renderer, agent, optimize, generator)
     begun = time.monotonic()
-    strokes = target.new_zeros(0, renderer.strokes.width)
+    strokes = target.new_zeros(0, renderer.space.width)
     with tqdm(
         total=100, desc=label, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
     ) as bar:
-        for progress in paint_with(*work, limits, ground):
+        for progress in paint_with(*work, constraints, background):
             strokes = progress.strokes
             bar.n = min(100, int(100 * progress.spent))
             bar.set_postfix_str(f"{len(strokes)} strokes", refresh=False)

@@ -14,12 +14,12 @@ from pathlib import Path
 import tyro
 
 from experiments.cli import run
-from renderer.learned.load import load_renderer
 from renderer.errors import InputError
-from renderer.io.video import write_gif, write_mp4
-from renderer.io.painting import Painting
 from renderer.io.images import write_png
+from renderer.io.painting import Painting
 from renderer.io.svg import write_svg
+from renderer.io.video import write_gif, write_mp4
+from renderer.learned.load import load_brush
 
 SUFFIXES = (".png", ".mp4", ".gif", ".svg")
 
@@ -47,7 +47,7 @@ def replay(config: Config) -> Path:
         raise InputError(f"{out} should end in one of {', '.join(SUFFIXES)}.")
     painting = Painting.load(config.strokes)
     height, width = painting.size(config.size)
-    renderer = None if config.renderer == "exact" else load_renderer(config.renderer)  # None: exact, at any size
+    renderer = None if config.renderer == "exact" else load_brush(config.renderer)  # None: exact, at any size
     match suffix:
         case ".svg":
             write_svg(painting, out, config.size, renderer)

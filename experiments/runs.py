@@ -21,8 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from renderer.io.checkpoint import CheckpointError
 from renderer.errors import InputError
+from renderer.io.checkpoint import CheckpointError
 from renderer.io.files import atomic
 
 Config = TypeVar("Config")
@@ -35,7 +35,7 @@ def start(script: str, config: Any, runs: str | Path = "runs") -> Path:
     while folder.exists():
         number += 1
         folder = Path(runs) / f"{name}-{number}"
-    record = {"script": script, "arguments": dataclasses.asdict(config), **provenance()}
+    record = {"script": script, "arguments": dataclasses.asdict(config), **describe_run()}
     with atomic(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(record, indent=2))
     return folder
@@ -64,7 +64,7 @@ def _rebuild(kind: type[Config], values: dict[str, Any]) -> Config:
     return kind(**known)
 
 
-def provenance() -> dict[str, Any]:
+def describe_run() -> dict[str, Any]:
     """What a figure or a checkpoint needs for being made again: command, commit, versions, machine."""
     # Only the script's name, never the path of this machine.
     command = ["python", "-m", f"experiments.{Path(sys.argv[0]).stem}", *sys.argv[1:]]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import tyro
 
 from experiments.cli import run
+from experiments.train_stylegan import CPU, GPU, PAPER, Train, train
 from kaokore.stylegan.evaluate import Evaluate, evaluate
 from kaokore.stylegan.projection import Project, project
 from kaokore.stylegan.sample import Interpolate, Mix, Sample, interpolate, mix, sample
-from experiments.train_stylegan import CPU, GPU, PAPER, Train, train
 
 
 @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes)

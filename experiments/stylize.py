@@ -20,21 +20,21 @@ from torch import Tensor
 from tqdm import tqdm
 
 from experiments.cli import choose_device, picture_path, require, require_gradient, run
-from painter.metrics import measure
 from experiments.outputs import finishing_brush, write_painting
-from experiments.runs import provenance
+from experiments.runs import describe_run
 from painter.losses.content import ContentConfig, Norm, content_loss
-from painter.losses.perceptual import Perceptual, Source
 from painter.losses.guidance import Weighted, colour_guide, curve_guide, orientation, prescribed, together
-from renderer.learned.load import load_renderer
+from painter.losses.perceptual import Perceptual, Source
 from painter.losses.pixels import Loss, weighted
 from painter.losses.style import Measure, StyleConfig, match_colours, style_loss
-from painter.optimize import TransferConfig, transfer
+from painter.metrics import measure
+from painter.optimize import OptimizeConfig, optimize
 from renderer.canvas import blank
 from renderer.errors import InputError
 from renderer.io.files import check_writable
+from renderer.io.images import fit, read_image
 from renderer.io.painting import Painting
-from renderer.io.images import fit, read_picture
+from renderer.learned.load import load_brush
 from renderer.strokes import StrokeSpace
 
 LARGEST = 2048  # pixels a side while painting
@@ -53,7 +53,7 @@ class Config:
     strokes: int = 200
     steps: int = 400
     """Gradient steps."""
-    budgets: tuple[float, ...] | None = None
+    stage_shares: tuple[float, ...] | None = None
     """How strokes are shared out among layers, coarse to fine: `--budgets 10 40 150`; by default many more to fine ones."""
     size: int = 128
     """Pixels on the long side while painting."""
@@ -88,7 +88,7 @@ class Config:
     """auto, cpu, cuda, cuda:1 ..."""
     video: bool = True
     """Write the film (mp4 and gif)."""
-    film_size: int = 512
+    video_size: int = 512
     """Pixels on the long side of the film."""
     root: str | None = None
     """KaoKore's folder for kaokore:ID; else KAOKORE_ROOT, else data/kaokore."""
@@ -100,7 +100,7 @@ def stylize(config: Config) -> None:
     device = choose_device(config.device)
     target = _read(config.input, config).to(device)
     reference = None if config.style is None else _read(config.style, config).to(device)
-    renderer = load_renderer(config.renderer, device)
+    renderer = load_brush(config.renderer, device)
     brush = finishing_brush(renderer)
     out = Path(config.out)
     check_writable(out)
@@ -111,29 +111,29 @@ def stylize(config: Config) -> None:
     if reference is not None:
         shown = match_colours(target, reference) if config.colour_weight > 0 else target
         parts.append((config.style_weight, style_loss(reference, style)))
-    guides = _guides(config, renderer.strokes, target, reference)
+    guides = _guides(config, renderer.space, target, reference)
     height, width = target.shape[1:]
-    ground = blank((height, width), device=device)
+    background = blank((height, width), device=device)
     begun = time.monotonic()
-    steps = transfer(
+    steps = optimize(
         shown,
         renderer,
         config.strokes,
-        ground,
-        TransferConfig(steps=config.steps, budgets=config.budgets),
+        background,
+        OptimizeConfig(steps=config.steps, stage_shares=config.stage_shares),
         weighted(*parts),
         generator=generator,
         penalty=together(guides),
     )
-    strokes = target.new_zeros(0, renderer.strokes.width)
+    strokes = target.new_zeros(0, renderer.space.width)
     for progress in (bar := tqdm(steps, total=config.steps, desc=Path(config.input).stem)):
         strokes = progress.strokes
         bar.set_postfix_str(f"{len(strokes)} strokes, loss {progress.loss:.3f}", refresh=False)
     seconds = time.monotonic() - begun
 
-    painting = Painting.by(renderer, strokes, target.shape[-2:], made_by=asdict(config) | provenance())
+    painting = Painting.by(renderer, strokes, target.shape[-2:], provenance=asdict(config) | describe_run())
     picture = painting.render(renderer=brush)
-    write_painting(painting, picture, out, config.film_size if config.video else None, brush)
+    write_painting(painting, picture, out, config.video_size if config.video else None, brush)
     measures = measure(picture, target.cpu(), Perceptual())
     print(
         f"{out}: {len(strokes)} strokes in {seconds:.1f} s, perceptual distance {measures.perceptual:.3f}, "
@@ -143,11 +143,13 @@ def stylize(config: Config) -> None:
 
 def _check(config: Config) -> tuple[ContentConfig, StyleConfig]:
     """What content and style are; raises `InputError` for mistakes before any work."""
-    require(config, strokes=1, steps=1, size=8, film_size=1, style_weight=0, colour_weight=0, curve_weight=0)
+    require(config, strokes=1, steps=1, size=8, video_size=1, style_weight=0, colour_weight=0, curve_weight=0)
     if config.size > LARGEST:
         raise InputError(f"--size can be {LARGEST} at most, not {config.size}; strokes can be replayed larger.")
-    if config.budgets is not None and not (config.budgets and all(0 < share < math.inf for share in config.budgets)):
-        raise InputError(f"--budgets are positive numbers, one for each layer, not {config.budgets}.")
+    if config.stage_shares is not None and not (
+        config.stage_shares and all(0 < share < math.inf for share in config.stage_shares)
+    ):
+        raise InputError(f"--stage-shares are positive numbers, one for each layer, not {config.stage_shares}.")
     require_gradient(config.renderer)
     if config.style is None and config.curve_weight > 0 and config.field == "style":
         raise InputError("There is no --style whose lines strokes could follow; give one, or another --field.")
@@ -166,7 +168,7 @@ def _check(config: Config) -> tuple[ContentConfig, StyleConfig]:
 
 
 def _read(name: str, config: Config) -> Tensor:
-    return fit(read_picture(picture_path(name, config.root), config.size), config.size)
+    return fit(read_image(picture_path(name, config.root), config.size), config.size)
 
 
 def _guides(config: Config, space: StrokeSpace, target: Tensor, reference: Tensor | None) -> list[Weighted]:

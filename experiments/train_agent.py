@@ -16,17 +16,17 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from agents.train import USUAL, LearnConfig, learn_episode
 from agents.policy import Policy
 from agents.rollout import paint_picture
+from agents.train import DEFAULT_PLANNING, TrainConfig, train_episode
 from experiments import runs
 from experiments.cli import choose_device, require, run
 from kaokore.loading import draw_faces, load_faces, write_pairs
-from renderer.learned.load import KINDS
+from renderer.brush import Brush
 from renderer.canvas import blank
-from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
-from renderer.brush import Renderer
+from renderer.io.checkpoint import Checkpoint
+from renderer.learned.load import KINDS
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Config:
     """Residual blocks of the policy."""
     each: int = 4
     """Strokes that the policy proposes for each cell."""
-    learn: LearnConfig = USUAL
+    learn: TrainConfig = DEFAULT_PLANNING
     evaluate_faces: int = 48
     """Dev faces that a checkpoint is chosen by."""
     evaluate_strokes: int = 200
@@ -76,7 +76,7 @@ def train_agent(config: Config) -> Path:
     _check(config)
     device = choose_device(config.device)
     made = Checkpoint.load(config.renderer, *KINDS)
-    renderer: Renderer = made.build(KINDS, device)
+    renderer: Brush = made.build(KINDS, device)
     train = load_faces(config.root, "train", config.size)
     dev = load_faces(config.root, "dev", config.size, config.evaluate_faces).to(device) / 255
     if not resuming:
@@ -98,7 +98,7 @@ def train_agent(config: Config) -> Path:
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * (1 + math.cos(math.pi * (episode - 1) / config.episodes)) / 2
             targets = draw_faces(train, config.batch, draws).to(device)
-            *_, last = learn_episode(policy, optimizer, renderer, targets, config.learn, draws)
+            *_, last = train_episode(policy, optimizer, renderer, targets, config.learn, draws)
             bar.update()
             bar.set_postfix(mse=f"{last.mse:.4f}", best=f"{best:.5f}")
             board.add_scalar("train/mse", last.mse, episode)
@@ -118,7 +118,7 @@ def train_agent(config: Config) -> Path:
                 about = {**metrics, "renderer": made.kind, "renderer_hash": made.hash(), "episodes": episode}
                 about |= {"seed": config.seed, "data": "KaoKore v1.1 train, CC BY-SA 4.0, doi:10.20676/00000353"}
                 checkpoint = Checkpoint(
-                    "policy", settings, policy.state_dict(), policy.space, about | runs.provenance()
+                    "policy", settings, policy.state_dict(), policy.space, about | runs.describe_run()
                 )
                 checkpoint.save(folder / "latest.safetensors")
                 if mse < best:
@@ -142,10 +142,10 @@ def _check(config: Config) -> None:
         raise InputError(f"--width must be a multiple of 8, not {config.width}.")
 
 
-def paint(policy: Policy, renderer: Renderer, face: Tensor, count: int) -> Tensor:
+def paint(policy: Policy, renderer: Brush, face: Tensor, count: int) -> Tensor:
     """The finished canvas (3, H, W)."""
-    ground = blank((face.shape[-2], face.shape[-1]), device=face.device)
-    *_, (canvas, _) = paint_picture(policy, renderer, ground, face, count)
+    background = blank((face.shape[-2], face.shape[-1]), device=face.device)
+    *_, (canvas, _) = paint_picture(policy, renderer, background, face, count)
     return canvas
 
 

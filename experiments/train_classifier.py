@@ -21,15 +21,15 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from experiments import runs
+from experiments.cli import choose_device, require
+from kaokore import ATTRIBUTION
 from kaokore.classify.augment import Augmentation, augment
 from kaokore.classify.classifier import CLASSES, Classifier, Task, load_classifier, normalise
 from kaokore.classify.data import Faces, load_labelled
 from kaokore.classify.evaluate import report, scores_of
-from kaokore.classify.train import class_weights, follow, freeze, learn, optimizer_of, order_of, schedule
 from kaokore.classify.metrics import fit_temperature, measure
 from kaokore.classify.networks import MODELS, Name, build, parts, start
-from experiments.cli import choose_device, require
-from kaokore import ATTRIBUTION
+from kaokore.classify.train import class_weights, follow, freeze, learn, optimizer_of, order_of, schedule
 from renderer.errors import InputError
 from renderer.io.files import atomic
 
@@ -132,7 +132,7 @@ def train(config: Train) -> Path:
         "seed": config.seed,
         "data": ATTRIBUTION,
     }
-    about |= {"kaokore": config.version, **runs.provenance()}
+    about |= {"kaokore": config.version, **runs.describe_run()}
     precision: torch.dtype = getattr(torch, config.precision)
     answers = Classifier(config.model, config.task, config.size, average, config.flip, about=about)
     saved = time.monotonic()

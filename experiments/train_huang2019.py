@@ -24,10 +24,10 @@ from experiments import runs
 from experiments.cli import choose_device, require, run
 from kaokore.loading import draw_faces, load_faces, write_pairs
 from painter.losses.perceptual import Perceptual
-from renderer.learned.load import KINDS
+from renderer.brush import Brush
 from renderer.canvas import blank
 from renderer.io.checkpoint import Checkpoint
-from renderer.brush import Renderer
+from renderer.learned.load import KINDS
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def train_huang2019(config: Config) -> Path:
     _check(config)
     recipe, device = config.recipe, choose_device(config.device)
     made = Checkpoint.load(config.renderer, *KINDS)
-    renderer: Renderer = made.build(KINDS, device)
+    renderer: Brush = made.build(KINDS, device)
     train = load_faces(config.root, "train", recipe.size)
     dev = load_faces(config.root, "dev", 128, config.evaluate_faces).to(device) / 255
     perceptual = Perceptual().to(device)
@@ -108,7 +108,7 @@ def train_huang2019(config: Config) -> Path:
                 for name in ("dev_mse", "dev_perceptual"):
                     board.add_scalar(name.replace("_", "/", 1), metrics[name], episode)
                 about = {**metrics, "recipe": asdict(recipe), "episodes": episode, "seed": config.seed}
-                about |= {"renderer": made.kind, "renderer_hash": made.hash(), **runs.provenance()}
+                about |= {"renderer": made.kind, "renderer_hash": made.hash(), **runs.describe_run()}
                 built = {"size": recipe.size, "steps": recipe.steps, "bundle": recipe.bundle, "blocks": recipe.blocks}
                 checkpoint = Checkpoint(
                     "huang2019-actor", built, learner.actor.state_dict(), learner.actor.space, about
@@ -142,12 +142,12 @@ def _check(config: Config) -> None:
     require(config.recipe, actor_rate=0, critic_rate=0, decay=0, decay_after=0, discount=0)
 
 
-def _paint(learner: LearningToPaint, renderer: Renderer, face: Tensor) -> Tensor:
+def _paint(learner: LearningToPaint, renderer: Brush, face: Tensor) -> Tensor:
     """The finished canvas (3, H, W)."""
     learner.actor.eval()
-    ground = blank((face.shape[-2], face.shape[-1]), device=face.device)
+    background = blank((face.shape[-2], face.shape[-1]), device=face.device)
     count = learner.config.steps * learner.config.bundle
-    *_, (canvas, _) = paint_in_bundles(learner.actor, renderer, ground, face, count)
+    *_, (canvas, _) = paint_in_bundles(learner.actor, renderer, background, face, count)
     learner.actor.train()
     return canvas
 

@@ -25,11 +25,11 @@ from agents.environment import KaoKorePaint
 from experiments import runs
 from experiments.cli import choose_device, require, run
 from kaokore.loading import load_faces, write_pairs
-from renderer.learned.load import load_renderer
+from renderer.brush import Brush
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
 from renderer.io.files import atomic
-from renderer.brush import Renderer
+from renderer.learned.load import load_brush
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def train_ppo(config: Config) -> Path:
     except ImportError as error:
         raise InputError("Stable-Baselines3 is not installed; `make env` installs it.") from error
     device = choose_device(config.device)
-    renderer = load_renderer(config.renderer, device)
+    renderer = load_brush(config.renderer, device)
     train = load_faces(config.root, "train", config.size)
     dev = load_faces(config.root, "dev", 128, config.evaluate_faces).to(device) / 255
     if not resuming:
@@ -125,7 +125,7 @@ def train_ppo(config: Config) -> Path:
                     "updates": update,
                 }
                 with atomic(folder / "metrics.json") as path:
-                    path.write_text(json.dumps({**metrics, "config": asdict(config), **runs.provenance()}, indent=2))
+                    path.write_text(json.dumps({**metrics, "config": asdict(config), **runs.describe_run()}, indent=2))
                 write_pairs(dev, pictures, folder / "samples.png")
     metrics = json.loads((folder / "metrics.json").read_text())
     print(
@@ -134,17 +134,17 @@ def train_ppo(config: Config) -> Path:
     return folder
 
 
-def _paint(model: object, env: gymnasium.Env, renderer: Renderer, face: Tensor) -> Tensor:
+def _paint(model: object, env: gymnasium.Env, renderer: Brush, face: Tensor) -> Tensor:
     """The finished canvas (3, H, W): the policy paints at its own size, the strokes are drawn at the face's."""
     size = env.observation_space.shape[1:]  # type: ignore[index]
     observation, _ = env.reset(options={"target": F.interpolate(face[None], size, mode="area")[0]})
     strokes, finished = [], False
     while not finished:
         action, _ = model.predict(observation, deterministic=True)  # type: ignore[attr-defined]
-        strokes.append(torch.from_numpy((action + 1) / 2).to(face).view(-1, renderer.strokes.width))
+        strokes.append(torch.from_numpy((action + 1) / 2).to(face).view(-1, renderer.space.width))
         observation, _, finished, _, _ = env.step(action)
-    ground = blank((face.shape[-2], face.shape[-1]), device=face.device)
-    return paint(ground, torch.cat(strokes), renderer)
+    background = blank((face.shape[-2], face.shape[-1]), device=face.device)
+    return paint(background, torch.cat(strokes), renderer)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ from experiments import runs
 from experiments.cli import choose_device, require, run
 from experiments.figures.fidelity_sheet import TEST_SEED, sheet
 from experiments.renderer_tasks import Config, bezier_task, brush_task
-from renderer.io.checkpoint import Checkpoint
+from renderer.brush import Brush
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint
 from renderer.io.files import atomic
-from renderer.brush import Renderer
 
 # Steps by what is learned, and how: what two cores do in ten to thirty minutes.
 STEPS = {"bezier": 14_000, "reconstruction": 200_000, "gan": 20_000, "vae": 10_000}
@@ -49,7 +49,7 @@ def train_renderer(config: Config) -> Path:
         folder = runs.start("train_renderer", config, config.runs)
     state = folder / "state.safetensors"
     done = runs.load_state(state, task.objects)[0] if state.exists() else 0
-    renderer = cast(Renderer, task.network)
+    renderer = cast(Brush, task.network)
     saved = time.monotonic()
     with SummaryWriter(folder) as board, tqdm(total=steps, initial=done, unit="step") as bar:
         for progress in task.learn(done):
@@ -63,8 +63,8 @@ def train_renderer(config: Config) -> Path:
                 for name, value in figures.items():
                     board.add_scalar(f"test/{name}", value, progress.step)
                 runs.save_state(state, progress.step, task.objects)
-                about = {**figures, "steps": progress.step, "seed": config.seed, **runs.provenance()}
-                checkpoint = Checkpoint(task.kind, task.settings, task.network.state_dict(), renderer.strokes, about)
+                about = {**figures, "steps": progress.step, "seed": config.seed, **runs.describe_run()}
+                checkpoint = Checkpoint(task.kind, task.settings, task.network.state_dict(), renderer.space, about)
                 checkpoint.save(folder / "latest.safetensors")
                 with atomic(folder / "samples.png") as path:
                     picture = sheet(renderer, task.brush, torch.Generator().manual_seed(TEST_SEED))

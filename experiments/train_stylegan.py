@@ -21,14 +21,14 @@ from tqdm import tqdm
 
 from experiments import runs
 from experiments.cli import choose_device, require
+from kaokore import ATTRIBUTION
+from kaokore.stylegan.cuda_graph import Recorded
 from kaokore.stylegan.data import load_classes
-from kaokore.stylegan.generator import Dreamer, grid, save_dreamer
 from kaokore.stylegan.evaluate import distance
 from kaokore.stylegan.features import load_features
-from kaokore.stylegan.train import LearnConfig, Players, State, Teach, learn, optimizers_of, step
+from kaokore.stylegan.generator import Dreamer, grid, save_dreamer
 from kaokore.stylegan.networks import CLASSES, NetworkConfig
-from kaokore.stylegan.cuda_graph import Recorded
-from kaokore import ATTRIBUTION
+from kaokore.stylegan.train import Players, State, Teach, TrainConfig, learn, optimizers_of, step
 from renderer.errors import InputError
 from renderer.io.images import write_png
 
@@ -44,7 +44,7 @@ class Train:
     version: str = "1.1"
     """Of KaoKore."""
     networks: NetworkConfig = field(default_factory=NetworkConfig)
-    learn: LearnConfig = field(default_factory=LearnConfig)
+    learn: TrainConfig = field(default_factory=TrainConfig)
     images: float = 2000.0
     """Thousands of faces to show the discriminator in all, over all sessions."""
     minutes: float | None = None
@@ -62,24 +62,24 @@ class Train:
     """Where run folders are made."""
 
 
-CPU = Train(networks=NetworkConfig(noise=False), learn=LearnConfig(projected=1.0, projected_from=80.0))
+CPU = Train(networks=NetworkConfig(noise=False), learn=TrainConfig(projected=1.0, projected_from=80.0))
 """64 px, 16 channels there and up to 256 at 4 px; batches of 16; no noise, which so small a generator hides behind."""
 GPU = Train(
     networks=NetworkConfig(channels=4096, latent=256, noise=False),
-    learn=LearnConfig(batch=32, projected=1.0, projected_from=80.0, r1=0.1, ema=20.0, ada_speed=300.0),
+    learn=TrainConfig(batch=32, projected=1.0, projected_from=80.0, r1=0.1, ema=20.0, ada_speed=300.0),
     evaluate_every=100.0,
 )
 """64 px likewise, four times the channels at the large resolutions: minutes on a GPU, days on a core."""
 PAPER = Train(
     networks=NetworkConfig(size=256, channels=16384, most_channels=512, latent=512, mapping=8),
-    learn=LearnConfig(batch=32, r1=1.0, path_every=4, ada_speed=500.0, projected=1.0, projected_from=200.0),
+    learn=TrainConfig(batch=32, r1=1.0, path_every=4, ada_speed=500.0, projected=1.0, projected_from=200.0),
     images=25000.0,
     evaluate_every=200.0,
 )
 """256 px, after configuration E of Karras et al. (2020b): half the channels at the large resolutions."""
 TINY = Train(
     networks=NetworkConfig(size=8, channels=64, most_channels=8, latent=8, mapping=2),
-    learn=LearnConfig(batch=4, r1_every=2, path_every=2, ada_speed=0.1),
+    learn=TrainConfig(batch=4, r1_every=2, path_every=2, ada_speed=0.1),
     images=0.04,
     evaluate_every=0.0,
     evaluate_faces=8,
@@ -123,7 +123,7 @@ def train(config: Train) -> Path:
 
     counts = torch.bincount(faces.classes, minlength=CLASSES).tolist()
     about = {"train_faces": len(faces.classes), "seed": config.seed, "data": ATTRIBUTION, "kaokore": config.version}
-    dreamer = Dreamer(players.average, counts, about | runs.provenance())
+    dreamer = Dreamer(players.average, counts, about | runs.describe_run())
     steps = math.ceil(1000 * config.images / config.learn.batch)
     every = max(1, round(1000 * config.evaluate_every / config.learn.batch))
     begun = saved = time.monotonic()

@@ -23,12 +23,12 @@ from torch import Tensor
 from torchvision.models import EfficientNet_B0_Weights
 from tqdm import tqdm
 
+from experiments.cli import choose_device, require, require_gradient, run
+from experiments.outputs import finishing_brush, write_painting
+from experiments.runs import describe_run
 from kaokore.classify import load_classifier
 from kaokore.classify.classifier import CLASSES
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, imagenet_weights
-from experiments.cli import choose_device, require, require_gradient, run
-from experiments.outputs import finishing_brush, write_painting
-from experiments.runs import provenance
 from painter.losses.activation import (
     RATES,
     VIEWS,
@@ -40,12 +40,12 @@ from painter.losses.activation import (
     imagine,
     vgg_layer,
 )
-from renderer.learned.load import load_renderer
 from renderer.canvas import blank
+from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
 from renderer.io.files import check_writable
-from renderer.constraints import Limits
 from renderer.io.painting import Painting
+from renderer.learned.load import load_brush
 
 LARGEST = 2048  # pixels a side while painting
 
@@ -73,48 +73,50 @@ class Config:
     size: int = 128
     """Pixels of the square canvas while painting."""
     view: ViewConfig = VIEWS
-    shape_rate: float = RATES.shape_rate
+    geometry_lr: float = RATES.geometry_lr
     """How far strokes move in a step: further than after a picture, because nothing places them well."""
-    colour_rate: float = RATES.colour_rate
-    smallest: float = 0.0
+    colour_lr: float = RATES.colour_lr
+    min_radius: float = 0.0
     """Least radius of a stroke, as a fraction of the side."""
     seed: int = 0
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     video: bool = True
     """Write the film (mp4 and gif)."""
-    film_size: int = 512
+    video_size: int = 512
     """Pixels on the side of the film."""
 
 
 def visualize(config: Config) -> None:
     """Paint a class or a feature of a network from nothing."""
-    require(config, strokes=1, steps=1, size=8, film_size=1, shape_rate=1e-6, colour_rate=1e-6)
+    require(config, strokes=1, steps=1, size=8, video_size=1, geometry_lr=1e-6, colour_lr=1e-6)
     if config.size > LARGEST:
         raise InputError(f"--size can be {LARGEST} at most, not {config.size}; strokes can be replayed larger.")
     require_gradient(config.renderer)
     device = choose_device(config.device)
     score, tell = _wanted(config, device)
-    renderer = load_renderer(config.renderer, device)
+    renderer = load_brush(config.renderer, device)
     brush = finishing_brush(renderer)
     out = Path(config.out)
     check_writable(out)
 
     generator = torch.Generator().manual_seed(config.seed)
-    ground = blank((config.size, config.size), device=device)
-    rates = replace(RATES, steps=config.steps, shape_rate=config.shape_rate, colour_rate=config.colour_rate)
+    background = blank((config.size, config.size), device=device)
+    rates = replace(RATES, steps=config.steps, geometry_lr=config.geometry_lr, colour_lr=config.colour_lr)
     loss = activation_loss(score, config.view, generator)
     begun = time.monotonic()
-    strokes = ground.new_zeros(0, renderer.strokes.width)
-    steps = imagine(loss, renderer, config.strokes, ground, rates, generator, Limits(smallest=config.smallest))
+    strokes = background.new_zeros(0, renderer.space.width)
+    steps = imagine(
+        loss, renderer, config.strokes, background, rates, generator, StrokeConstraints(min_radius=config.min_radius)
+    )
     for progress in (bar := tqdm(steps, total=config.steps)):
         strokes = progress.strokes
         bar.set_postfix_str(f"score {-progress.loss:.2f}", refresh=False)
     seconds = time.monotonic() - begun
 
-    painting = Painting.by(renderer, strokes, (config.size, config.size), made_by=asdict(config) | provenance())
+    painting = Painting.by(renderer, strokes, (config.size, config.size), provenance=asdict(config) | describe_run())
     picture = painting.render(renderer=brush)
-    write_painting(painting, picture, out, config.film_size if config.video else None, brush)
+    write_painting(painting, picture, out, config.video_size if config.video else None, brush)
     with torch.no_grad():
         said = tell(picture[None].to(device))
     print(

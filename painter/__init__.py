@@ -1,5 +1,5 @@
 """The learned renderer, and what is optimised through one."""
 
-from renderer.learned.load import load_renderer
+from renderer.learned.load import load_brush
 
-__all__ = ["load_renderer"]
+__all__ = ["load_brush"]

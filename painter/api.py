@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from agents.huang2019 import Actor, paint_in_bundles
-from agents.planner import USUAL, Planning
+from agents.planner import DEFAULT_PLANNING, Planning
 from agents.policy import Policy
 from agents.rollout import paint_picture
 from painter.lines import lines, masses
-from painter.optimize import TransferConfig, transfer
+from painter.optimize import OptimizeConfig, optimize
+from renderer.brush import Brush, expected
 from renderer.canvas import blank
-from renderer.io.checkpoint import Checkpoint
-from renderer.constraints import FREE, Limits
-from renderer.brush import Renderer, expected
+from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.convert import translation
+from renderer.io.checkpoint import Checkpoint
 
 Colour = tuple[float, float, float]
 WHITE: Colour = (1.0, 1.0, 1.0)
@@ -36,7 +36,7 @@ class Agent(Protocol):
     """Paints one picture, canvas and target (3, H, W), with exactly `count` strokes; yields canvas and new strokes."""
 
     def __call__(
-        self, canvas: Tensor, target: Tensor, count: int, *, limits: Limits = FREE
+        self, canvas: Tensor, target: Tensor, count: int, *, constraints: StrokeConstraints = UNCONSTRAINED
     ) -> Iterator[tuple[Tensor, Tensor]]: ...
 
 
@@ -48,13 +48,15 @@ class Progress:
     strokes: Tensor
 
 
-def load_agent(name: str, renderer: Renderer, device: torch.device | str = "cpu", planning: Planning = USUAL) -> Agent:
+def load_agent(
+    name: str, renderer: Brush, device: torch.device | str = "cpu", planning: Planning = DEFAULT_PLANNING
+) -> Agent:
     """An agent by checkpoint name or file: ours, which plans, or one learned by Huang's recipe. Raises `CheckpointError`."""
     checkpoint = Checkpoint.load(name, *AGENTS)
     network = checkpoint.build(AGENTS, device)
     renderer = expected(renderer)  # chance cannot be planned
     if isinstance(network, Actor):
-        renderer.strokes.require(network.space)
+        renderer.space.require(network.space)
         return partial(paint_in_bundles, network, renderer)
     return partial(paint_picture, network.to(memory_format=torch.channels_last), renderer, planning=planning)
 
@@ -63,12 +65,12 @@ def paint_with(
     method: Method,
     target: Tensor,
     count: int,
-    renderer: Renderer,
+    renderer: Brush,
     agent: Agent | None,
-    config: TransferConfig,
+    config: OptimizeConfig,
     generator: torch.Generator,
-    limits: Limits = FREE,
-    ground: Colour = WHITE,
+    constraints: StrokeConstraints = UNCONSTRAINED,
+    background: Colour = WHITE,
 ) -> Iterator[Progress]:
     """Yields as `target` (3, H, W) is painted on `ground` with exactly `count` strokes; the last `strokes` are the painting.
 
@@ -78,37 +80,39 @@ def paint_with(
     renderer = expected(renderer)
     if method == "lines":
         assert agent is not None, "lines need an agent for the masses"
-        yield from _masses_and_lines(target, count, renderer, agent, config, generator, limits, ground)
+        yield from _masses_and_lines(target, count, renderer, agent, config, generator, constraints, background)
         return
-    canvas = blank((target.shape[-2], target.shape[-1]), ground, target.device)
-    strokes = target.new_zeros(0, renderer.strokes.width)
+    canvas = blank((target.shape[-2], target.shape[-1]), background, target.device)
+    strokes = target.new_zeros(0, renderer.space.width)
     if method != "optimize":
         assert agent is not None, "agent and hybrid need an agent"
-        for _, fresh in agent(canvas, target, count, limits=limits):
+        for _, fresh in agent(canvas, target, count, constraints=constraints):
             strokes = torch.cat((strokes, fresh))
             share = 1.0 if method == "agent" else 0.1
             yield Progress(share * len(strokes) / count, strokes)
     if method != "agent":
         start = strokes if method == "hybrid" else None
-        for step in transfer(target, renderer, count, canvas, config, start=start, generator=generator, limits=limits):
+        for step in optimize(
+            target, renderer, count, canvas, config, start=start, generator=generator, constraints=constraints
+        ):
             yield Progress(step.spent, step.strokes)
 
 
 def _masses_and_lines(
     target: Tensor,
     count: int,
-    renderer: Renderer,
+    renderer: Brush,
     agent: Agent,
-    config: TransferConfig,
+    config: OptimizeConfig,
     generator: torch.Generator,
-    limits: Limits,
-    ground: Colour,
+    constraints: StrokeConstraints,
+    background: Colour,
 ) -> Iterator[Progress]:
-    bare = canvas = blank((target.shape[-2], target.shape[-1]), ground, target.device)
+    bare = canvas = blank((target.shape[-2], target.shape[-1]), background, target.device)
     traced = translation(renderer, 1.0)(lines(target, int(LINES * count)))
-    strokes = target.new_zeros(0, renderer.strokes.width)
-    broad = replace(limits, smallest=max(limits.smallest, min(MASS, limits.largest)), brush=0.0)
-    for painted, fresh in agent(bare, masses(target), count - len(traced), limits=broad):
+    strokes = target.new_zeros(0, renderer.space.width)
+    broad = replace(constraints, min_radius=max(constraints.min_radius, min(MASS, constraints.max_radius)), brush=0.0)
+    for painted, fresh in agent(bare, masses(target), count - len(traced), constraints=broad):
         canvas, strokes = painted, torch.cat((strokes, fresh))
         yield Progress(0.3 * len(strokes) / count, strokes)
     if len(traced) == 0:
@@ -117,10 +121,10 @@ def _masses_and_lines(
     # error, they would blur into the noise of old paper. A fifth of the steps is enough for that.
     steps = -(-config.steps // 5)
     refined = replace(
-        config, steps=steps, moves=0, shape_rate=config.shape_rate / 6, colour_rate=config.colour_rate / 8
+        config, steps=steps, relocations=0, geometry_lr=config.geometry_lr / 6, colour_lr=config.colour_lr / 8
     )
-    thin = replace(limits, brush=1.0)
-    for step in transfer(
-        target, renderer, len(traced), canvas, refined, start=traced, generator=generator, limits=thin
+    thin = replace(constraints, brush=1.0)
+    for step in optimize(
+        target, renderer, len(traced), canvas, refined, start=traced, generator=generator, constraints=thin
     ):
         yield Progress(0.3 + 0.7 * step.spent, torch.cat((strokes, step.strokes)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from renderer.brush import Brush
 from renderer.canvas import draw_patches
-from renderer.brush import Renderer
 
 
 @torch.no_grad()
-def worth(canvas: Tensor, strokes: Tensor, renderer: Renderer, target: Tensor) -> Tensor:
+def importance(canvas: Tensor, strokes: Tensor, renderer: Brush, target: Tensor) -> Tensor:
     """`(N,)`: the exact rise of the mean squared error if that one stroke were left out; negative for a harmful one.
 
     canvas and target (3, H, W), strokes (N, P). Leaving out stroke i changes the finished picture by

@@ -15,16 +15,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from painter.importance import importance
 from painter.losses.pixels import Loss, pixels
 from painter.placement import place
+from renderer.brush import Brush
 from renderer.canvas import paint
-from renderer.constraints import FREE, Limits
-from renderer.brush import Renderer
-from painter.importance import worth
+from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 
 
 @dataclass(frozen=True)
-class TransferConfig:
+class OptimizeConfig:
     """How strokes are optimised."""
 
     steps: int = 1000
@@ -33,20 +33,20 @@ class TransferConfig:
     """Time budget; replaces `steps`. A result then depends on the machine's speed."""
     stages: int = 8
     """How often strokes are added; each time more, and smaller ones."""
-    budgets: tuple[float, ...] | None = None
+    stage_shares: tuple[float, ...] | None = None
     """How the strokes are shared out among the stages, coarse to fine (1, 3, 10): as many numbers as there are to be stages.
     By default few large and many small ones: the total grows as the cube of the stage."""
     growth: float = 0.5
     """The part of the budget during which strokes are added."""
-    moves: int = 5
+    relocations: int = 5
     """How often, after that, the strokes that are worth least are placed anew."""
-    moved: float = 0.06
+    relocate_fraction: float = 0.06
     """The share of the strokes that are placed anew each time."""
     radius: tuple[float, float] = (0.15, 0.01)
     """Radius of the first and of the last strokes as they are placed, as fractions of the short side."""
-    shape_rate: float = 0.008
+    geometry_lr: float = 0.008
     """Adam's learning rate for shapes, in [0, 1] units; falls to a twentieth by a cosine."""
-    colour_rate: float = 0.02
+    colour_lr: float = 0.02
     """The same for colour and opacity."""
 
 
@@ -61,16 +61,16 @@ class Progress:
     strokes: Tensor
 
 
-def transfer(
+def optimize(
     target: Tensor,
-    renderer: Renderer,
+    renderer: Brush,
     count: int,
     canvas: Tensor,
-    config: TransferConfig = TransferConfig(),
+    config: OptimizeConfig = OptimizeConfig(),
     loss: Loss = pixels,
     start: Tensor | None = None,
     generator: torch.Generator | None = None,
-    limits: Limits = FREE,
+    constraints: StrokeConstraints = UNCONSTRAINED,
     penalty: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[Progress]:
     """Yields after each gradient step; the last `strokes`, `(count, P)`, are the painting of `target` (3, H, W).
@@ -82,11 +82,13 @@ def transfer(
     """
     if target.dim() == 3:
         start = None if start is None else start[None]
-        batch = transfer(target[None], renderer, count, canvas[None], config, loss, start, generator, limits, penalty)
+        batch = optimize(
+            target[None], renderer, count, canvas[None], config, loss, start, generator, constraints, penalty
+        )
         yield from (replace(progress, strokes=progress.strokes[0]) for progress in batch)
         return
     begun, step, spent = time.monotonic(), 0, 0.0
-    strokes = target.new_zeros(len(target), count, renderer.strokes.width)
+    strokes = target.new_zeros(len(target), count, renderer.space.width)
     painted = 0 if start is None else min(start.shape[1], count)
     if start is not None:
         strokes[:, :painted] = start[:, :painted]
@@ -99,19 +101,19 @@ def transfer(
         while events and spent >= events[0].when:
             event = events.pop(0)
             with torch.no_grad():
-                strokes = limits.apply(scaled * rate, renderer.strokes)
+                strokes = constraints.apply(scaled * rate, renderer.space)
                 if event.move:
                     pictures = zip(canvas, strokes, target, strict=True)
                     order = torch.stack([_by_worth(*parts, event.count, renderer) for parts in pictures])
                     _reorder(optimizer, scaled, order)
                     painted = count - event.count
-                    strokes = limits.apply(scaled * rate, renderer.strokes)
+                    strokes = constraints.apply(scaled * rate, renderer.space)
                 now = paint(canvas, strokes[:, :painted], renderer)
                 for k, picture in enumerate(target):
-                    placed = place(picture, now[k], event.count, event.radius, generator, renderer.strokes)
+                    placed = place(picture, now[k], event.count, event.radius, generator, renderer.space)
                     scaled[k, painted : painted + event.count] = placed / rate
                 painted += event.count
-        allowed = limits.apply(scaled[:, :painted] * rate, renderer.strokes)
+        allowed = constraints.apply(scaled[:, :painted] * rate, renderer.space)
         value = loss(paint(canvas, allowed, renderer), target)
         if penalty is not None:
             value = value + penalty(allowed)
@@ -121,7 +123,7 @@ def transfer(
         optimizer.step()
         with torch.no_grad():
             scaled.copy_(torch.minimum(scaled.clamp(min=0), 1 / rate))
-            strokes = limits.apply((scaled * rate).clamp(0, 1), renderer.strokes)
+            strokes = constraints.apply((scaled * rate).clamp(0, 1), renderer.space)
         step += 1
         spent = step / config.steps if config.seconds is None else (time.monotonic() - begun) / config.seconds
         spent = min(spent, 1.0)
@@ -136,14 +138,14 @@ class _Event:
     move: bool  # take them from those already there
 
 
-def _plan(config: TransferConfig, count: int, painted: int) -> list[_Event]:
+def _plan(config: OptimizeConfig, count: int, painted: int) -> list[_Event]:
     """When how many strokes of which radius are placed. With nothing to add, refinement may move strokes from the start."""
     events = []
     large, small = config.radius
     missing = count - painted
     begin = 0.0
     if missing > 0:
-        shares = config.budgets or tuple((i + 1) ** 3 - i**3 for i in range(config.stages))
+        shares = config.stage_shares or tuple((i + 1) ** 3 - i**3 for i in range(config.stages))
         shares = shares[:missing]  # each stage has one stroke at least
         stages = len(shares)
         totals = [round(missing * sum(shares[: i + 1]) / sum(shares)) for i in range(stages)]
@@ -152,15 +154,15 @@ def _plan(config: TransferConfig, count: int, painted: int) -> list[_Event]:
             radius = large * (small / large) ** (i / max(1, stages - 1))
             events.append(_Event(config.growth * i / stages, new - old, radius, False))
         begin = config.growth
-    move = int(config.moved * count)
-    for i in range(config.moves if move else 0):
-        events.append(_Event(begin + (0.85 - begin) * i / config.moves, move, 1.5 * small, True))
+    move = int(config.relocate_fraction * count)
+    for i in range(config.relocations if move else 0):
+        events.append(_Event(begin + (0.85 - begin) * i / config.relocations, move, 1.5 * small, True))
     return events
 
 
-def _by_worth(canvas: Tensor, strokes: Tensor, target: Tensor, last: int, renderer: Renderer) -> Tensor:
+def _by_worth(canvas: Tensor, strokes: Tensor, target: Tensor, last: int, renderer: Brush) -> Tensor:
     """An order (N,) of one picture's strokes in which the `last` ones are those worth least, the others as they were."""
-    order = worth(canvas, strokes, renderer, target).argsort(descending=True)
+    order = importance(canvas, strokes, renderer, target).argsort(descending=True)
     return torch.cat((order[:-last].sort().values, order[-last:]))
 
 
@@ -171,8 +173,8 @@ def _reorder(optimizer: torch.optim.Optimizer, scaled: Tensor, order: Tensor) ->
         rows.copy_(rows.gather(1, index))
 
 
-def _rates(renderer: Renderer, config: TransferConfig) -> Tensor:
-    rate = torch.full((renderer.strokes.width,), config.shape_rate)
+def _rates(renderer: Brush, config: OptimizeConfig) -> Tensor:
+    rate = torch.full((renderer.space.width,), config.geometry_lr)
     for name in ("opacity", "colour"):
-        rate[renderer.strokes.columns(name)] = config.colour_rate
+        rate[renderer.space.columns(name)] = config.colour_lr
     return rate

@@ -1,43 +1,43 @@
 """How a stroke becomes pixels: stroke spaces, brushes, canvas, and the file formats around them."""
 
+from renderer.brush import Brush, Mark, Window
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
-from renderer.canvas import blank, over, paint, paint_steps
-from renderer.io.checkpoint import Checkpoint, CheckpointError
-from renderer.errors import InputError
-from renderer.io.video import Film, show_film, write_gif, write_mp4
 from renderer.brushes.mypaint import MYPAINT, MyPaint
+from renderer.canvas import blank, over, paint, paint_steps
+from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint, CheckpointError
+from renderer.io.images import ImageError, fit, read_image, write_png
 from renderer.io.painting import Painting, PaintingError
-from renderer.io.images import PictureError, fit, read_picture, write_png
-from renderer.brush import Mark, Renderer, Window
-from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
 from renderer.io.svg import to_svg, write_svg
+from renderer.io.video import Video, show_video, write_gif, write_mp4
+from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
 
 __all__ = [
     "BEZIER",
     "MYPAINT",
     "AnalyticBezier",
+    "Brush",
     "Checkpoint",
     "CheckpointError",
     "ExactBezier",
     "Field",
-    "Film",
+    "ImageError",
     "InputError",
     "Mark",
     "MyPaint",
     "Painting",
     "PaintingError",
-    "PictureError",
-    "Renderer",
     "SpaceError",
     "StrokeSpace",
+    "Video",
     "Window",
     "blank",
     "fit",
     "over",
     "paint",
     "paint_steps",
-    "read_picture",
-    "show_film",
+    "read_image",
+    "show_video",
     "to_svg",
     "write_gif",
     "write_mp4",

@@ -36,13 +36,13 @@ class Window:
 
 
 @runtime_checkable
-class Renderer(Protocol):
+class Brush(Protocol):
     """Draws each stroke by itself.
 
     `strokes` (B, P) in [0, 1]; `size` is (height, width) of the whole canvas in pixels. With a `window`, only that patch
     of the canvas is drawn, so that the cost of a stroke is the pixels that it touches and not the canvas.
 
-    Renderers may also offer `bounds` (where strokes fall), `ragged` (many windows at once) and `paint_steps` (a whole
+    Renderers may also offer `bounds` (where strokes fall), `patch_alphas` (many windows at once) and `paint_steps` (a whole
     painting), see `renderer.canvas`; renderers of strokes of another space than BEZIER must offer the first or the last.
     """
 
@@ -51,6 +51,6 @@ class Renderer(Protocol):
     def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark: ...
 
 
-def expected(renderer: Renderer) -> Renderer:
+def expected(renderer: Brush) -> Brush:
     """What a renderer leaves on average, if chance has a part in it (it then offers `expected()`); else itself."""
-    return cast(Renderer, renderer.expected()) if hasattr(renderer, "expected") else renderer
+    return cast(Brush, renderer.expected()) if hasattr(renderer, "expected") else renderer

@@ -9,16 +9,15 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from renderer.ops import native
+from renderer.brush import Brush, Mark, Window
 from renderer.brushes.bezier import bounds
-from renderer.brush import Mark, Renderer, Window
+from renderer.ops import native
 
 SOURCE = native.FOLDER / "composite.c"
 
@@ -35,7 +34,7 @@ def over(canvas: Tensor, mark: Mark) -> Tensor:
     return canvas + mark.alpha * (mark.colour - canvas)
 
 
-def paint(canvas: Tensor, strokes: Tensor, renderer: Renderer) -> Tensor:
+def paint(canvas: Tensor, strokes: Tensor, renderer: Brush) -> Tensor:
     """Lays strokes over a canvas, the first below. Differentiable in canvas and strokes.
 
     canvas `(3, H, W)` with strokes `(N, P)`, or `(B, 3, H, W)` with `(B, N, P)`. On a CPU with a compiler, time and
@@ -60,9 +59,7 @@ def paint(canvas: Tensor, strokes: Tensor, renderer: Renderer) -> Tensor:
 
 
 @torch.no_grad()
-def paint_steps(
-    canvas: Tensor, strokes: Tensor, renderer: Renderer, every: int = 1, chunk: int = 256
-) -> Iterator[Tensor]:
+def paint_steps(canvas: Tensor, strokes: Tensor, renderer: Brush, every: int = 1, chunk: int = 256) -> Iterator[Tensor]:
     """Yields the canvas `(3, H, W)` before the first and after every `every` strokes, last the finished picture.
 
     The same tensor each time, changed in place: copy what is to be kept.
@@ -105,21 +102,21 @@ class Patches:
         return canvas[:, top : top + height, left : left + width], alpha
 
 
-def draw_patches(renderer: Renderer, strokes: Tensor, size: tuple[int, int]) -> Patches:
+def draw_patches(renderer: Brush, strokes: Tensor, size: tuple[int, int]) -> Patches:
     """Draws every stroke of `(N, P)` on the part of the canvas that it touches. Differentiable where the renderer is.
 
-    A renderer of other strokes than BEZIER's says where they fall: `bounds(strokes, size)`, as `renderer.brushes.bezier.bounds`.
-    One may offer `ragged(strokes, size, box, start, total) -> alpha or None` to draw boxes of all shapes at once;
+    A renderer of other strokes than BEZIER's says where they fall: `bounds(strokes, size)`.
+    One may offer `patch_alphas(strokes, size, box, start, total) -> alpha or None` to draw boxes of all shapes at once;
     others are called once for each shape of window.
     """
     left, top, right, bottom = getattr(renderer, "bounds", bounds)(strokes, size)
     width, height = (right - left).clamp(min=1), (bottom - top).clamp(min=1)
     start, total = _starts(width * height)
     box = torch.stack((left, top, width, height), -1)
-    if hasattr(renderer, "ragged"):
-        alpha = renderer.ragged(strokes, size, box, start, total)
+    if hasattr(renderer, "patch_alphas"):
+        alpha = renderer.patch_alphas(strokes, size, box, start, total)
         if alpha is not None:
-            return Patches(alpha, renderer.strokes.get(strokes, "colour"), box, start)
+            return Patches(alpha, renderer.space.get(strokes, "colour"), box, start)
 
     # Sides are rounded up so that few different shapes are left; a window pushed over the far edge is shifted back.
     width, height = (_round_up(side).clamp(max=limit) for side, limit in ((width, size[1]), (height, size[0])))
@@ -132,7 +129,7 @@ def draw_patches(renderer: Renderer, strokes: Tensor, size: tuple[int, int]) -> 
         alphas.append(mark.alpha.flatten())
         start[rows] = total + torch.arange(len(rows), device=start.device) * (h * w)
         total += len(rows) * h * w
-    return Patches(torch.cat(alphas), renderer.strokes.get(strokes, "colour"), box, start)
+    return Patches(torch.cat(alphas), renderer.space.get(strokes, "colour"), box, start)
 
 
 def _starts(areas: Tensor) -> tuple[Tensor, int]:

@@ -13,7 +13,7 @@ from renderer.strokes import StrokeSpace
 
 
 @dataclass(frozen=True, eq=False)
-class Limits:
+class StrokeConstraints:
     """Which strokes are allowed; everything is, when nothing is given.
 
     opaque: no transparency: opacity is 1 all along
@@ -25,15 +25,15 @@ class Limits:
     """
 
     opaque: bool = False
-    smallest: float = 0.0
-    largest: float = 1.0
+    min_radius: float = 0.0
+    max_radius: float = 1.0
     palette: Tensor | None = None
     brush: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.smallest <= self.largest <= 1 or self.largest == 0:
+        if not 0 <= self.min_radius <= self.max_radius <= 1 or self.max_radius == 0:
             raise InputError(
-                f"Radii from {self.smallest} to {self.largest} are no range; give fractions of the short side, "
+                f"Radii from {self.min_radius} to {self.max_radius} are no range; give fractions of the short side, "
                 "0 at least and 1 at most, the smallest first."
             )
         if self.brush is not None and not 0 <= self.brush <= 1:
@@ -45,14 +45,14 @@ class Limits:
         Gradients pass straight through (Bengio et al. 2013), so that what lies outside the limits can come back.
         """
         mixed = self.brush is not None and any(field.name == "brush" for field in space.fields)
-        if not (self.opaque or self.smallest > 0 or self.largest < 1 or self.palette is not None or mixed):
+        if not (self.opaque or self.min_radius > 0 or self.max_radius < 1 or self.palette is not None or mixed):
             return strokes
         allowed = strokes.detach().clone()
         radius, opacity, colour = (space.columns(name) for name in ("radius", "opacity", "colour"))
         high = space.field("radius").high
-        if self.smallest > high:
-            raise InputError(f"No stroke of this brush has a radius of {self.smallest}; the largest is {high}.")
-        allowed[..., radius] = allowed[..., radius].clamp(self.smallest / high, self.largest / high)
+        if self.min_radius > high:
+            raise InputError(f"No stroke of this brush has a radius of {self.min_radius}; the largest is {high}.")
+        allowed[..., radius] = allowed[..., radius].clamp(self.min_radius / high, self.max_radius / high)
         if self.opaque:
             allowed[..., opacity] = 1
         if self.palette is not None:
@@ -62,7 +62,7 @@ class Limits:
         return strokes + (allowed - strokes).detach() if strokes.requires_grad else allowed
 
 
-FREE = Limits()
+UNCONSTRAINED = StrokeConstraints()
 
 
 def nearest(colours: Tensor, palette: Tensor) -> Tensor:

@@ -7,20 +7,20 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from renderer.brush import Renderer
+from renderer.brush import Brush
 from renderer.strokes import BEZIER
 
 PRESSURE = 0.7  # pressed well: lightly, some brushes hardly mark
 SIDE, RADIUS = 128, 0.05  # of the stroke that a brush is measured by
 
 
-def translation(renderer: Renderer, brush: float = 0.0) -> Callable[[Tensor], Tensor]:
+def translation(renderer: Brush, brush: float = 0.0) -> Callable[[Tensor], Tensor]:
     """A function from strokes of BEZIER `(..., 13)` to strokes of the renderer's space with nearly the same outline.
 
     Path, colour and mean opacity are the same; the radius is such that the mark is as broad as the curve on average,
     pressure is even. brush: of mixed brushes, which one. Differentiable; for BEZIER itself, nothing is changed.
     """
-    space = renderer.strokes
+    space = renderer.space
     if space == BEZIER:
         return lambda strokes: strokes
     even = {"pressure": PRESSURE, "brush": brush}
@@ -44,9 +44,9 @@ def translation(renderer: Renderer, brush: float = 0.0) -> Callable[[Tensor], Te
 
 
 @torch.no_grad()
-def _half_width(renderer: Renderer, brush: float) -> float:
+def _half_width(renderer: Brush, brush: float) -> float:
     """Of a straight mark at even pressure, in basic radii: half the integral of alpha across it."""
-    space = renderer.strokes
+    space = renderer.space
     stroke = torch.zeros(1, space.width)
     values = {"start": (0.2, 0.5), "end": (0.8, 0.5), "bend": 0.5, "radius": RADIUS, "pressure": PRESSURE}
     values |= {"opacity": 1.0, "brush": brush}

@@ -21,10 +21,10 @@ import torch
 from experiments.bench.painting_speed import measure_painting
 from experiments.bench.renderer_speed import Figures, measure_renderers
 from experiments.cli import run
-from experiments.runs import provenance
-from renderer.ops import native
+from experiments.runs import describe_run
 from renderer.errors import InputError
 from renderer.io.files import atomic
+from renderer.ops import native
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def bench(config: Config) -> Path:
     sections = _check(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    figures: Figures = {"machine": machine(), "made_by": provenance()}
+    figures: Figures = {"machine": machine(), "made_by": describe_run()}
     if figures["machine"]["load_before"] > 0.5:
         print("This machine was busy in the last minute; if it still is, speeds come out too low and ratios uncertain.")
     _write(figures, config.json)  # a place that cannot be written to is found now, not in two minutes

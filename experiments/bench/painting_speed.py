@@ -16,11 +16,11 @@ from torch import Tensor
 
 from experiments.bench.renderer_speed import SIDE, Figures, in_turns, missing, put
 from painter.api import load_agent
-from renderer.learned.load import load_renderer
+from renderer.brush import Brush, Mark
 from renderer.brushes.bezier import bounds
 from renderer.canvas import blank, over, paint
-from renderer.io.images import fit, read_picture
-from renderer.brush import Mark, Renderer
+from renderer.io.images import fit, read_image
+from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 Ints = tuple[int, ...]
@@ -31,7 +31,7 @@ def measure_painting(
     name: str, agent: str, counts: Ints, sides: Ints, agent_counts: Ints, seconds_each: float, seed: int
 ) -> Figures:
     """Time and memory of optimising strokes, and the agent's time."""
-    renderer = load_renderer(name)
+    renderer = load_brush(name)
     cases = [(count, side) for side in sides for count in counts]
     calls: dict[tuple[int, int] | str, Callable[[], object]] = {}
     calls["naive"] = partial(step, renderer, painterly(cases[0][0], seed), cases[0][1], naive_paint)
@@ -79,7 +79,7 @@ def painterly(count: int, seed: int) -> Tensor:
 
 
 def step(
-    renderer: Renderer, strokes: Tensor, side: int, painter: Callable[[Tensor, Tensor, Renderer], Tensor] = paint
+    renderer: Brush, strokes: Tensor, side: int, painter: Callable[[Tensor, Tensor, Brush], Tensor] = paint
 ) -> None:
     """One step of optimisation, up to the gradient."""
     strokes = strokes.clone().requires_grad_()
@@ -87,7 +87,7 @@ def step(
     (canvas - 0.5).square().mean().backward()
 
 
-def naive_paint(canvas: Tensor, strokes: Tensor, renderer: Renderer) -> Tensor:
+def naive_paint(canvas: Tensor, strokes: Tensor, renderer: Brush) -> Tensor:
     """What `paint` does, without windows: the alpha of every stroke on the whole canvas, one over the other."""
     mark = renderer(strokes, (canvas.shape[-2], canvas.shape[-1]))
     for alpha, colour in zip(mark.alpha.unbind(), mark.colour.unbind(), strict=True):
@@ -113,7 +113,7 @@ def _area(case: tuple[int, int]) -> int:
 def step_memory(name: str, cases: list[tuple[int, int]], threads: int, seed: int) -> Figures:
     """The peak memory of a process that takes one step of each case, the smallest first; run in one of its own."""
     torch.set_num_threads(threads)
-    renderer = load_renderer(name)
+    renderer = load_brush(name)
     step(renderer, painterly(1, seed), cases[-1][1])
     before = _peak_mib()
     steps: Figures = {}
@@ -134,19 +134,19 @@ def _peak_mib() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def measure_agent(name: str, renderer: Renderer, counts: Ints, seconds_each: float) -> Figures:
+def measure_agent(name: str, renderer: Brush, counts: Ints, seconds_each: float) -> Figures:
     """Seconds that the agent takes for the shipped face, and how near it comes."""
     why = missing(name)
     if why:
         note = f"{why} Train one with `python -m experiments.train_agent`."
         return {"seconds": None, "mse": None, "note": note}
     agent = load_agent(name, renderer)
-    target = fit(read_picture(FACE), SIDE)
+    target = fit(read_image(FACE), SIDE)
     mse: dict[str, float] = {}
 
     def painted(count: int) -> None:
-        ground = blank((target.shape[-2], target.shape[-1]))
-        *_, (canvas, _) = agent(ground, target, count)
+        background = blank((target.shape[-2], target.shape[-1]))
+        *_, (canvas, _) = agent(background, target, count)
         mse[str(count)] = (canvas - target).square().mean().item()
 
     times = in_turns({str(count): partial(painted, count) for count in counts}, seconds_each)

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from experiments.figures.fidelity_sheet import TEST_SEED
-from renderer.learned.train import alpha_error
-from renderer.learned.huang2019 import Huang2019
-from renderer.learned.load import load_renderer
+from renderer.brush import Brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.canvas import draw_patches
 from renderer.io.checkpoint import Checkpoint, CheckpointError, find
-from renderer.brush import Renderer
+from renderer.learned.huang2019 import Huang2019
+from renderer.learned.load import load_brush
+from renderer.learned.train import alpha_error
 from renderer.strokes import BEZIER
 
 SIDE = 128  # pixels; the one resolution of the baseline's network
@@ -36,7 +36,7 @@ def measure_renderers(
     renderer: str, baseline: str, batch: int, test_strokes: int, seconds_each: float, seed: int
 ) -> Figures:
     """Strokes drawn a second, with and without a gradient into them, and how near they come to the true brush."""
-    ours = load_renderer(renderer)
+    ours = load_brush(renderer)
     torch.manual_seed(seed)  # the random weights
     theirs, trained = Huang2019(), missing(baseline) is None
     if trained:
@@ -109,7 +109,7 @@ def _without_weights(baseline: str) -> Figures:
     return {"alpha_mse": None, "note": note}
 
 
-def _whole(renderer: Renderer, strokes: Tensor) -> Tensor:
+def _whole(renderer: Brush, strokes: Tensor) -> Tensor:
     return renderer(strokes, (SIDE, SIDE)).alpha.flatten()
 
 

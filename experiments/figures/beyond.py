@@ -18,16 +18,16 @@ from skimage import data
 from torch import Tensor
 
 from experiments.cli import require, run
-from painter.metrics import Measures, measure
-from painter.api import load_agent, paint_with
 from experiments.outputs import finishing_brush
 from kaokore.fake_faces import draw_face
+from painter.api import load_agent, paint_with
 from painter.losses.perceptual import Perceptual
-from renderer.learned.load import load_renderer
-from painter.optimize import TransferConfig
+from painter.metrics import Measures, measure
+from painter.optimize import OptimizeConfig
 from renderer.io.files import atomic
-from renderer.io.painting import Painting
 from renderer.io.images import fit, write_jpeg
+from renderer.io.painting import Painting
+from renderer.learned.load import load_brush
 
 PICTURES = ("chelsea", "coffee", "rocket", "astronaut", "hubble_deep_field")
 GAP = 8  # pixels of the sheet
@@ -42,7 +42,7 @@ class Config:
     """Pixels on the long side."""
     method: str = "agent"
     renderer: str = "bezier"
-    steps: int = TransferConfig.steps
+    steps: int = OptimizeConfig.steps
     seed: int = 0
     out: str = "beyond.md"
 
@@ -59,13 +59,13 @@ def others(size: int, seed: int = 0) -> dict[str, Tensor]:
 def beyond(config: Config) -> Path:
     """Beyond faces: pictures of other kinds, painted by the agent that has only seen faces."""
     require(config, strokes=1, size=8, steps=1)
-    renderer = load_renderer(config.renderer)
+    renderer = load_brush(config.renderer)
     agent, brush, perceptual = load_agent("agent", renderer), finishing_brush(renderer), Perceptual()
     rows, pairs = [], []
     for name, target in others(config.size, config.seed).items():
-        generator, transfer = torch.Generator().manual_seed(config.seed), TransferConfig(steps=config.steps)
+        generator, optimize = torch.Generator().manual_seed(config.seed), OptimizeConfig(steps=config.steps)
         begun = time.monotonic()
-        *_, last = paint_with(config.method, target, config.strokes, renderer, agent, transfer, generator)  # type: ignore[arg-type]
+        *_, last = paint_with(config.method, target, config.strokes, renderer, agent, optimize, generator)  # type: ignore[arg-type]
         seconds = time.monotonic() - begun
         painting = Painting.by(renderer, last.strokes, target.shape[1:])
         picture = painting.render(renderer=brush)
@@ -112,8 +112,8 @@ def _sheet(pairs: list[tuple[Tensor, Tensor]], size: int) -> Tensor:
 def _page(config: Config, rows: list[str]) -> str:
     return (
         "# Beyond faces\n\n"
-        "Made by `python -m experiments.figures.beyond`. The policy was trained on faces of KaoKore alone; it sees a picture in "
-        "cells, at every scale, so that it paints any picture of any shape.\n\n"
+        "Made by `python -m experiments.figures.beyond`. The policy was trained on KaoKore faces alone; it sees a picture "
+        "in cells, at every scale, so that it paints any picture of any shape.\n\n"
         f"`--method {config.method} --renderer {config.renderer} --strokes {config.strokes} --size {config.size}`:\n\n"
         "| picture | pixels | s | mse | ssim | perceptual |\n|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
         "![Pictures, and below each its painting](images/beyond.jpg)\n\n"

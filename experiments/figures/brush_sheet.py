@@ -19,10 +19,10 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 from experiments.cli import require, run
+from renderer.brushes.mypaint import BRUSHES, MYPAINT, MyPaint
 from renderer.canvas import blank
 from renderer.errors import InputError
 from renderer.io.files import atomic
-from renderer.brushes.mypaint import BRUSHES, MYPAINT, MyPaint
 from renderer.io.images import to_bytes
 
 PAPER = (0.93, 0.89, 0.80)

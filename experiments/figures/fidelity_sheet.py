@@ -17,11 +17,11 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 from experiments.cli import run
-from renderer.learned.load import load_renderer
+from renderer.brush import Brush
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.painting import brush_record, true_brush
-from renderer.brush import Renderer
+from renderer.learned.load import load_brush
 
 # The strokes that the alpha MSE is measured on, wherever it is: never a training's seed, and far from the numbers of the
 # batches that renderers are trained on.
@@ -67,8 +67,8 @@ def fidelity_sheet(config: Config) -> Path:
     if not (1 <= config.columns <= WORST_OF and 8 <= config.side <= 1024):
         raise InputError(f"--columns must be between 1 and {WORST_OF}, --side between 8 and 1024 pixels.")
     generator = torch.Generator().manual_seed(config.seed)
-    renderer = load_renderer(config.renderer)
-    brush = true_brush(renderer.strokes, (config.side, config.side), brush_record(renderer))
+    renderer = load_brush(config.renderer)
+    brush = true_brush(renderer.space, (config.side, config.side), brush_record(renderer))
     picture = sheet(renderer, brush, generator, config.columns, config.side)
     with atomic(out) as path:
         Image.fromarray(picture).save(path, optimize=True)
@@ -77,7 +77,7 @@ def fidelity_sheet(config: Config) -> Path:
 
 
 def sheet(
-    renderer: Renderer, brush: Renderer, generator: torch.Generator, columns: int = 8, side: int = 128
+    renderer: Brush, brush: Brush, generator: torch.Generator, columns: int = 8, side: int = 128
 ) -> NDArray[np.uint8]:
     """The sheet as grey values 0-255, (height, width): opacities as ink on white, with captions.
 
@@ -112,7 +112,7 @@ def sheet(
 
 @torch.no_grad()
 def _alphas(
-    renderer: Renderer, brush: Renderer, scale: float, n: int, side: int, generator: torch.Generator
+    renderer: Brush, brush: Brush, scale: float, n: int, side: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """True and learned alphas of n strokes, (n, side, side), with radii `scale` times uniformly random ones."""
     strokes = brush.space.sample(n, generator)

@@ -20,16 +20,16 @@ from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from experiments.cli import require, run
-from painter.api import WHITE, Method, load_agent, paint_with
 from kaokore import fetch_image, resolve_root
-from renderer.learned.load import load_renderer
-from painter.optimize import TransferConfig
+from painter.api import WHITE, Method, load_agent, paint_with
+from painter.optimize import OptimizeConfig
+from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
 from renderer.io.files import atomic
-from renderer.io.video import write_mp4
-from renderer.constraints import Limits
+from renderer.io.images import fit, read_image, write_jpeg
 from renderer.io.painting import Painting
-from renderer.io.images import fit, read_picture, write_jpeg
+from renderer.io.video import write_mp4
+from renderer.learned.load import load_brush
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ class Look:
     renderer: str
     method: Method = "agent"
     strokes: int = 300
-    smallest: float = 0.0
-    largest: float = 1.0
-    mean_ground: bool = False
+    min_radius: float = 0.0
+    max_radius: float = 1.0
+    mean_background: bool = False
 
     def options(self) -> str:
         """As they are typed."""
         parts = [f"--renderer {self.renderer} --method {self.method} --strokes {self.strokes}"]
-        parts += [f"--smallest {self.smallest}"] if self.smallest else []
-        parts += [f"--largest {self.largest}"] if self.largest < 1 else []
-        parts += ["--ground mean"] if self.mean_ground else []
+        parts += [f"--min-radius {self.min_radius}"] if self.min_radius else []
+        parts += [f"--max-radius {self.max_radius}"] if self.max_radius < 1 else []
+        parts += ["--background mean"] if self.mean_background else []
         return " ".join(parts)
 
 
@@ -58,9 +58,9 @@ LOOKS = (
     Look("masses-and-ink", "Flat colour, then ink lines: as the scrolls were painted.", "flat+ink", "lines", 400),
     Look("ink", "One soft-pointed brush for masses and lines.", "ink", "lines", 350),
     Look("watercolour", "Soft edges, denser where it is pressed.", "watercolour", strokes=150),
-    Look("flat", "A broad bristle brush with square ends.", "flat", strokes=200, smallest=0.015),
+    Look("flat", "A broad bristle brush with square ends.", "flat", strokes=200, min_radius=0.015),
     Look("calligraphy", "A broad nib that is held at one angle.", "calligraphy", strokes=300),
-    Look("charcoal", "Grains that fall by chance.", "charcoal", strokes=700, smallest=0.004, largest=0.05),
+    Look("charcoal", "Grains that fall by chance.", "charcoal", strokes=700, min_radius=0.004, max_radius=0.05),
     Look(
         "impressionist",
         "Dabs of slightly varied colours.",
@@ -69,7 +69,7 @@ LOOKS = (
         900,
         0.004,
         0.03,
-        mean_ground=True,
+        mean_background=True,
     ),
 )
 
@@ -90,8 +90,8 @@ class Config:
     """Pixels while painting."""
     shown: int = 256
     """Pixels of each painting on a sheet: strokes are drawn again at this size."""
-    film_size: int = 320
-    steps: int = TransferConfig.steps
+    video_size: int = 320
+    steps: int = OptimizeConfig.steps
     seed: int = 0
     out: str = "gallery.md"
 
@@ -107,7 +107,7 @@ class Figures:
 
 def gallery(config: Config) -> Path:
     """The gallery: faces of KaoKore as every shipped brush paints them, and a short film of each brush at work."""
-    require(config, size=1, shown=1, film_size=16, steps=1)
+    require(config, size=1, shown=1, video_size=16, steps=1)
     known = {look.name: look for look in LOOKS}
     for name in config.looks:
         if name not in known:
@@ -115,7 +115,7 @@ def gallery(config: Config) -> Path:
     if not 0 <= config.filmed < len(config.faces):
         raise InputError(f"--filmed is a face's place, from 0 to {len(config.faces) - 1}, not {config.filmed}.")
     out, root = Path(config.out), resolve_root(config.root)
-    targets = [fit(read_picture(fetch_image(root, face)), config.size) for face in config.faces]
+    targets = [fit(read_image(fetch_image(root, face)), config.size) for face in config.faces]
     folder = out.parent / "images" / "gallery"
     record = folder / "figures.json"
     figures = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
@@ -132,23 +132,23 @@ def gallery(config: Config) -> Path:
 
 def _show(look: Look, targets: Sequence[Tensor], config: Config, folder: Path) -> Figures:
     """Paints all faces in one way, and writes its sheet and its film."""
-    renderer = load_renderer(look.renderer)
+    renderer = load_brush(look.renderer)
     agent = load_agent("agent", renderer)
-    limits = Limits(smallest=look.smallest, largest=look.largest)
+    constraints = StrokeConstraints(min_radius=look.min_radius, max_radius=look.max_radius)
     sheet, figures = [], []
     for i, target in enumerate(tqdm(targets, desc=look.name)):
-        generator, transfer = torch.Generator().manual_seed(config.seed), TransferConfig(steps=config.steps)
-        red, green, blue = target.mean((1, 2)).tolist() if look.mean_ground else WHITE
-        ground = (red, green, blue)
-        work = (look.method, target, look.strokes, renderer, agent, transfer, generator, limits, ground)
+        generator, optimize = torch.Generator().manual_seed(config.seed), OptimizeConfig(steps=config.steps)
+        red, green, blue = target.mean((1, 2)).tolist() if look.mean_background else WHITE
+        background = (red, green, blue)
+        work = (look.method, target, look.strokes, renderer, agent, optimize, generator, constraints, background)
         *_, last = paint_with(*work)
-        made_by = {"look": asdict(look), "seed": config.seed}
-        painting = Painting.by(renderer, last.strokes, target.shape[1:], ground, made_by)
+        provenance = {"look": asdict(look), "seed": config.seed}
+        painting = Painting.by(renderer, last.strokes, target.shape[1:], background, provenance)
         true, preview = painting.render(), painting.render(renderer=renderer)
         figures.append((float((true - target).square().mean()), float((true - preview).square().mean())))
         sheet.append(true if config.shown == config.size else painting.render(config.shown))
         if i == config.filmed:
-            write_mp4(painting, folder / f"{look.name}.mp4", config.film_size)
+            write_mp4(painting, folder / f"{look.name}.mp4", config.video_size)
     grid = make_grid(torch.stack(sheet), -(-len(sheet) // 2), padding=4, pad_value=1.0)
     write_jpeg(grid, folder / f"{look.name}.jpg")
     return Figures(*(sum(column) / len(column) for column in zip(*figures, strict=True)))
@@ -167,8 +167,8 @@ def _section(look: Look, mean: Figures, config: Config) -> str:
 def _page(sections: Sequence[str], size: int) -> str:
     return (
         "# Gallery\n\n"
-        "Made by `python -m experiments.figures.gallery`. The strokes were found through learned brushes; what is shown is drawn "
-        f"by MyPaint's own. MSE is over RGB in [0, 1] at {size} px, a mean over the faces shown.\n\n"
+        "Made by `python -m experiments.figures.gallery`. The strokes were found through learned brushes; what is shown is "
+        f"drawn by MyPaint's own. MSE is over RGB in [0, 1] at {size} px, a mean over the faces shown.\n\n"
         '*Painted after faces of the "KaoKore Dataset" (collected by CODH from multiple organizations),\n'
         "[doi:10.20676/00000353](https://doi.org/10.20676/00000353), CC BY-SA 4.0.*\n\n" + "\n".join(sections)
     )

@@ -14,12 +14,12 @@ from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from experiments.cli import run
-from painter.api import load_agent, paint_with
 from kaokore import fetch_image, resolve_root
-from renderer.learned.load import load_renderer
-from painter.optimize import TransferConfig
+from painter.api import load_agent, paint_with
+from painter.optimize import OptimizeConfig
+from renderer.io.images import fit, read_image, write_png
 from renderer.io.painting import Painting
-from renderer.io.images import fit, read_picture, write_png
+from renderer.learned.load import load_brush
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class Config:
 
 def strip(config: Config) -> None:
     """The README's strip: faces of KaoKore coming into being, stroke by stroke."""
-    renderer = load_renderer("bezier")
+    renderer = load_brush("bezier")
     agent = load_agent("agent", renderer)
     root = resolve_root(config.root)
-    targets = [fit(read_picture(fetch_image(root, face)), config.size) for face in config.faces]
+    targets = [fit(read_image(fetch_image(root, face)), config.size) for face in config.faces]
     rows = [("agent", count) for count in config.agent_strokes] + [("hybrid", config.hybrid_strokes)]
     pictures = []
     for method, count in rows:
         for target in tqdm(targets, desc=f"{method} {count}"):
-            generator, transfer = torch.Generator().manual_seed(config.seed), TransferConfig(steps=config.steps)
-            *_, last = paint_with(method, target, count, renderer, agent, transfer, generator)  # type: ignore[arg-type]
+            generator, optimize = torch.Generator().manual_seed(config.seed), OptimizeConfig(steps=config.steps)
+            *_, last = paint_with(method, target, count, renderer, agent, optimize, generator)  # type: ignore[arg-type]
             pictures.append(Painting.by(renderer, last.strokes, target.shape[1:]).render(config.shown))
     write_png(make_grid(torch.stack(pictures), len(targets), padding=3, pad_value=1.0), config.out)
     print(

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kaokore.classify import CLASSES, Classifier, load_classifier
 from experiments.cli import choose_device, require
 from experiments.recognizability.painters import Painter, load_painter, parse_painter
-from experiments.recognizability.run_file import record
 from experiments.recognizability.rows import UNPAINTED, Key, Row, Rows
+from experiments.recognizability.run_file import record
 from kaokore import UNLABELLED, DatasetError, KaoKore, resolve_root
-from painter.optimize import TransferConfig
-from renderer.io.checkpoint import Checkpoint, find
+from kaokore.classify import CLASSES, Classifier, load_classifier
+from painter.optimize import OptimizeConfig
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint, find
 from renderer.io.files import check_writable
 from renderer.io.images import fit_square
 
@@ -150,8 +150,8 @@ def _row(
     picture, brush, seconds = face.picture, "", 0.0
     if painter is not None:
         begun = time.process_time()
-        transfer = TransferConfig(steps=config.steps)
-        strokes = painter.strokes(face.picture.to(device), key.strokes, transfer, config.seed)
+        optimize = OptimizeConfig(steps=config.steps)
+        strokes = painter.strokes(face.picture.to(device), key.strokes, optimize, config.seed)
         seconds = time.process_time() - begun
         picture = painter.picture(strokes, (config.size, config.size)).cpu()
         brush = "true" if painter.brush is None else "learned"

@@ -8,13 +8,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from painter.api import METHODS, Agent, Method, load_agent, paint_with
 from experiments.outputs import finishing_brush
-from renderer.learned.load import load_renderer
-from painter.optimize import TransferConfig
+from painter.api import METHODS, Agent, Method, load_agent, paint_with
+from painter.optimize import OptimizeConfig
+from renderer.brush import Brush
 from renderer.errors import InputError
 from renderer.io.painting import Painting
-from renderer.brush import Renderer
+from renderer.learned.load import load_brush
 
 BRUSH = "bezier"
 
@@ -28,14 +28,14 @@ class Painter:
 
     name: str
     method: Method
-    renderer: Renderer
+    renderer: Brush
     agent: Agent | None
-    brush: Renderer | None
+    brush: Brush | None
 
-    def strokes(self, target: Tensor, count: int, transfer: TransferConfig, seed: int) -> Tensor:
+    def strokes(self, target: Tensor, count: int, optimize: OptimizeConfig, seed: int) -> Tensor:
         """The strokes (count, P) of a painting of `target` (3, H, W)."""
         generator = torch.Generator().manual_seed(seed)
-        *_, last = paint_with(self.method, target, count, self.renderer, self.agent, transfer, generator)
+        *_, last = paint_with(self.method, target, count, self.renderer, self.agent, optimize, generator)
         return last.strokes.cpu()
 
     def picture(self, strokes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -62,7 +62,7 @@ def parse_painter(name: str) -> tuple[Method, str]:
 def load_painter(name: str, agent: str, device: torch.device) -> Painter:
     """A painter by its name, with the checkpoint of its agent. Raises `InputError`."""
     method, brush = parse_painter(name)
-    renderer = load_renderer(brush, device)
+    renderer = load_brush(brush, device)
     policy = load_agent(agent, renderer, device) if method != "optimize" else None
     short = method if brush == BRUSH else f"{method}:{brush}"
     return Painter(short, method, renderer, policy, finishing_brush(renderer))

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import tyro
 
 from experiments.recognizability.figure import draw
-from experiments.recognizability.run_file import differences, read_run
 from experiments.recognizability.rows import read_rows
+from experiments.recognizability.run_file import differences, read_run
 from experiments.recognizability.summary import summarise
 from renderer.errors import InputError
 from renderer.io.files import atomic

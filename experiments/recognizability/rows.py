@@ -8,8 +8,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
-from renderer.io.append_only import GrowingFile
 from renderer.errors import InputError
+from renderer.io.append_only import AppendOnlyFile
 
 UNPAINTED = "unpainted"
 """The painter of the rows that are the faces themselves, with 0 strokes."""
@@ -91,13 +91,13 @@ def read_rows(path: str | Path) -> list[Row]:
 
 
 class Rows:
-    """A file of rows, see `GrowingFile`; `done` are the keys of those that are there.
+    """A file of rows, see `AppendOnlyFile`; `done` are the keys of those that are there.
 
     Raises `InputError` when the file cannot be written, is damaged, or is open in another process.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._file = GrowingFile(path, "give this one an --out of its own: `report` takes several")
+        self._file = AppendOnlyFile(path, "give this one an --out of its own: `report` takes several")
         try:
             self.done = {row.key for row in _parse(self._file.whole, self._file.path)}
             if not self._file.whole:

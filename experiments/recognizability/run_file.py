@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.runs import provenance
+from experiments.runs import describe_run
 from renderer.errors import InputError
 from renderer.io.files import atomic
 
@@ -24,7 +24,7 @@ def record(path: Path, settings: dict[str, Any], checkpoints: dict[str, str]) ->
     now = {
         "settings": settings,
         "checkpoints": earlier["checkpoints"] | checkpoints,
-        "sessions": [*earlier["sessions"], provenance()],
+        "sessions": [*earlier["sessions"], describe_run()],
     }
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(now, indent=1), encoding="utf-8")

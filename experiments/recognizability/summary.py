@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from kaokore.classify import CLASSES
 from experiments.recognizability.rows import UNPAINTED, Row
+from kaokore.classify import CLASSES
 from renderer.errors import InputError
 
 Z = NormalDist().inv_cdf(0.975)  # of intervals that hold 95 %

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kaokore.annotate.queue import Face
+from kaokore import KaoKore, image_name, read_labels, resolve_root
 from kaokore.annotate.label_table import Known
+from kaokore.annotate.queue import Face
 from kaokore.classify import Classifier
 from kaokore.classify.data import read_corrections, read_square
-from kaokore import KaoKore, image_name, read_labels, resolve_root
 from renderer.errors import InputError
-from renderer.io.images import PictureError, find_pictures
+from renderer.io.images import ImageError, find_images
 
 Order = Literal["uncertain", "wrong", "given"]
 Split = Literal["unlabelled", "train", "dev", "test", "all"]
@@ -51,7 +51,7 @@ def of_folder(folder: str | Path) -> Collection:
     """The pictures of a folder (not of its subfolders). Raises `InputError` when there are none."""
     if not Path(folder).is_dir():
         raise InputError(f"There is no folder {folder}.")
-    pictures = {path.name: path for path in find_pictures([folder])}
+    pictures = {path.name: path for path in find_images([folder])}
     return Collection(f"the folder {Path(folder).resolve().name}", pictures, {})
 
 
@@ -87,8 +87,8 @@ def believe(
         try:
             name.encode()
             image = read_square(path, classifier.size)
-        except (PictureError, UnicodeEncodeError) as error:
-            reason = error if isinstance(error, PictureError) else f"{name!r} is no name for a table."
+        except (ImageError, UnicodeEncodeError) as error:
+            reason = error if isinstance(error, ImageError) else f"{name!r} is no name for a table."
             tqdm.write(f"left out: {reason}", file=sys.stderr)
             continue
         official = getattr(collection.known.get(name, Known()), classifier.task)

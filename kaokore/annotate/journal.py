@@ -6,19 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from renderer.io.append_only import GrowingFile
 from renderer.errors import InputError
+from renderer.io.append_only import AppendOnlyFile
 
 
 class Journal:
-    """A file of JSON objects, one a line, see `GrowingFile`; `lines` holds them.
+    """A file of JSON objects, one a line, see `AppendOnlyFile`; `lines` holds them.
 
     Raises `InputError` when the file cannot be written, is damaged, or is open in another process.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._file = GrowingFile(path, "let others join by opening its page in their own browser")
+        self._file = AppendOnlyFile(path, "let others join by opening its page in their own browser")
         try:
             texts = self._file.whole.split(b"\n")[:-1]
             self.lines = [_parsed(text, number, self.path) for number, text in enumerate(texts, 1)]

@@ -15,7 +15,7 @@ from PIL import Image
 from kaokore.annotate.queue import Queue, Seat
 from kaokore.annotate.widgets import LabelButton, switch, tag, tool
 from renderer.errors import InputError
-from renderer.io.images import fit, read_picture, to_bytes
+from renderer.io.images import fit, read_image, to_bytes
 
 HERE = Path(__file__).parent
 LONGEST = 1024  # pixels of a picture's long side as it is shown
@@ -56,8 +56,8 @@ def serve(queue: Queue, who: str, credit: str, host: str, port: int, show: bool)
 
 
 def png(path: Path) -> bytes:
-    """A picture as browsers show it, whatever its format, of at most 1024 pixels. Raises `PictureError`."""
-    picture = read_picture(path, longest=LONGEST)
+    """A picture as browsers show it, whatever its format, of at most 1024 pixels. Raises `ImageError`."""
+    picture = read_image(path, longest=LONGEST)
     picture = fit(picture, LONGEST) if max(picture.shape) > LONGEST else picture
     file = io.BytesIO()
     Image.fromarray(to_bytes(picture)).save(file, "PNG", compress_level=1)

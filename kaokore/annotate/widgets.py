@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nicegui.elements.mixins.text_element import TextElement
 
-from kaokore.annotate.queue import Face
 from kaokore.annotate.annotations import Action
+from kaokore.annotate.queue import Face
 
 
 def tag(name: str, text: str = "", classes: str = "", **attributes: str) -> TextElement:

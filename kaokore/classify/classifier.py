@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kaokore.classify.networks import MODELS, build
 from kaokore import GENDERS, STATUSES
+from kaokore.classify.networks import MODELS, build
 from renderer.io.checkpoint import Checkpoint, CheckpointError
 
 Task = Literal["gender", "status"]

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kaokore.classify.classifier import CLASSES
 from kaokore import UNLABELLED, DatasetError, KaoKore, parse_id, read_labels, resolve_root
+from kaokore.classify.classifier import CLASSES
 from renderer.errors import InputError
-from renderer.io.images import fit, fit_square, read_picture, to_bytes
+from renderer.io.images import fit, fit_square, read_image, to_bytes
 
 
 class Faces(NamedTuple):
@@ -66,8 +66,8 @@ def load_labelled(
 
 
 def read_square(path: str | Path, size: int) -> Tensor:
-    """The middle square of a picture of any format, as `(3, size, size)` in [0, 1]. Raises `PictureError`."""
-    picture = read_picture(path, longest=size)
+    """The middle square of a picture of any format, as `(3, size, size)` in [0, 1]. Raises `ImageError`."""
+    picture = read_image(path, longest=size)
     height, width = picture.shape[1:]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

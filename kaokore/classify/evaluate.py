@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from experiments.cli import choose_device, require
 from kaokore.classify.classifier import Classifier, load_classifier
 from kaokore.classify.data import Faces, load_labelled
 from kaokore.classify.metrics import measure
-from experiments.cli import choose_device, require
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kaokore.stylegan.networks import CLASSES
 from kaokore import GENDERS, STATUSES, DatasetError, KaoKore, resolve_root
+from kaokore.stylegan.networks import CLASSES
 from renderer.errors import InputError
 from renderer.io.images import fit_square
 

@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from kaokore import GENDERS, STATUSES
 from kaokore.stylegan.layers import GAIN, Conv, Linear, activate, downsample
 from kaokore.stylegan.networks import NetworkConfig, describe, normalise
-from kaokore import GENDERS, STATUSES
 
 GROUP, SPREAD = 4, 1e-8  # pictures that are compared with one another; least variance
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from experiments.cli import choose_device, require
 from kaokore.classify.classifier import CLASSES, load_classifier
 from kaokore.classify.data import Faces, load_labelled
 from kaokore.classify.evaluate import report
-from experiments.cli import choose_device, require
 from kaokore.stylegan.data import load_classes
-from kaokore.stylegan.generator import Dream, Dreamer, begin
 from kaokore.stylegan.features import Source, load_features
+from kaokore.stylegan.generator import Dream, Dreamer, begin
 from kaokore.stylegan.metrics import fid, kid
 
 ASKED = 100  # dreams of each label

@@ -14,8 +14,8 @@ from torchvision.utils import make_grid
 from experiments.cli import choose_device, require
 from kaokore.stylegan.data import classes_like
 from kaokore.stylegan.networks import CLASSES, Generator, NetworkConfig
-from renderer.io.checkpoint import Checkpoint, CheckpointError
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint, CheckpointError
 
 KIND = "stylegan"
 BATCH = 32

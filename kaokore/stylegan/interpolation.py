@@ -10,8 +10,8 @@ from torch import Tensor
 
 from renderer.errors import InputError
 from renderer.io.files import atomic
-from renderer.io.video import FPS, GIF_FPS, encode_mp4
 from renderer.io.images import to_bytes
+from renderer.io.video import FPS, GIF_FPS, encode_mp4
 
 
 def write_film(frames: Callable[[float], Sequence[Tensor]], path: str | Path) -> Path:

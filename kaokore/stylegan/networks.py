@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kaokore.stylegan.layers import Linear, ModulatedConv, activate, upsample
 from kaokore import GENDERS, STATUSES
+from kaokore.stylegan.layers import Linear, ModulatedConv, activate, upsample
 
 CLASSES = len(GENDERS) * len(STATUSES)
 

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrizations import spectral_norm
 
+from kaokore import GENDERS, STATUSES
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, imagenet_weights
 from kaokore.stylegan.discriminator import spread
 from kaokore.stylegan.layers import Linear, upsample
 from kaokore.stylegan.networks import NetworkConfig, describe, normalise
-from kaokore import GENDERS, STATUSES
 
 ENDS = (4, 6, 12, 17)  # after so many parts of Lite0 a picture has 1/4, 1/8, 1/16 and 1/32 of its side
 CHANNELS = (24, 40, 112, 320)  # there

@@ -21,7 +21,7 @@ from kaokore.stylegan.networks import CLASSES
 from painter.losses.perceptual import Perceptual
 from renderer.errors import InputError
 from renderer.io.files import atomic, check_writable
-from renderer.io.images import read_picture, write_png
+from renderer.io.images import read_image, write_png
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def project(config: Project) -> Path:
     device = choose_device(config.device)
     dreamer = load_dreamer(config.checkpoint, device)
     side = dreamer.generator.config.size
-    target = square(read_picture(picture_path(config.face, config.root), side), side).to(device)
+    target = square(read_image(picture_path(config.face, config.root), side), side).to(device)
     out = Path(config.out)
     check_writable(out)
     w, noise, picture, distance = nearest(dreamer, target, config)

@@ -40,7 +40,7 @@ class Interpolate(Dream):
     """Faces on the way."""
     seconds: float = 2.0
     """From one to the next."""
-    film_size: int = 256
+    video_size: int = 256
     """Pixels of the film's side."""
 
 
@@ -75,16 +75,16 @@ def sample(config: Sample) -> Path:
 
 def interpolate(config: Interpolate) -> Path:
     """Writes the film and returns its path. Raises `InputError`."""
-    require(config, n=2, seconds=0.1, film_size=16)
-    if config.film_size > LARGEST:
-        raise InputError(f"--film-size must be at most {LARGEST}, not {config.film_size}.")
+    require(config, n=2, seconds=0.1, video_size=16)
+    if config.video_size > LARGEST:
+        raise InputError(f"--video-size must be at most {LARGEST}, not {config.video_size}.")
     dreamer, draws = begin(config)
     corners = dreamer.styles(config.n, config, draws)
 
     def frames(fps: float) -> list[Tensor]:
         w = walk(corners, max(1, round(config.seconds * fps)))
         pictures = dreamer.paint(w)  # without noise, which would boil
-        size = (config.film_size, config.film_size)
+        size = (config.video_size, config.video_size)
         return [F.interpolate(picture[None], size, mode="bicubic", align_corners=False)[0] for picture in pictures]
 
     path = write_film(frames, config.out)

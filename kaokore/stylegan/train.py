@@ -33,7 +33,7 @@ Teach = Callable[[dict[str, Tensor], bool, bool, bool], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class LearnConfig:
+class TrainConfig:
     """What the players follow."""
 
     batch: int = 16
@@ -81,7 +81,7 @@ class Players(nn.Module):
     was measured.
     """
 
-    def __init__(self, networks: NetworkConfig, config: LearnConfig) -> None:
+    def __init__(self, networks: NetworkConfig, config: TrainConfig) -> None:
         """Draws the weights from PyTorch's generator of random numbers. Raises `InputError` without Lite0's weights."""
         super().__init__()
         self.generator, self.discriminator = Generator(networks), Discriminator(networks)
@@ -93,7 +93,7 @@ class Players(nn.Module):
         self.signs: Tensor
 
 
-def optimizers_of(players: Players, config: LearnConfig) -> dict[str, torch.optim.Optimizer]:
+def optimizers_of(players: Players, config: TrainConfig) -> dict[str, torch.optim.Optimizer]:
     """Adam as in the paper, in one pass over the weights, for each player by name. The players stay on their device."""
     rates = {"generator": config.learning_rate, "discriminator": config.learning_rate}
     if players.projected is not None:
@@ -104,7 +104,7 @@ def optimizers_of(players: Players, config: LearnConfig) -> dict[str, torch.opti
 
 
 def step(
-    teach: Teach, players: Players, faces: Faces, config: LearnConfig, number: int, state: State, draws: torch.Generator
+    teach: Teach, players: Players, faces: Faces, config: TrainConfig, number: int, state: State, draws: torch.Generator
 ) -> dict[str, Tensor]:
     """Step `number` of all players; moves `state` on and returns losses () by name.
 
@@ -128,7 +128,7 @@ def step(
 
 
 def draw(
-    generator: Generator, faces: Faces, config: LearnConfig, p: float, path: bool, draws: torch.Generator
+    generator: Generator, faces: Faces, config: TrainConfig, p: float, path: bool, draws: torch.Generator
 ) -> dict[str, Tensor]:
     """All that is random in a step, by name, on the generator's device; `path` says whether paths are measured.
 
@@ -156,7 +156,7 @@ def draw(
 def learn(
     players: Players,
     optimizers: Mapping[str, torch.optim.Optimizer],
-    config: LearnConfig,
+    config: TrainConfig,
     drawn: dict[str, Tensor],
     penalise: bool,
     path: bool,

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from painter.losses.perceptual import Features, Source, find_layers
 from painter.losses.pixels import Loss
-from painter.optimize import Progress, TransferConfig, transfer
+from painter.optimize import OptimizeConfig, Progress, optimize
+from renderer.brush import Brush
+from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.errors import InputError
-from renderer.constraints import FREE, Limits
-from renderer.brush import Renderer
 from renderer.strokes import StrokeSpace
 
 Score = Callable[[Tensor], Tensor]  # pictures (B, 3, H, W), sRGB in [0, 1] -> (B,): higher is better
@@ -54,7 +54,7 @@ class ViewConfig:
 
 VIEWS = ViewConfig()
 # Larger steps than after a picture, because nothing has placed the strokes well; nothing says where to move any either.
-RATES = TransferConfig(steps=400, moves=0, shape_rate=0.02, colour_rate=0.04)
+RATES = OptimizeConfig(steps=400, relocations=0, geometry_lr=0.02, colour_lr=0.04)
 
 
 def look(canvas: Tensor, config: ViewConfig, generator: torch.Generator | None = None) -> Tensor:
@@ -127,25 +127,25 @@ def channel_score(layer: Callable[[Tensor], Tensor], channel: int) -> Score:
 
 
 def vgg_layer(name: str, source: Source = "hed", device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor]:
-    """A layer of `painter.losses.perceptual.Features` for `channel_score`. Raises `InputError` for a name that is not known."""
+    """A layer of `Features` for `channel_score`. Raises `InputError` for a name that is not known."""
     features = Features(source, find_layers([name], source)).to(device)
     return lambda pictures: features(pictures)[0]
 
 
 def imagine(
     loss: Loss,
-    renderer: Renderer,
+    renderer: Brush,
     count: int,
     canvas: Tensor,
-    config: TransferConfig = RATES,
+    config: OptimizeConfig = RATES,
     generator: torch.Generator | None = None,
-    limits: Limits = FREE,
+    constraints: StrokeConstraints = UNCONSTRAINED,
 ) -> Iterator[Progress]:
     """Yields after each gradient step; the last `strokes`, (count, P), are a painting on `canvas` (3, H, W) that `loss`
     alone asked for. All strokes are there from the start, at random (`scatter`), since no picture says where to put them."""
-    start = scatter(count, renderer.strokes, generator).to(canvas)
-    config = replace(config, moves=0)
-    yield from transfer(canvas, renderer, count, canvas, config, loss, start, generator, limits)
+    start = scatter(count, renderer.space, generator).to(canvas)
+    config = replace(config, relocations=0)
+    yield from optimize(canvas, renderer, count, canvas, config, loss, start, generator, constraints)
 
 
 def scatter(

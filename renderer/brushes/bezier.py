@@ -86,7 +86,7 @@ class ExactBezier:
         self.supersample = supersample
 
     def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
-        """See `renderer.brush.Renderer`."""
+        """See `renderer.brush.Brush`."""
         curve = [part.detach().double().cpu().numpy() for part in curves(strokes, size)]
         shape = size if window is None else (window.height, window.width)
         origin = np.zeros((len(strokes), 2))
@@ -139,7 +139,7 @@ class AnalyticBezier:
         self.discs = discs
 
     def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
-        """See `renderer.brush.Renderer`."""
+        """See `renderer.brush.Brush`."""
         curve = curves(strokes, size)
         x, y = pixel_centres(size, window, strokes)
         t = torch.linspace(0, 1, self.discs, dtype=strokes.dtype, device=strokes.device)[:, None]

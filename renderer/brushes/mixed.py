@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from renderer.errors import InputError
+from renderer.brush import Brush, Mark, Window, expected
 from renderer.brushes.mypaint import MYPAINT, MyPaint, Patch, paint_patches
-from renderer.brush import Mark, Renderer, Window, expected
+from renderer.errors import InputError
 from renderer.strokes import Field, StrokeSpace
 
 MIXED = StrokeSpace(
@@ -21,7 +21,7 @@ MIXED = StrokeSpace(
 )
 
 
-def mixed(brushes: Sequence[Renderer]) -> Mixed | MixedTrue:
+def mixed(brushes: Sequence[Brush]) -> Mixed | MixedTrue:
     """One renderer of strokes of MIXED from two or more brushes, all learned or all MyPaint's own.
 
     Raises `InputError` for fewer, and for true and learned ones together; `SpaceError` for other brushes.
@@ -49,11 +49,11 @@ class Mixed:
 
     space = MIXED
 
-    def __init__(self, brushes: Sequence[Renderer]) -> None:
+    def __init__(self, brushes: Sequence[Brush]) -> None:
         self.brushes = tuple(brushes)
 
     def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
-        """See `renderer.brush.Renderer`."""
+        """See `renderer.brush.Brush`."""
         return _mark(self.brushes, strokes, size, window)
 
     def expected(self) -> Mixed:
@@ -69,7 +69,9 @@ class Mixed:
         right, bottom = torch.where(used, boxes[2:], 0).amax(-1)
         return left, top, right, bottom
 
-    def ragged(self, strokes: Tensor, size: tuple[int, int], box: Tensor, start: Tensor, total: int) -> Tensor | None:
+    def patch_alphas(
+        self, strokes: Tensor, size: tuple[int, int], box: Tensor, start: Tensor, total: int
+    ) -> Tensor | None:
         """The alphas of `renderer.canvas.Patches`, `(total,)`; None where a brush has none to offer."""
         share, area = shares(strokes, len(self.brushes)), box[:, 2] * box[:, 3]
         alpha = strokes.new_zeros(total)
@@ -78,7 +80,7 @@ class Mixed:
             if len(rows) == 0:
                 continue
             ends = area[rows].cumsum(0)
-            part = brush.ragged(  # type: ignore[attr-defined]
+            part = brush.patch_alphas(  # type: ignore[attr-defined]
                 strokes[rows, : MYPAINT.width], size, box[rows], ends - area[rows], int(ends[-1])
             )
             if part is None:
@@ -100,7 +102,7 @@ class MixedTrue:
         self.brushes = tuple(brushes)
 
     def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
-        """See `renderer.brush.Renderer`."""
+        """See `renderer.brush.Brush`."""
         return _mark(self.brushes, strokes, size, window)
 
     def patches(self, strokes: Tensor, size: tuple[int, int]) -> Iterator[Patch | None]:
@@ -116,7 +118,7 @@ class MixedTrue:
         return paint_patches(canvas, self.patches(strokes, (canvas.shape[-2], canvas.shape[-1])), len(strokes), every)
 
 
-def _mark(brushes: Sequence[Renderer], strokes: Tensor, size: tuple[int, int], window: Window | None) -> Mark:
+def _mark(brushes: Sequence[Brush], strokes: Tensor, size: tuple[int, int], window: Window | None) -> Mark:
     """The mixture, on equal windows."""
     share, inner = shares(strokes, len(brushes)), strokes[:, : MYPAINT.width]
     alpha: Tensor | float = 0.0

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from renderer.errors import InputError
+from renderer.brush import Mark, Window
 from renderer.brushes.mypaint_engine import FULL, LEAST_RADIUS, Engine, Pixels, load
 from renderer.brushes.mypaint_settings import Setting, read_brush
-from renderer.brush import Mark, Window
+from renderer.errors import InputError
 from renderer.strokes import Field, SpaceError, StrokeSpace
 
 # Path and colour as in BEZIER, and the path in the same columns, so that what places strokes serves both. Opacity is no
@@ -132,7 +132,7 @@ class MyPaint:
 
     @torch.no_grad()
     def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
-        """See `renderer.brush.Renderer`. Raises `InputError` for strokes that are not `(B, 14)` numbers in [0, 1]."""
+        """See `renderer.brush.Brush`. Raises `InputError` for strokes that are not `(B, 14)` numbers in [0, 1]."""
         rows = _rows(strokes)
         height, width = size if window is None else (window.height, window.width)
         origins = None if window is None else torch.stack((window.left, window.top), -1).tolist()

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from renderer.errors import InputError
 from renderer.brushes.mypaint_settings import Setting, fitted
+from renderer.errors import InputError
 
 LIBRARY = "libmypaint-1.5.so.1"
 TILE = 64  # pixels

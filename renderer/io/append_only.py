@@ -9,7 +9,7 @@ from pathlib import Path
 from renderer.errors import InputError
 
 
-class GrowingFile:
+class AppendOnlyFile:
     """A file of lines in the hands of one process. `append` returns when its line is on the disk.
 
     `whole` is what was in the file: whole lines. What a crash left of an unfinished last line is cut off when the file is

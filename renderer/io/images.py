@@ -24,25 +24,25 @@ MOST_PIXELS = 500_000_000  # beyond, decoding alone would take many GiB
 ORIENTATION = 0x0112  # the EXIF tag
 
 
-class PictureError(InputError):
+class ImageError(InputError):
     """A picture cannot be read."""
 
 
-def read_picture(path: str | Path, longest: int | None = None) -> Tensor:
+def read_image(path: str | Path, longest: int | None = None) -> Tensor:
     """`(3, H, W)` float32 in [0, 1], turned as its EXIF data say, transparency over white, 16 bits scaled and not cut.
 
     `longest`: the side (pixels) that the picture will be reduced to later. A huge picture comes smaller then, but never
     below twice that side. Of an animation, the first picture. Colour profiles are not looked at, and 16-bit colour
-    keeps all its bits in PNG only. Raises `PictureError` in one sentence.
+    keeps all its bits in PNG only. Raises `ImageError` in one sentence.
     """
     path = Path(path)
     if not os.path.isfile(path):  # unlike Path.is_file, also where a name is too long
-        raise PictureError(f"There is no picture {path}.")
+        raise ImageError(f"There is no picture {path}.")
     try:
         with _unguarded(), Image.open(path) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
-                raise PictureError(f"{path} has {width}x{height} pixels, more than can be read here; reduce it first.")
+                raise ImageError(f"{path} has {width}x{height} pixels, more than can be read here; reduce it first.")
             factor = _factor(image.size, longest)
             image.draft(None, (width // factor, height // factor))  # lets JPEG, and only JPEG, decode a smaller one
             image.load()
@@ -52,12 +52,12 @@ def read_picture(path: str | Path, longest: int | None = None) -> Tensor:
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise PictureError(f"{path} is not a picture that can be read.") from error
+        raise ImageError(f"{path} is not a picture that can be read.") from error
     except MemoryError as error:
-        raise PictureError(f"There is not enough memory for the picture {path}; reduce it first.") from error
+        raise ImageError(f"There is not enough memory for the picture {path}; reduce it first.") from error
     except Exception as error:  # Pillow lets through whatever it stumbles over in a damaged file
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
-        raise PictureError(f"{path} cannot be read or is damaged ({reason.rstrip('.')}).") from error
+        raise ImageError(f"{path} cannot be read or is damaged ({reason.rstrip('.')}).") from error
     return torch.from_numpy(np.float32(pixels) / np.float32(_top(pixels))).permute(2, 0, 1).contiguous().clamp_(0, 1)
 
 
@@ -160,22 +160,22 @@ def fit_square(image: Image.Image, side: int) -> np.ndarray:
     return _resize(np.asarray(image.convert("RGB")), (side, side)).transpose(2, 0, 1)
 
 
-def find_pictures(inputs: Iterable[str | Path]) -> list[Path]:
+def find_images(inputs: Iterable[str | Path]) -> list[Path]:
     """The picture files among `inputs`: files as they are, folders as their pictures by name (not their subfolders).
 
-    Raises `PictureError` for what is not there and for a folder without pictures.
+    Raises `ImageError` for what is not there and for a folder without pictures.
     """
     found: list[Path] = []
     for path in map(Path, inputs):
         if os.path.isdir(path):
             inside = _pictures_in(path)
             if not inside:
-                raise PictureError(f"The folder {path} holds no pictures ({', '.join(SUFFIXES)}).")
+                raise ImageError(f"The folder {path} holds no pictures ({', '.join(SUFFIXES)}).")
             found += inside
         elif os.path.exists(path):
             found.append(path)
         else:
-            raise PictureError(f"There is no picture or folder {path}.")
+            raise ImageError(f"There is no picture or folder {path}.")
     return found
 
 
@@ -183,7 +183,7 @@ def _pictures_in(folder: Path) -> list[Path]:
     try:
         files = sorted(folder.iterdir())
     except OSError as error:
-        raise PictureError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+        raise ImageError(f"The folder {folder} cannot be read: {error.strerror}.") from error
     # Hidden files are no pictures: macOS leaves a `._face.jpg` beside every face.jpg on other file systems.
     return [f for f in files if f.suffix.lower() in SUFFIXES and not f.name.startswith(".") and f.is_file()]
 

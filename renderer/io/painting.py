@@ -17,14 +17,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from renderer.brush import Brush
 from renderer.brushes.bezier import ExactBezier
+from renderer.brushes.mixed import MIXED, Mixed, MixedTrue, mixed
+from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.canvas import blank, paint_steps
 from renderer.errors import InputError
 from renderer.io.files import atomic
-from renderer.brushes.mixed import MIXED, Mixed, MixedTrue, mixed
-from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.io.images import fitted_size, to_bytes
-from renderer.brush import Renderer
 from renderer.strokes import BEZIER, StrokeSpace
 
 FORMAT = "kaokore-painting/1"
@@ -40,7 +40,7 @@ class PaintingError(InputError):
 class Painting:
     """strokes (N, P) in [0, 1], in painting order; height and width in pixels as it was painted; background in sRGB.
 
-    Without strokes it is its ground. `made_by` is anything that JSON can hold; of strokes of MYPAINT and MIXED, with what
+    Without strokes it is its ground. `provenance` is anything that JSON can hold; of strokes of MYPAINT and MIXED, with what
     `brush_record` says of the brush. Raises `PaintingError` for strokes
     outside [0, 1] (or not numbers) and for columns that the space does not have.
     """
@@ -50,7 +50,7 @@ class Painting:
     height: int
     width: int
     background: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    made_by: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = tuple(self.strokes.shape)
@@ -69,16 +69,16 @@ class Painting:
     @classmethod
     def by(
         cls,
-        renderer: Renderer,
+        renderer: Brush,
         strokes: Tensor,
         size: Sequence[int],
         background: tuple[float, float, float] = (1.0, 1.0, 1.0),
-        made_by: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
     ) -> Painting:
         """A painting of strokes (N, P) of `renderer`'s space, on any device, of size (height, width); knows its brush."""
         height, width = size
-        record = {**(made_by or {}), **brush_record(renderer)}
-        return cls(strokes.cpu(), renderer.strokes, height, width, background, record)
+        record = {**(provenance or {}), **brush_record(renderer)}
+        return cls(strokes.cpu(), renderer.space, height, width, background, record)
 
     def save(self, path: str | Path) -> None:
         """Writes one safetensors file, whole or not at all: the same bytes for the same painting. Raises `InputError`."""
@@ -88,7 +88,7 @@ class Painting:
             "height": self.height,
             "width": self.width,
             "background": self.background,
-            "made_by": self.made_by,
+            "made_by": self.provenance,
         }
         # All in one entry, because safetensors writes several in an order that changes from run to run.
         with atomic(path) as temporary:
@@ -123,14 +123,14 @@ class Painting:
             raise PaintingError(f"A painting can be drawn with 1 to {LARGEST} pixels on its long side, not {longest}.")
         return fitted_size((self.height, self.width), longest)
 
-    def render(self, longest: int | None = None, renderer: Renderer | None = None) -> Tensor:
+    def render(self, longest: int | None = None, renderer: Brush | None = None) -> Tensor:
         """The picture (3, H, W) in [0, 1], drawn with the true brush or another renderer of the same space."""
         canvas = blank(self.size(longest), self.background)
         for canvas in self._steps(longest, renderer, every=max(1, len(self.strokes))):  # noqa: B007
             pass
         return canvas.clamp(0, 1)
 
-    def frames(self, count: int, longest: int | None = None, renderer: Renderer | None = None) -> Iterator[Tensor]:
+    def frames(self, count: int, longest: int | None = None, renderer: Brush | None = None) -> Iterator[Tensor]:
         """Yields `count` canvases (3, H, W), from the blank ground to the finished picture, at the pace of `pace`.
 
         The same tensor each time, changed in place: copy what is to be kept.
@@ -142,13 +142,13 @@ class Painting:
                 canvas, shown = next(canvases), shown + 1
             yield canvas
 
-    def _steps(self, longest: int | None, renderer: Renderer | None, every: int = 1) -> Iterator[Tensor]:
+    def _steps(self, longest: int | None, renderer: Brush | None, every: int = 1) -> Iterator[Tensor]:
         height, width = self.size(longest)
-        renderer = true_brush(self.space, (height, width), self.made_by) if renderer is None else renderer
-        renderer.strokes.require(self.space)
+        renderer = true_brush(self.space, (height, width), self.provenance) if renderer is None else renderer
+        renderer.space.require(self.space)
         chunk = max(1, min(256, AT_ONCE // (height * width)))
-        ground = blank((height, width), self.background)
-        return paint_steps(ground, self.strokes.detach().cpu().to(ground), renderer, every, chunk)
+        background = blank((height, width), self.background)
+        return paint_steps(background, self.strokes.detach().cpu().to(background), renderer, every, chunk)
 
     def _repr_png_(self) -> bytes:
         """Shown by a notebook, enlarged if it is small."""
@@ -157,8 +157,8 @@ class Painting:
         return buffer.getvalue()
 
 
-def true_brush(space: StrokeSpace, size: tuple[int, int], made_by: Mapping[str, Any] | None = None) -> Renderer:
-    """The brush that strokes of `space` were meant for; of MYPAINT and MIXED, what `made_by` names (`brush_record`).
+def true_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mapping[str, Any] | None = None) -> Brush:
+    """The brush that strokes of `space` were meant for; of MYPAINT and MIXED, what `provenance` names (`brush_record`).
 
     The Bezier brush takes fewer samples a pixel on large canvases: its time grows with the samples, and edges are finer
     anyway. Raises `SpaceError` for another space, `PaintingError` where MyPaint's brush or engine is missing.
@@ -166,8 +166,8 @@ def true_brush(space: StrokeSpace, size: tuple[int, int], made_by: Mapping[str, 
     if space not in (MYPAINT, MIXED):
         BEZIER.require(space)
         return ExactBezier(supersample=4 if max(size) <= 1024 else 2 if max(size) <= 4096 else 1)
-    made_by = made_by or {}
-    names, files = made_by.get("brush"), made_by.get("myb")
+    provenance = provenance or {}
+    names, files = provenance.get("brush"), provenance.get("myb")
     if space == MYPAINT:
         names, files = [names], [files]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -194,8 +194,8 @@ def _mypaint(name: str, myb: object) -> MyPaint:
         return MyPaint(path)
 
 
-def brush_record(renderer: Renderer) -> dict[str, Any]:
-    """What a painting's `made_by` should hold to be drawn again with the true brush: nothing for the Bezier brush.
+def brush_record(renderer: Brush) -> dict[str, Any]:
+    """What a painting's `provenance` should hold to be drawn again with the true brush: nothing for the Bezier brush.
 
     `brush` is a name, and `myb` the brush file, of a learned brush of MyPaint the one that it was learned from; of a
     mixture, both are lists.

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from renderer.brush import Brush
 from renderer.brushes.bezier import curves
 from renderer.io.files import atomic
 from renderer.io.painting import Painting, true_brush
-from renderer.brush import Renderer
-from renderer.strokes import BEZIER
 from renderer.io.svg_marks import Trace, trace
 from renderer.io.svg_outlines import discs, outline
+from renderer.strokes import BEZIER
 
 SAME = 1 / 255  # opacities nearer than this are one
 UNSEEN = 0.005  # pixels: what the two decimals of the file cannot tell from nothing
@@ -30,16 +30,14 @@ UNSEEN = 0.005  # pixels: what the two decimals of the file cannot tell from not
 AHEAD = np.pi / 4
 
 
-def write_svg(
-    painting: Painting, path: str | Path, longest: int | None = None, renderer: Renderer | None = None
-) -> None:
+def write_svg(painting: Painting, path: str | Path, longest: int | None = None, renderer: Brush | None = None) -> None:
     """Writes `to_svg(painting)`, whole or not at all. Raises `InputError`."""
     text = to_svg(painting, longest, renderer)
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def to_svg(painting: Painting, longest: int | None = None, renderer: Renderer | None = None) -> str:
+def to_svg(painting: Painting, longest: int | None = None, renderer: Brush | None = None) -> str:
     """An SVG 1.1 document; `longest`: pixels at which it is first shown.
 
     Marks are traced as `renderer` draws them. Without one, Bezier strokes are outlines, and others are traced as the true
@@ -56,8 +54,8 @@ def to_svg(painting: Painting, longest: int | None = None, renderer: Renderer | 
         lines.extend(_outlines(painting))
     else:
         size = painting.height, painting.width
-        renderer = true_brush(painting.space, size, painting.made_by) if renderer is None else renderer
-        renderer.strokes.require(painting.space)
+        renderer = true_brush(painting.space, size, painting.provenance) if renderer is None else renderer
+        renderer.space.require(painting.space)
         for i, stroke in enumerate(painting.strokes.detach().cpu().float()):
             mark = trace(renderer, stroke, size)
             if mark is not None:

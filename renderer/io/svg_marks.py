@@ -18,10 +18,10 @@ from contourpy import LineType, contour_generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from renderer.canvas import draw_patches
+from renderer.brush import Brush
 from renderer.brushes.mypaint import Patch
+from renderer.canvas import draw_patches
 from renderer.io.images import fitted_size
-from renderer.brush import Renderer
 
 Array = NDArray[Any]
 
@@ -53,9 +53,9 @@ class Trace(NamedTuple):
 
 
 @torch.no_grad()
-def trace(renderer: Renderer, stroke: Tensor, size: tuple[int, int]) -> Trace | None:
+def trace(renderer: Brush, stroke: Tensor, size: tuple[int, int]) -> Trace | None:
     """A stroke (P,) of a painting of `size` (height, width) pixels, drawn by `renderer`; None where nothing is seen."""
-    fine = _resolution(float(renderer.strokes.get(stroke, "radius").max()), size)
+    fine = _resolution(float(renderer.space.get(stroke, "radius").max()), size)
     patch = _patch(renderer, stroke[None], fine)
     if patch is None or patch.alpha.numel() == 0 or patch.alpha.max() < FAINT / 2:
         return None
@@ -77,7 +77,7 @@ def _resolution(radius: float, size: tuple[int, int]) -> tuple[int, int]:
     return fitted_size(size, longest)
 
 
-def _patch(renderer: Renderer, strokes: Tensor, size: tuple[int, int]) -> Patch | None:
+def _patch(renderer: Brush, strokes: Tensor, size: tuple[int, int]) -> Patch | None:
     """The mark of one stroke (1, P) where it is, as far as the renderer can tell."""
     if hasattr(renderer, "patches"):
         patch: Patch | None = next(iter(renderer.patches(strokes, size)))

@@ -15,11 +15,11 @@ import numpy as np
 from av.video.reformatter import Colorspace
 from PIL import Image
 
+from renderer.brush import Brush
 from renderer.errors import InputError
 from renderer.io.files import atomic
-from renderer.io.painting import Painting
 from renderer.io.images import to_bytes
-from renderer.brush import Renderer
+from renderer.io.painting import Painting
 
 CODEC: Final = "libx264"
 FPS = 30
@@ -34,7 +34,7 @@ def seconds_for(strokes: int) -> float:
     return min(10.0, max(2.0, strokes / 20))
 
 
-def write_mp4(painting: Painting, path: str | Path, longest: int = 512, renderer: Renderer | None = None) -> None:
+def write_mp4(painting: Painting, path: str | Path, longest: int = 512, renderer: Brush | None = None) -> None:
     """H.264, 4:2:0, 30 frames a second, index first, from the blank ground to the finished picture.
 
     The codec wants even sides of 16 pixels or more: tiny pictures are enlarged by whole pixels, and what is missing
@@ -72,7 +72,7 @@ def encode_mp4(images: Iterator[np.ndarray], path: str | Path) -> None:
 
 
 @dataclass(frozen=True)
-class Film:
+class Video:
     """An MP4 in memory that a notebook plays in place, with no file beside it and no network."""
 
     mp4: bytes
@@ -82,25 +82,25 @@ class Film:
         return f'<video controls autoplay loop muted playsinline src="data:video/mp4;base64,{data}"></video>'
 
 
-def show_film(painting: Painting, longest: int = 384) -> Film:
+def show_video(painting: Painting, longest: int = 384) -> Video:
     """A painting being painted, for a notebook to show."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
         write_mp4(painting, path, longest)
-        return Film(path.read_bytes())
+        return Video(path.read_bytes())
 
 
-def write_gif(painting: Painting, path: str | Path, longest: int = 256, renderer: Renderer | None = None) -> None:
+def write_gif(painting: Painting, path: str | Path, longest: int = 256, renderer: Brush | None = None) -> None:
     """Twelve frames a second, looping, two seconds on the finished picture. Raises `InputError`.
 
     One palette for all frames, of the finished picture's colours and the ground: nothing flickers.
     """
     _check(longest)
     finished = painting.render(longest, renderer)
-    ground = finished.new_tensor(painting.background)[:, None, None].expand(
+    background = finished.new_tensor(painting.background)[:, None, None].expand(
         3, finished.shape[1], max(1, finished.shape[2] // 8)
     )
-    with_ground = np.concatenate((to_bytes(finished), to_bytes(ground)), 1)
+    with_ground = np.concatenate((to_bytes(finished), to_bytes(background)), 1)
     palette = Image.fromarray(with_ground).quantize(255, Image.Quantize.MEDIANCUT, kmeans=1)
     images = (
         Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE)
@@ -123,7 +123,7 @@ def _count(painting: Painting, fps: float) -> int:
     return round(seconds_for(len(painting.strokes)) * fps)
 
 
-def _images(painting: Painting, longest: int, renderer: Renderer | None, fps: float) -> Iterator[np.ndarray]:
+def _images(painting: Painting, longest: int, renderer: Brush | None, fps: float) -> Iterator[np.ndarray]:
     """(H, W, 3) uint8 frames of the time in which it is painted."""
     return map(to_bytes, painting.frames(_count(painting, fps), longest, renderer))
 

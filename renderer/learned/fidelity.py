@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
+from renderer.brush import Brush, Window
+from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.learned.data import on_path, painterly
 from renderer.learned.train import alpha_error
-from renderer.brushes.mypaint import MYPAINT, MyPaint
-from renderer.brush import Renderer, Window
 
 SEEN = 0.01  # alpha
 PATCH = 16  # pixels
@@ -74,11 +74,11 @@ def _difference(a: Tensor, b: Tensor) -> float:
     return float((a - b).abs()[seen].mean()) if seen.any() else 0.0
 
 
-def fidelity(renderer: Renderer, brush: MyPaint, n: int, seed: int) -> dict[str, float]:
+def fidelity(renderer: Brush, brush: MyPaint, n: int, seed: int) -> dict[str, float]:
     """Figures for a checkpoint, on `n` strokes.
 
-    alpha_mse: see `renderer.learned.train.alpha_error`; alpha_mse_of_chance: below it no network falls that knows only the stroke
-    (half the mean squared difference of two seeds). kernel_distance: see `kernel_distance`, in thousandths;
+    alpha_mse: see `renderer.learned.train.alpha_error`; alpha_mse_of_chance: below it no network falls that knows only the
+    stroke (half the mean squared difference of two seeds). kernel_distance: see `kernel_distance`, in thousandths;
     kernel_distance_of_chance: between two seeds of the true brush.
     """
     other = MyPaint(brush.path, brush.seed + 1)
@@ -91,7 +91,7 @@ def fidelity(renderer: Renderer, brush: MyPaint, n: int, seed: int) -> dict[str,
 
 
 @torch.no_grad()
-def kernel_distance(renderer: Renderer, brush: Renderer, n: int, seed: int, side: int = 128) -> float:
+def kernel_distance(renderer: Brush, brush: Brush, n: int, seed: int, side: int = 128) -> float:
     """How far apart the looks of two brushes are, whatever falls where: 0 for the same, .01 for ink and liner, 1.9 for ink
     and nothing.
 

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from renderer.brushes.bezier import colours
 from renderer.brush import Mark, Window
+from renderer.brushes.bezier import colours
 from renderer.strokes import BEZIER
 
 
@@ -28,7 +28,7 @@ class Huang2019(nn.Module):
         self.convolution = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in channels)
 
     def forward(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
-        """See `renderer.brush.Renderer`."""
+        """See `renderer.brush.Brush`."""
         x = strokes[:, :10]
         for layer in self.linear:
             x = F.relu(layer(x))

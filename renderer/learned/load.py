@@ -8,19 +8,19 @@ from typing import cast
 import torch
 from torch import nn
 
+from renderer.brush import Brush
+from renderer.brushes.bezier import AnalyticBezier, ExactBezier
+from renderer.brushes.mixed import mixed
+from renderer.brushes.mypaint import MyPaint
+from renderer.io.checkpoint import Checkpoint
 from renderer.learned.huang2019 import Huang2019
 from renderer.learned.neural_brush import NeuralBrush
 from renderer.learned.stroke_map import StrokeMap
-from renderer.brushes.bezier import AnalyticBezier, ExactBezier
-from renderer.io.checkpoint import Checkpoint
-from renderer.brushes.mixed import mixed
-from renderer.brushes.mypaint import MyPaint
-from renderer.brush import Renderer
 
 KINDS: dict[str, type[nn.Module]] = {"stroke-map": StrokeMap, "huang2019": Huang2019, "neural-brush": NeuralBrush}
 
 
-def load_renderer(name: str = "bezier", device: torch.device | str = "cpu") -> Renderer:
+def load_brush(name: str = "bezier", device: torch.device | str = "cpu") -> Brush:
     """`exact` (true brush, no gradient), `analytic` (slow reference), `mypaint:BRUSH` (MyPaint's engine, no gradient), or
     a learned renderer: a shipped name (bezier, ink ...) or a file. With plus signs, brushes in one painting
     (watercolour+ink), see `renderer.brushes.mixed`.
@@ -28,11 +28,11 @@ def load_renderer(name: str = "bezier", device: torch.device | str = "cpu") -> R
     Learned renderers come frozen: their weights take no gradient, strokes do. Raises `CheckpointError`.
     """
     if "+" in name and not Path(name).is_file():
-        return mixed([load_renderer(part, device) for part in name.split("+")])
+        return mixed([load_brush(part, device) for part in name.split("+")])
     if name == "exact":
         return ExactBezier()
     if name.startswith("mypaint:"):
         return MyPaint(name.removeprefix("mypaint:"))
     if name == "analytic":
         return AnalyticBezier()
-    return cast(Renderer, Checkpoint.load(name, *KINDS).build(KINDS, device))
+    return cast(Brush, Checkpoint.load(name, *KINDS).build(KINDS, device))

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from renderer.learned.stochastic import GRAIN, TILE, Chance, Grain, chance
-from renderer.learned.curve_coordinates import Place, Sweep, sweeps
-from renderer.learned.textures import lookup, pixels_of, wrapped
+from renderer.brush import Mark, Window
 from renderer.brushes.bezier import box_around, colours, pixel_centres
 from renderer.brushes.mypaint import MYPAINT
-from renderer.brush import Mark, Window
+from renderer.learned.curve_coordinates import Place, Sweep, sweeps
+from renderer.learned.stochastic import GRAIN, TILE, Grain, StrokeNoise, stroke_noise
+from renderer.learned.textures import lookup, pixels_of, wrapped
 
 OUTSIDE = -12.0  # the logit on the border of every texture
 CAP = 4  # of a texture's rows, how many lie before the start, and as many behind the end
@@ -25,9 +25,9 @@ class NeuralBrush(nn.Module):
     A multilayer perceptron turns what is left of a stroke without its place (lengths in radii, bend, pressures; where
     the brush asks for it also its direction and its size on the canvas) into logits of alpha on a grid of `along` x
     `across` nodes: along the path, with room before its start and behind its end, and across it, out to the brush's
-    reach on both sides. Every pixel looks up its own place there (`renderer.learned.curve_coordinates`), so that a thin line is as sharp as
-    a broad one, at any resolution. Alpha is 0 beyond the reach, without pressure and without radius, and proportional
-    to opacity, as the true brush's.
+    reach on both sides. Every pixel looks up its own place there (`renderer.learned.curve_coordinates`), so that a
+    thin line is as sharp as a broad one, at any resolution. Alpha is 0 beyond the reach, without pressure and without
+    radius, and proportional to opacity, as the reference brush's.
 
     Brushes of chance (charcoal, impressionist) are drawn in one of two ways, both fixed by the stroke, so that a stroke
     is the same whenever it is drawn: with `grain`, noise that a small convolutional network has shaped, laid along the
@@ -79,16 +79,16 @@ class NeuralBrush(nn.Module):
         strokes: Tensor,
         size: tuple[int, int],
         window: Window | None = None,
-        chance: Chance | None = None,
+        stroke_noise: StrokeNoise | None = None,
         mean: bool = False,
     ) -> Mark:
-        """See `renderer.brush.Renderer`; and for `chance` and `mean`, see `at`."""
+        """See `renderer.brush.Brush`; and for `chance` and `mean`, see `at`."""
         x, y = pixel_centres(size, window, strokes)
         x, y = x.expand(len(strokes), -1), y.expand(len(strokes), -1)
         left, top, right, bottom = (side[:, None] for side in self.bounds(strokes, size))
         across, down = (x > left) & (x < right), (y > top) & (y < bottom)
         owner, row, column = (down[:, :, None] & across[:, None, :]).nonzero(as_tuple=True)
-        alpha = self.at(strokes, size, owner, x[owner, column], y[owner, row], chance, mean)
+        alpha = self.at(strokes, size, owner, x[owner, column], y[owner, row], stroke_noise, mean)
         canvas = strokes.new_zeros(len(strokes), 1, y.shape[1], x.shape[1])
         canvas[owner, 0, row, column] = alpha
         return Mark(canvas, colours(strokes, MYPAINT))
@@ -98,11 +98,11 @@ class NeuralBrush(nn.Module):
         start, end = (MYPAINT.get(strokes.detach(), name) * _scale(strokes, size) for name in ("start", "end"))
         return box_around(start, end, self._reach(strokes.detach(), size), size)
 
-    def ragged(self, strokes: Tensor, size: tuple[int, int], box: Tensor, start: Tensor, total: int) -> Tensor:
+    def patch_alphas(self, strokes: Tensor, size: tuple[int, int], box: Tensor, start: Tensor, total: int) -> Tensor:
         """The alphas of `renderer.canvas.Patches`, `(total,)`; where there is a compiler and no grain, by a fused kernel."""
         if self.grain is None:
             sweep = sweeps(strokes, size, self._reach(strokes, size))
-            logits = self._logits(strokes, size, sweep, self.chance(strokes).latent)
+            logits = self._logits(strokes, size, sweep, self.stroke_noise(strokes).latent)
             shapes = torch.cat((sweep.packed(), sweep.length / sweep.reach, self._strength(strokes)), -1)
             alpha = wrapped(shapes, logits[:, 0], box, start, total)
             if alpha is not None:
@@ -117,7 +117,7 @@ class NeuralBrush(nn.Module):
         owner: Tensor,
         x: Tensor,
         y: Tensor,
-        chance: Chance | None = None,
+        stroke_noise: StrokeNoise | None = None,
         mean: bool = False,
     ) -> Tensor:
         """Alpha `(T,)` of stroke `owner` (T,) at the places x, y (T,) in pixels; the strokes need not be in order.
@@ -125,15 +125,15 @@ class NeuralBrush(nn.Module):
         chance: instead of what strokes `(B, 14)` themselves choose
         mean: what a brush with grain looks like on average
         """
-        chance = self.chance(strokes) if chance is None else chance
+        stroke_noise = self.stroke_noise(strokes) if stroke_noise is None else stroke_noise
         sweep = sweeps(strokes, size, self._reach(strokes, size))
-        logits = self._logits(strokes, size, sweep, chance.latent)
+        logits = self._logits(strokes, size, sweep, stroke_noise.latent)
         place = sweep.locate(owner, x, y)
         row, column = self._nodes(sweep, owner, place)
         if self.grain is None or mean:
             value = lookup(logits[:, 0], owner, row, column)
         else:
-            noise = self._noise(strokes, size, sweep, owner, place, chance)
+            noise = self._noise(strokes, size, sweep, owner, place, stroke_noise)
             value = lookup(logits[:, 1], owner, row, column)
             for c, grain in enumerate(noise, 2):
                 value = value + grain * lookup(logits[:, c], owner, row, column)
@@ -155,9 +155,9 @@ class NeuralBrush(nn.Module):
         brush.load_state_dict(state)
         return brush.to(self.body[0].get_parameter("weight")).requires_grad_(False).eval()
 
-    def chance(self, strokes: Tensor) -> Chance:
+    def stroke_noise(self, strokes: Tensor) -> StrokeNoise:
         """What strokes `(B, 14)` themselves leave to chance."""
-        return chance(strokes, self.latent, self.grain)
+        return stroke_noise(strokes, self.latent, self.grain)
 
     def _strength(self, strokes: Tensor) -> Tensor:
         """By what a texture's alpha is multiplied, `(B, 1)`: opacity, or 0 where nothing is pressed or of any breadth."""
@@ -230,20 +230,20 @@ class NeuralBrush(nn.Module):
         sweep: Sweep,
         owner: Tensor,
         place: Place,
-        chance: Chance,
+        stroke_noise: StrokeNoise,
     ) -> list[Tensor]:
         """The channels of the grain, each `(T,)`. Gradients do not move grains: they would only follow noise."""
-        assert chance.tile is not None
+        assert stroke_noise.tile is not None
         with torch.no_grad():
             cell = (GRAIN * MYPAINT.get(strokes, "radius")[:, 0] * min(size) + 1e-6)[owner]
             reach = sweep.reach[:, 0][owner]
             along = (sweep.arc(owner, place.t) + reach * (place.before + place.behind)) / cell
-            shift = chance.shift[owner]
+            shift = stroke_noise.shift[owner]
             row, column = (
                 (along + shift[:, 0]).remainder(TILE),
                 (place.side * reach / cell + shift[:, 1]).remainder(TILE),
             )
-        tile = pad(chance.tile[None], (0, 1, 0, 1), "circular")[0]  # (channels, TILE + 1, TILE + 1)
+        tile = pad(stroke_noise.tile[None], (0, 1, 0, 1), "circular")[0]  # (channels, TILE + 1, TILE + 1)
         one = torch.zeros_like(owner)
         return [lookup(channel[None], one, row, column) for channel in tile]
 

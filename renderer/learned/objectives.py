@@ -12,9 +12,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.data import Dataset
 
 from renderer.learned.data import Points, Views
-from renderer.learned.stochastic import TILE, Chance
-from renderer.learned.train import Progress, set_rate, supply
 from renderer.learned.neural_brush import NeuralBrush
+from renderer.learned.stochastic import TILE, StrokeNoise
+from renderer.learned.train import Progress, set_rate, supply
 
 BETAS = (0.5, 0.99)  # of Adam against a critic
 MEAN, COARSE = 10.0, 10.0  # weights of both reconstructions beside the critic's judgement
@@ -73,10 +73,10 @@ def fit_adversarially(
         set_rate(optimizer, learning_rate, step, len(data))  # type: ignore[arg-type]
         set_rate(critic_optimizer, learning_rate, step, len(data))  # type: ignore[arg-type]
         assert network.grain is not None
-        chance = Chance(noise.new_zeros(len(shift), network.latent), shift * TILE, network.grain.tile(noise))
+        stroke_noise = StrokeNoise(noise.new_zeros(len(shift), network.latent), shift * TILE, network.grain.tile(noise))
         with torch.no_grad():
             mean = draw(network, views, mean=True)
-        made = draw(network, views, chance)
+        made = draw(network, views, stroke_noise)
         here = (avg_pool2d(mean, 4) > 0.01).float()  # where there is something to judge
         weight = here / (here.sum() + 1e-6)
 
@@ -130,10 +130,10 @@ def fit_variationally(
     for step, (views, (random,)) in supply(data, done, workers, device):
         set_rate(optimizer, learning_rate, step, len(data))  # type: ignore[arg-type]
         with torch.no_grad():
-            mean = draw(network, views, Chance(torch.zeros_like(random), random[:, :2], None))
+            mean = draw(network, views, StrokeNoise(torch.zeros_like(random), random[:, :2], None))
         centre, spread = encoder(views.alpha, mean)
         latent = centre + (spread / 2).exp() * random
-        made = draw(network, views, Chance(latent, random[:, :2], None))
+        made = draw(network, views, StrokeNoise(latent, random[:, :2], None))
         error = (made - views.alpha).square().mean()
         divergence = (centre.square() + spread.exp() - 1 - spread).sum(1).mean() / 2
         optimizer.zero_grad()
@@ -142,6 +142,6 @@ def fit_variationally(
         yield Progress(step, error.item())
 
 
-def draw(network: NeuralBrush, views: Views, chance: Chance | None = None, mean: bool = False) -> Tensor:
+def draw(network: NeuralBrush, views: Views, stroke_noise: StrokeNoise | None = None, mean: bool = False) -> Tensor:
     """The network's alpha (B, 1, h, w) in the windows of `views`."""
-    return network(views.strokes, views.size, views.window, chance, mean).alpha
+    return network(views.strokes, views.size, views.window, stroke_noise, mean).alpha

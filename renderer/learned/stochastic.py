@@ -14,7 +14,7 @@ TILE = 64  # nodes a side of the grain, which repeats
 GRAIN = 0.25  # basic radii between two nodes of the grain
 
 
-class Chance(NamedTuple):
+class StrokeNoise(NamedTuple):
     """What a brush of chance leaves to it.
 
     latent: (B, L); shift: (B, 2) where in the grain each stroke begins, in nodes; tile: (channels, TILE, TILE) or None
@@ -50,7 +50,7 @@ class Grain(nn.Module):
         return (tile - tile.mean((1, 2), True)) / (tile.std((1, 2), keepdim=True) + 1e-4)
 
 
-def chance(strokes: Tensor, latent: int, grain: Grain | None) -> Chance:
+def stroke_noise(strokes: Tensor, latent: int, grain: Grain | None) -> StrokeNoise:
     """Of strokes `(B, 14)`: `latent` numbers distributed as normal ones, nearly, and a place in the grain.
 
     Smooth in the strokes' ends, so that a search by gradients is not shaken: a stroke that moves by a hundredth of the
@@ -62,4 +62,4 @@ def chance(strokes: Tensor, latent: int, grain: Grain | None) -> Chance:
     speeds = 3 + 4 * torch.cos(steps * torch.tensor([2.4, 3.9, 5.1, 7.3], dtype=ends.dtype, device=ends.device))
     phase = ends @ speeds.T
     numbers = math.sqrt(2) * torch.sin(2 * math.pi * phase[:, 2:])  # mean 0, variance 1
-    return Chance(numbers, phase[:, :2] * TILE, None if grain is None else grain.tile())
+    return StrokeNoise(numbers, phase[:, :2] * TILE, None if grain is None else grain.tile())

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from renderer.ops import native
-from renderer.brushes.bezier import colours, curves, edge, pixel_centres
 from renderer.brush import Mark, Window
+from renderer.brushes.bezier import colours, curves, edge, pixel_centres
+from renderer.ops import native
 from renderer.strokes import BEZIER
 
 MAX_GRID = 64  # as in `stroke_map.c`, which has room for no more
@@ -54,7 +53,7 @@ class StrokeMap(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(4.5))
 
     def forward(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
-        """See `renderer.brush.Renderer`."""
+        """See `renderer.brush.Brush`."""
         shapes, maps = self._geometry(strokes, size)
         if _kernel(strokes) is None:
             return Mark(self._decode(shapes, maps, *pixel_centres(size, window, strokes)), colours(strokes))
@@ -66,7 +65,9 @@ class StrokeMap(nn.Module):
         alpha: Tensor = _Decode.apply(shapes, maps, self.sharpness, box, torch.arange(n) * (h * w), n * h * w)
         return Mark(alpha.view(n, 1, h, w), colours(strokes))
 
-    def ragged(self, strokes: Tensor, size: tuple[int, int], box: Tensor, start: Tensor, total: int) -> Tensor | None:
+    def patch_alphas(
+        self, strokes: Tensor, size: tuple[int, int], box: Tensor, start: Tensor, total: int
+    ) -> Tensor | None:
         """The alphas of `renderer.canvas.Patches`, `(total,)`, in one fused kernel; None where it is not available."""
         if _kernel(strokes) is None:
             return None

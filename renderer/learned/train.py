@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from renderer.brush import Renderer
+from renderer.brush import Brush
 
 # Canvas sides to learn at, in turn: a stroke map has no resolution of its own, and small canvases are cheap.
 SIDES = (48, 64, 96, 128)
@@ -32,7 +32,7 @@ class RandomStrokes(Dataset[tuple[Tensor, Tensor]]):
     Half of the strokes are made thinner than a uniform sample holds, down to hairlines: painters use many of those.
     """
 
-    def __init__(self, brush: Renderer, batch: int, steps: int, seed: int, sides: tuple[int, ...] = SIDES) -> None:
+    def __init__(self, brush: Brush, batch: int, steps: int, seed: int, sides: tuple[int, ...] = SIDES) -> None:
         self.brush, self.batch, self.steps, self.seed, self.sides = brush, batch, steps, seed, sides
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ def _one_thread(_: int) -> None:
 
 
 @torch.no_grad()
-def alpha_error(renderer: Renderer, brush: Renderer, n: int, seed: int, side: int = 128, batch: int = 100) -> float:
+def alpha_error(renderer: Brush, brush: Brush, n: int, seed: int, side: int = 128, batch: int = 100) -> float:
     """Mean squared error of alpha against the true brush, over `n` uniformly random strokes on a side x side canvas."""
     device = next(renderer.parameters()).device if isinstance(renderer, nn.Module) else torch.device("cpu")
     generator = torch.Generator().manual_seed(seed)

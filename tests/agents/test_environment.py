@@ -14,8 +14,8 @@ from stable_baselines3.common import env_checker as stable_baselines
 
 import agents  # noqa: F401 (registers the environment)
 from agents import mdp as dynamics
-from agents.mdp import State
 from agents.environment import KaoKorePaint
+from agents.mdp import State
 from agents.vector_environment import KaoKorePaintVector
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.errors import InputError

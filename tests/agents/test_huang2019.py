@@ -9,16 +9,16 @@ from torch import Tensor
 
 from agents import mdp as dynamics
 from agents.huang2019 import PAPER, TINY, Actor, LearningToPaint, make_critic, paint_in_bundles
-from renderer.learned.load import load_renderer
+from renderer.brush import Brush
 from renderer.canvas import blank, paint
-from renderer.constraints import Limits
-from renderer.brush import Renderer
+from renderer.constraints import StrokeConstraints
+from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 
 @pytest.fixture(scope="module")
-def renderer() -> Renderer:
-    return load_renderer("bezier")
+def renderer() -> Brush:
+    return load_brush("bezier")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_the_papers_numbers() -> None:
     assert convolutions[0].in_channels == 9, "canvas 3, target 3, step 1, coordinates 2"
 
 
-def test_what_is_remembered_is_what_happened(renderer: Renderer, generator: torch.Generator) -> None:
+def test_what_is_remembered_is_what_happened(renderer: Brush, generator: torch.Generator) -> None:
     torch.manual_seed(0)
     learner = LearningToPaint(renderer, replace(TINY, noise=0.2, memory=3))
     for _ in range(3):  # six paintings into three places
@@ -63,7 +63,7 @@ def test_what_is_remembered_is_what_happened(renderer: Renderer, generator: torc
 
 @pytest.mark.parametrize("model_based", [True, False])
 def test_an_update_moves_every_network_and_slow_copies_follow(
-    renderer: Renderer, generator: torch.Generator, model_based: bool
+    renderer: Brush, generator: torch.Generator, model_based: bool
 ) -> None:
     torch.manual_seed(0)
     learner = LearningToPaint(renderer, replace(TINY, model_based=model_based, tau=0.5))
@@ -86,7 +86,7 @@ def networks(learner: LearningToPaint) -> dict[str, torch.nn.Module]:
     return {name: thing for name, thing in changing.items() if isinstance(thing, torch.nn.Module) and name != "memory"}
 
 
-def test_rates_fall(renderer: Renderer, generator: torch.Generator) -> None:
+def test_rates_fall(renderer: Brush, generator: torch.Generator) -> None:
     learner = LearningToPaint(renderer, replace(TINY, decay=0.25, decay_after=0.5))
     learner.play(targets(), generator)
     for progress, factor in ((0.4, 1.0), (0.6, 0.25)):
@@ -95,7 +95,7 @@ def test_rates_fall(renderer: Renderer, generator: torch.Generator) -> None:
         assert learner.critic_optimizer.param_groups[0]["lr"] == factor * TINY.critic_rate
 
 
-def test_the_model_based_actor_learns_to_paint(renderer: Renderer, generator: torch.Generator) -> None:
+def test_the_model_based_actor_learns_to_paint(renderer: Brush, generator: torch.Generator) -> None:
     torch.manual_seed(0)
     learner = LearningToPaint(renderer, replace(TINY, reward="l2", batch=8, memory=20, tau=0.05))
     errors = []
@@ -106,7 +106,7 @@ def test_the_model_based_actor_learns_to_paint(renderer: Renderer, generator: to
     assert min(errors[-3:]) < 0.4 * errors[0]
 
 
-def test_the_model_free_critic_learns_what_actions_are_worth(renderer: Renderer, generator: torch.Generator) -> None:
+def test_the_model_free_critic_learns_what_actions_are_worth(renderer: Brush, generator: torch.Generator) -> None:
     torch.manual_seed(0)
     learner = LearningToPaint(
         renderer,
@@ -121,9 +121,7 @@ def test_the_model_free_critic_learns_what_actions_are_worth(renderer: Renderer,
     assert after.step.eq(1).all()
 
 
-def test_the_discriminator_learns_to_tell_paintings_from_targets(
-    renderer: Renderer, generator: torch.Generator
-) -> None:
+def test_the_discriminator_learns_to_tell_paintings_from_targets(renderer: Brush, generator: torch.Generator) -> None:
     torch.manual_seed(0)
     learner = LearningToPaint(renderer, replace(TINY, tau=0.2))
     learner.play(targets(), generator)
@@ -145,11 +143,13 @@ def test_a_critic_has_no_batch_statistics() -> None:
 
 @pytest.mark.parametrize("count", [1, 4, 5, 23])
 @pytest.mark.parametrize("size", [(32, 32), (20, 50), (100, 90)])
-def test_any_size_and_any_number_of_strokes(renderer: Renderer, size: tuple[int, int], count: int) -> None:
+def test_any_size_and_any_number_of_strokes(renderer: Brush, size: tuple[int, int], count: int) -> None:
     torch.manual_seed(0)
     actor = Actor(32, 3, 2, (1, 1, 1, 1)).eval()
     target = F.interpolate(targets(1), size)[0]
-    parts = list(paint_in_bundles(actor, renderer, blank(size), target, count, limits=Limits(opaque=True)))
+    parts = list(
+        paint_in_bundles(actor, renderer, blank(size), target, count, constraints=StrokeConstraints(opaque=True))
+    )
     strokes = torch.cat([new for _, new in parts])
     assert strokes.shape == (count, 13)
     assert (BEZIER.get(strokes, "opacity") == 1).all()

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from agents import mdp as dynamics
+from renderer.brush import Brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
-from renderer.brush import Renderer
 from renderer.strokes import BEZIER
 
 SIZE = (20, 24)  # not square
@@ -74,7 +74,7 @@ def test_what_a_policy_sees() -> None:
 
 
 @pytest.mark.parametrize("renderer", RENDERERS, ids=lambda renderer: type(renderer).__name__)
-def test_batch_equals_one_by_one(renderer: Renderer) -> None:
+def test_batch_equals_one_by_one(renderer: Brush) -> None:
     target, action = pictures(4, 3), bundles(4, 5, 3)
     before = dynamics.begin(target)
     together = dynamics.step(before, action, renderer)
@@ -88,7 +88,7 @@ def test_batch_equals_one_by_one(renderer: Renderer) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("renderer", RENDERERS, ids=lambda renderer: type(renderer).__name__)
-def test_transparent_strokes_change_nothing(renderer: Renderer, dtype: torch.dtype) -> None:
+def test_transparent_strokes_change_nothing(renderer: Brush, dtype: torch.dtype) -> None:
     before = dynamics.State(pictures(2, 4, dtype=dtype), pictures(2, 5, dtype=dtype), torch.zeros(2, dtype=torch.long))
     action = bundles(2, 5, 4, dtype)
     action[..., BEZIER.columns("opacity")] = 0

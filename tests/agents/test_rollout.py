@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from agents.policy import Policy
-from agents.rollout import grids_for, paint_picture, play
-from renderer.learned.load import load_renderer
-from renderer.learned.stroke_map import StrokeMap
-from renderer.canvas import blank, paint
-from renderer.constraints import FREE, Limits, nearest, palette_of
+from agents.rollout import grids_for, paint_picture, rollout_round
 from renderer.brushes.mypaint import MYPAINT
+from renderer.canvas import blank, paint
+from renderer.constraints import UNCONSTRAINED, StrokeConstraints, nearest, palette_of
+from renderer.learned.load import load_brush
+from renderer.learned.stroke_map import StrokeMap
 from renderer.strokes import BEZIER
 
 
@@ -42,10 +42,10 @@ def picture(height: int, width: int, seed: int = 0) -> Tensor:
     return target
 
 
-def painted(target: Tensor, count: int, limits: Limits = FREE) -> tuple[list[Tensor], Tensor]:
+def painted(target: Tensor, count: int, constraints: StrokeConstraints = UNCONSTRAINED) -> tuple[list[Tensor], Tensor]:
     """Canvases from the blank one on, and all strokes."""
     canvases, strokes = [torch.ones_like(target)], []
-    for canvas, new in paint_picture(POLICY, RENDERER, canvases[0], target, count, limits=limits):
+    for canvas, new in paint_picture(POLICY, RENDERER, canvases[0], target, count, constraints=constraints):
         assert len(new) > 0
         canvases.append(canvas.clone())
         strokes.append(new)
@@ -87,7 +87,7 @@ def test_no_round_makes_it_worse(name: str) -> None:
 def test_strokes_keep_within_limits(opaque: bool, colours: int | None) -> None:
     target = PICTURES["ordinary"]
     palette = None if colours is None else palette_of(target, colours)
-    canvases, strokes = painted(target, 30, Limits(opaque, 0.03, 0.1, palette))
+    canvases, strokes = painted(target, 30, StrokeConstraints(opaque, 0.03, 0.1, palette))
     radius = BEZIER.get(strokes, "radius")
     assert 0.03 - 1e-6 <= radius.min() <= radius.max() <= 0.1 + 1e-6
     assert not opaque or (BEZIER.get(strokes, "opacity") == 1).all()
@@ -119,7 +119,7 @@ def test_a_longer_painting_begins_as_the_shorter() -> None:
 
 def test_another_brush_than_the_policy_knows() -> None:
     """Strokes are translated into the brush's own space and planned in it, pressure included."""
-    brush, target = load_renderer("ink"), picture(32, 40)
+    brush, target = load_brush("ink"), picture(32, 40)
     strokes = torch.cat([new for _, new in paint_picture(POLICY, brush, torch.ones_like(target), target, 24)])
     assert strokes.shape == (24, MYPAINT.width)
     error = (paint(torch.ones_like(target), strokes, brush) - target).square().mean()
@@ -165,7 +165,7 @@ def test_a_round() -> None:
     canvas = torch.ones_like(target)
     grids = [(2, 2), (4, 4)]
     with torch.no_grad():
-        played = play(POLICY, RENDERER, canvas, target, grids, 6)
+        played = rollout_round(POLICY, RENDERER, canvas, target, grids, 6)
     assert played.strokes.shape == (2, 6, 13)
     assert played.real.shape == (2, 6)
     assert played.gain.shape == (2, 2 * (4 + 16))
@@ -173,7 +173,7 @@ def test_a_round() -> None:
     # Each picture is painted as if alone.
     for i in range(2):
         with torch.no_grad():
-            alone = play(POLICY, RENDERER, canvas[i : i + 1], target[i : i + 1], grids, 6)
+            alone = rollout_round(POLICY, RENDERER, canvas[i : i + 1], target[i : i + 1], grids, 6)
         torch.testing.assert_close(alone.canvas[0], played.canvas[i], rtol=0, atol=1e-4)
 
 
@@ -181,13 +181,13 @@ def test_the_first_stroke_is_the_one_that_gains_most_and_noise_changes_that() ->
     target = picture(20, 20, 1)[None]
     canvas = torch.ones_like(target)
     with torch.no_grad():
-        greedy = play(POLICY, RENDERER, canvas, target, [(2, 2)], 1)
+        greedy = rollout_round(POLICY, RENDERER, canvas, target, [(2, 2)], 1)
         decrease = (canvas - target).square().sum() - (greedy.canvas - target).square().sum()
         torch.testing.assert_close(decrease, greedy.gain.max(), rtol=1e-3, atol=1e-4)
         noise = torch.full_like(greedy.gain, 1e-6)
         second = int(greedy.gain[0].topk(2).indices[1])
         noise[0, second] = 1e6
-        explored = play(POLICY, RENDERER, canvas, target, [(2, 2)], 1, noise=noise)
+        explored = rollout_round(POLICY, RENDERER, canvas, target, [(2, 2)], 1, noise=noise)
         decrease = (canvas - target).square().sum() - (explored.canvas - target).square().sum()
         torch.testing.assert_close(decrease, greedy.gain[0, second], rtol=1e-3, atol=1e-4)
 
@@ -196,8 +196,10 @@ def test_the_less_patience_the_fewer_strokes_a_round() -> None:
     target = picture(20, 20, 1)[None]
     counts = []
     with torch.no_grad():
-        for patience in (1.0, 0.5, -math.inf):
-            played = play(POLICY, RENDERER, torch.ones_like(target), target, [(2, 2), (4, 4)], 40, patience)
+        for min_gain_ratio in (1.0, 0.5, -math.inf):
+            played = rollout_round(
+                POLICY, RENDERER, torch.ones_like(target), target, [(2, 2), (4, 4)], 40, min_gain_ratio
+            )
             counts.append(int(played.real.sum()))
     assert 1 <= counts[0] < counts[1] < counts[2] == 40
 

@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.train import LearnConfig, Progress, learn_episode
 from agents.policy import Policy
-from agents.rollout import grids_for, play
-from renderer.learned.load import load_renderer
-from renderer.brush import Renderer
+from agents.rollout import grids_for, rollout_round
+from agents.train import Progress, TrainConfig, train_episode
+from renderer.brush import Brush
+from renderer.learned.load import load_brush
 
-TINY = LearnConfig(limits=(3, 5), horizon=2)
+TINY = TrainConfig(constraints=(3, 5), horizon=2)
 
 
 @pytest.fixture(scope="module")
-def renderer() -> Renderer:
-    return load_renderer("bezier")
+def renderer() -> Brush:
+    return load_brush("bezier")
 
 
 @pytest.fixture(scope="module")
@@ -37,34 +37,34 @@ def make() -> tuple[Policy, torch.optim.Adam]:
     return policy, torch.optim.Adam(policy.parameters(), lr=3e-3)
 
 
-def learn(target: Tensor, renderer: Renderer, config: LearnConfig, episodes: int) -> tuple[Policy, list[Progress]]:
+def learn(target: Tensor, renderer: Brush, config: TrainConfig, episodes: int) -> tuple[Policy, list[Progress]]:
     policy, optimizer = make()
     generator = torch.Generator().manual_seed(1)
     progress = []
     for _ in range(episodes):
-        progress += learn_episode(policy, optimizer, renderer, target, config, generator)
+        progress += train_episode(policy, optimizer, renderer, target, config, generator)
     return policy, progress
 
 
 @torch.no_grad()
-def error(policy: Policy, target: Tensor, renderer: Renderer) -> float:
+def error(policy: Policy, target: Tensor, renderer: Brush) -> float:
     """After 4 strokes, without planning: what the policy itself knows."""
     canvas = torch.ones_like(target)
     for _ in range(2):
-        canvas = play(policy, renderer, canvas, target, [(2, 2), (4, 4)], 2).canvas
+        canvas = rollout_round(policy, renderer, canvas, target, [(2, 2), (4, 4)], 2).canvas
     return float((canvas - target).square().mean())
 
 
 @pytest.mark.parametrize("horizon", [0, 1, 2])
-def test_it_learns(target: Tensor, renderer: Renderer, horizon: int) -> None:
+def test_it_learns(target: Tensor, renderer: Brush, horizon: int) -> None:
     before = error(make()[0], target, renderer)
-    policy, _ = learn(target, renderer, LearnConfig(limits=(2, 2), horizon=horizon), 40)
+    policy, _ = learn(target, renderer, TrainConfig(constraints=(2, 2), horizon=horizon), 40)
     assert error(policy, target, renderer) < 0.7 * before
 
 
 @pytest.mark.parametrize(("horizon", "updates"), [(0, [1, 2, 3, 4, 5]), (1, [1, 2, 3, 4, 5]), (3, [3, 5]), (9, [5])])
-def test_an_update_after_each_horizon(target: Tensor, renderer: Renderer, horizon: int, updates: list[int]) -> None:
-    _, progress = learn(target, renderer, LearnConfig(limits=(1, 1, 2, 3, 4), horizon=horizon), 1)
+def test_an_update_after_each_horizon(target: Tensor, renderer: Brush, horizon: int, updates: list[int]) -> None:
+    _, progress = learn(target, renderer, TrainConfig(constraints=(1, 1, 2, 3, 4), horizon=horizon), 1)
     assert [p.round for p in progress] == updates
     for p in progress:
         assert p.canvas.shape == target.shape
@@ -75,56 +75,56 @@ def test_an_update_after_each_horizon(target: Tensor, renderer: Renderer, horizo
 
 @pytest.mark.parametrize("proposals", [0.0, 0.3])
 @pytest.mark.parametrize("horizon", [1, 3])
-def test_a_gradient_reaches_every_parameter(target: Tensor, renderer: Renderer, horizon: int, proposals: float) -> None:
-    config = LearnConfig(limits=(3, 4, 5), horizon=horizon, proposals=proposals)
+def test_a_gradient_reaches_every_parameter(target: Tensor, renderer: Brush, horizon: int, proposals: float) -> None:
+    config = TrainConfig(constraints=(3, 4, 5), horizon=horizon, proposals=proposals)
     policy, optimizer = make()
-    list(learn_episode(policy, optimizer, renderer, target, config))
+    list(train_episode(policy, optimizer, renderer, target, config))
     for name, parameter in policy.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 0, name
 
 
-def test_the_loss_is_the_part_of_the_error_that_is_left(target: Tensor, renderer: Renderer) -> None:
-    config = LearnConfig(limits=(2, 3), horizon=1, proposals=0.0, exploration=0.0)
+def test_the_loss_is_the_part_of_the_error_that_is_left(target: Tensor, renderer: Brush) -> None:
+    config = TrainConfig(constraints=(2, 3), horizon=1, proposals=0.0, exploration=0.0)
     policy, _ = make()
     optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
     errors = [(1 - target).square().mean((1, 2, 3))]
-    for progress in learn_episode(policy, optimizer, renderer, target, config):
+    for progress in train_episode(policy, optimizer, renderer, target, config):
         errors.append((progress.canvas - target).square().mean((1, 2, 3)))
         assert progress.loss == pytest.approx(float((errors[-1] / (errors[-2] + 1e-5)).mean()), rel=1e-3)
     # What is proposed counts as well, with a minus: it is a gain.
-    *_, other = learn_episode(policy, optimizer, renderer, target, dataclasses.replace(config, proposals=0.3))
+    *_, other = train_episode(policy, optimizer, renderer, target, dataclasses.replace(config, proposals=0.3))
     assert other.loss < progress.loss - 1e-3
 
 
-def test_without_a_horizon_each_stroke_counts_alone(target: Tensor, renderer: Renderer) -> None:
+def test_without_a_horizon_each_stroke_counts_alone(target: Tensor, renderer: Brush) -> None:
     """What the policy paints is then no part of the loss: only what each proposal would gain by itself."""
-    config = LearnConfig(limits=(4,), horizon=0, proposals=1.0, exploration=0.0)
+    config = TrainConfig(constraints=(4,), horizon=0, proposals=1.0, exploration=0.0)
     policy, _ = make()
-    *_, progress = learn_episode(policy, torch.optim.SGD(policy.parameters(), lr=0.0), renderer, target, config)
+    *_, progress = train_episode(policy, torch.optim.SGD(policy.parameters(), lr=0.0), renderer, target, config)
     with torch.no_grad():
-        played = play(policy, renderer, torch.ones_like(target), target, grids_for((16, 16), 0), 4)
+        played = rollout_round(policy, renderer, torch.ones_like(target), target, grids_for((16, 16), 0), 4)
     error = (1 - target).square().sum((1, 2, 3)) + 1e-5 * target[0].numel()
     assert progress.loss == pytest.approx(-float((played.gain.sum(1) / (9 * error)).mean()), rel=1e-3)
 
 
-def test_an_episode_repeats(target: Tensor, renderer: Renderer) -> None:
+def test_an_episode_repeats(target: Tensor, renderer: Brush) -> None:
     (first, progress), (second, again) = (learn(target, renderer, TINY, 2) for _ in range(2))
     assert [p.loss for p in progress] == [p.loss for p in again]
     for ours, wanted in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(ours, wanted)
 
 
-def test_a_longer_horizon_is_another_gradient(target: Tensor, renderer: Renderer) -> None:
+def test_a_longer_horizon_is_another_gradient(target: Tensor, renderer: Brush) -> None:
     """Through the canvas of the round before: with horizon 1 it is cut."""
     gradients = []
     for horizon in (1, 2):
         policy, _ = make()
         optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
-        config = LearnConfig(limits=(3, 3), horizon=horizon, exploration=0.0)
+        config = TrainConfig(constraints=(3, 3), horizon=horizon, exploration=0.0)
         sums = [torch.zeros_like(parameter) for parameter in policy.parameters()]
-        for _ in learn_episode(policy, optimizer, renderer, target, config):
+        for _ in train_episode(policy, optimizer, renderer, target, config):
             for total, parameter in zip(sums, policy.parameters(), strict=True):
                 assert parameter.grad is not None
                 total += parameter.grad
@@ -132,10 +132,10 @@ def test_a_longer_horizon_is_another_gradient(target: Tensor, renderer: Renderer
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) < 0.999
 
 
-def test_a_target_that_is_there_already_does_no_harm(renderer: Renderer) -> None:
+def test_a_target_that_is_there_already_does_no_harm(renderer: Brush) -> None:
     policy, optimizer = make()
     before = copy.deepcopy(policy.state_dict())
-    progress = list(learn_episode(policy, optimizer, renderer, torch.ones(2, 3, 16, 16), TINY))
+    progress = list(train_episode(policy, optimizer, renderer, torch.ones(2, 3, 16, 16), TINY))
     assert all(torch.tensor(p.loss).isfinite() for p in progress)
     assert all(value.isfinite().all() for value in policy.state_dict().values())
     assert before.keys() == policy.state_dict().keys()

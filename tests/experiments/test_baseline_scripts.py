@@ -15,8 +15,8 @@ from safetensors import safe_open
 
 from experiments import cli, train_agent, train_huang2019, train_ppo
 from painter.api import load_agent
-from renderer.learned.load import load_renderer
 from renderer.io.checkpoint import Checkpoint
+from renderer.learned.load import load_brush
 
 
 class StoppedError(Exception):
@@ -61,7 +61,7 @@ def test_huangs_recipe_trains_and_resumes_as_if_never_stopped(tmp_path, root, mo
     stopped = stopped_run(monkeypatch, train_huang2019, train_huang2019.train_huang2019, config)
     assert state_of(whole) == state_of(stopped)
 
-    renderer = load_renderer("bezier")
+    renderer = load_brush("bezier")
     agent = load_agent(str(whole / "latest.safetensors"), renderer)
     *_, (canvas, _) = agent(torch.ones(3, 20, 30), torch.rand(3, 20, 30), 5)
     assert canvas.shape == (3, 20, 30)

@@ -13,11 +13,11 @@ from experiments.bench import renderer_speed as bench_renderer
 from experiments.bench.__main__ import TINY, bench
 from experiments.bench.painting_speed import linear, naive_paint, painterly
 from experiments.bench.renderer_speed import in_turns
-from renderer.learned.huang2019 import Huang2019
-from renderer.learned.load import load_renderer
 from renderer.canvas import blank, paint
-from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint
+from renderer.learned.huang2019 import Huang2019
+from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 SPEEDS = ("forward_strokes_per_s", "forward_backward_strokes_per_s")
@@ -133,7 +133,7 @@ def test_turns_alternate() -> None:
 
 
 def test_the_naive_baseline_paints_the_same_picture() -> None:
-    renderer, strokes = load_renderer(), painterly(20, seed=1).requires_grad_()
+    renderer, strokes = load_brush(), painterly(20, seed=1).requires_grad_()
     pictures = [painter(blank((40, 40)), strokes, renderer) for painter in (paint, naive_paint)]
     torch.testing.assert_close(*pictures, atol=1e-3, rtol=0)
     mine, naive = (torch.autograd.grad(picture.square().sum(), strokes)[0] for picture in pictures)

@@ -12,17 +12,16 @@ import torch
 from safetensors import safe_open
 
 from experiments import cli
-from kaokore.classify import load_classifier
-from kaokore.classify import networks
 from experiments import train_classifier as training
 from experiments.classify import Options, main
-from kaokore.classify.data import load_labelled, read_corrections
-from kaokore.classify.evaluate import Evaluate, evaluate
 from experiments.figures.classifier_table import PUBLISHED, Table, collect, markdown, table
 from experiments.train_classifier import TINY, Train, train
 from kaokore import DatasetError, KaoKore, write_fake_kaokore
-from renderer.io.checkpoint import Checkpoint
+from kaokore.classify import load_classifier, networks
+from kaokore.classify.data import load_labelled, read_corrections
+from kaokore.classify.evaluate import Evaluate, evaluate
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint
 
 LEARNING = dataclasses.replace(
     TINY, weights="imagenet", size=64, epochs=16, warmup=0.5, ema=0.7, balance=0.0, augment=0.3, patience=20

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from agents.huang2019 import TINY, Actor
-from agents.planner import NONE, Planning
+from agents.planner import NO_PLANNING, Planning
 from agents.policy import Policy
 from experiments.evaluate import Config, evaluate_agent
 from painter.api import METHODS
-from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint
 from renderer.strokes import BEZIER
 
 
@@ -45,7 +45,11 @@ def test_every_method_and_number_of_strokes(tmp_path, root, agents):
 
 def test_planning_and_other_agents(tmp_path, root, agents):
     errors = {}
-    for name, agent, planning in (("none", "ours", NONE), ("some", "ours", Planning(3, 5)), ("theirs", "theirs", NONE)):
+    for name, agent, planning in (
+        ("none", "ours", NO_PLANNING),
+        ("some", "ours", Planning(3, 5)),
+        ("theirs", "theirs", NO_PLANNING),
+    ):
         config = Config(root, n=2, size=32, methods=("agent",), strokes=(20,), agent=agents[agent], planning=planning)
         report = evaluate_agent(Config(**{**vars(config), "out": str(tmp_path / name)}))
         errors[name] = report["results"][0]["mse"]

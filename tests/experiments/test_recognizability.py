@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from agents.policy import Policy
-from kaokore.classify import CLASSES
-from kaokore.classify.classifier import Classifier
-from kaokore.classify.networks import build
 from experiments.recognizability import paint as painting
 from experiments.recognizability.paint import Faces, Paint, paint
 from experiments.recognizability.painters import load_painter, parse_painter
 from experiments.recognizability.report import BEGIN, END, Report, fill, report
 from experiments.recognizability.rows import NAMES, UNPAINTED, Row, Rows, read_rows
 from experiments.recognizability.summary import enough, paired, summarise, wilson
-from renderer.io.checkpoint import Checkpoint
+from kaokore.classify import CLASSES
+from kaokore.classify.classifier import Classifier
+from kaokore.classify.networks import build
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint
 from renderer.strokes import BEZIER
 
 # --- statistics

@@ -18,15 +18,15 @@ from safetensors.torch import save_file
 
 from agents.policy import Policy
 from experiments import cli, replay
-from painter import metrics as measures
 from experiments import repaint as script
 from experiments.repaint import COLUMNS, Config, repaint
 from kaokore import DatasetError, Patience, fetch_image, write_fake_kaokore
+from painter import metrics as measures
 from painter.losses.perceptual import Perceptual
-from renderer.learned.load import load_renderer
-from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint
 from renderer.io.painting import Painting
+from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 ROOT = Path(__file__).parent.parent.parent
@@ -78,7 +78,7 @@ def command(monkeypatch, capsys, *arguments):
 @pytest.mark.parametrize("method", ["agent", "optimize", "hybrid", "lines"])
 def test_every_method_writes_everything(tmp_path, agent, method):
     source, out = picture(tmp_path / "face.png"), tmp_path / "out"
-    repaint(Config((source,), str(out), method, strokes=12, size=48, steps=100, agent=agent, film_size=64))
+    repaint(Config((source,), str(out), method, strokes=12, size=48, steps=100, agent=agent, video_size=64))
     assert {file.name for file in (out / "face").iterdir()} == FILES
     assert not list(out.rglob("*.tmp*"))
     (row,) = rows(out)
@@ -86,7 +86,7 @@ def test_every_method_writes_everything(tmp_path, agent, method):
     assert (row["input"], row["method"], row["strokes"]) == (source, method, "12")
     painting = Painting.load(out / "face" / "strokes.safetensors")
     assert len(painting.strokes) == 12
-    assert painting.made_by["method"] == method
+    assert painting.provenance["method"] == method
 
     shown = np.asarray(Image.open(out / "face" / "painting.png")).astype(np.float64) / 255
     assert shown.shape == (32, 48, 3)  # the whole picture, 48 on the long side
@@ -108,7 +108,7 @@ def test_strokes_keep_within_limits(tmp_path, agent, method, palette, colours):
     config = Config((source,), str(tmp_path), method, 25, size=32, steps=20, agent=agent, video=False, **limits)
     repaint(config)
     painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
-    assert painting.made_by["palette"] == palette
+    assert painting.provenance["palette"] == palette
     opacity, radius, colour = (BEZIER.get(painting.strokes, name) for name in ("opacity", "radius", "colour"))
     assert (opacity == 1).all()
     assert 0.02 - 1e-6 <= radius.min() <= radius.max() <= 0.1 + 1e-6
@@ -123,12 +123,12 @@ def test_without_the_engine_the_learned_brush_draws(tmp_path, agent, capsys, mon
     monkeypatch.setattr("renderer.brushes.mypaint.load", missing)
     source = picture(tmp_path / "face.png")
     repaint(
-        Config((source,), str(tmp_path), method, 12, size=32, steps=5, agent=agent, renderer=renderer, film_size=32)
+        Config((source,), str(tmp_path), method, 12, size=32, steps=5, agent=agent, renderer=renderer, video_size=32)
     )
     assert {file.name for file in (tmp_path / "face").iterdir()} == FILES
     assert "learned brush" in capsys.readouterr().err
     painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
-    learned = painting.render(renderer=load_renderer(renderer))
+    learned = painting.render(renderer=load_brush(renderer))
     shown = np.asarray(Image.open(tmp_path / "face" / "painting.png")).transpose(2, 0, 1) / 255
     assert np.abs(shown - learned.numpy()).max() < 1 / 255
     with pytest.raises(InputError, match="make brushes"):

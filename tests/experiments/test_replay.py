@@ -9,16 +9,16 @@ from PIL import Image
 
 from experiments.cli import run
 from experiments.replay import Config, replay
-from renderer.learned.load import load_renderer
 from renderer.brushes import mypaint
+from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.canvas import blank
 from renderer.errors import InputError
-from renderer.brushes.mypaint import MYPAINT, MyPaint
-from renderer.io.painting import Painting, brush_record
 from renderer.io.images import to_bytes
-from renderer.strokes import BEZIER
+from renderer.io.painting import Painting, brush_record
 from renderer.io.svg import to_svg
-from tests.renderer.test_mypaint import engine
+from renderer.learned.load import load_brush
+from renderer.strokes import BEZIER
+from tests.renderer.brushes.test_mypaint import engine
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_the_picture_is_the_painting_s(tmp_path: Path, strokes: str) -> None:
     painting = Painting.load(strokes)
     for name in ("exact", "bezier"):
         out = replay(Config(strokes, str(tmp_path / f"{name}.png"), 40, name))
-        renderer = None if name == "exact" else load_renderer(name)
+        renderer = None if name == "exact" else load_brush(name)
         with Image.open(out) as image:
             np.testing.assert_array_equal(np.asarray(image), to_bytes(painting.render(40, renderer)))
     assert (tmp_path / "exact.png").read_bytes() != (tmp_path / "bezier.png").read_bytes()
@@ -60,7 +60,7 @@ def ink(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A painting by the learned ink brush."""
     path = tmp_path_factory.mktemp("ink") / "strokes.safetensors"
     strokes = MYPAINT.sample(5, torch.Generator().manual_seed(0))
-    Painting(strokes, MYPAINT, 24, 32, made_by=brush_record(load_renderer("ink"))).save(path)
+    Painting(strokes, MYPAINT, 24, 32, provenance=brush_record(load_brush("ink"))).save(path)
     return str(path)
 
 
@@ -87,13 +87,13 @@ def test_without_the_engine_the_learned_brush_is_named(
             replay(Config(ink, str(tmp_path / name)))
     out = replay(Config(ink, str(tmp_path / "a.png"), 40, "ink"))
     with Image.open(out) as image:
-        learned = Painting.load(ink).render(40, load_renderer("ink"))
+        learned = Painting.load(ink).render(40, load_brush("ink"))
         np.testing.assert_array_equal(np.asarray(image), to_bytes(learned))
 
 
 def test_vectors_are_traced_from_the_learned_brush(tmp_path: Path, ink: str) -> None:
     out = replay(Config(ink, str(tmp_path / "a.svg"), 48, "ink"))
-    assert out.read_text() == to_svg(Painting.load(ink), 48, load_renderer("ink"))
+    assert out.read_text() == to_svg(Painting.load(ink), 48, load_brush("ink"))
     assert out.read_text().count("<g ") == 5
 
 

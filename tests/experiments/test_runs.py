@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from experiments import runs
-from renderer.io.checkpoint import CheckpointError
 from renderer.errors import InputError
+from renderer.io.checkpoint import CheckpointError
 
 
 @dataclass(frozen=True)

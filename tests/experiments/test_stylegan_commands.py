@@ -15,21 +15,21 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from experiments import stylegan as command_line
+from experiments import train_stylegan as training
+from experiments.train_stylegan import CPU, PAPER, TINY, Train, train
+from kaokore import KaoKore, write_fake_kaokore
 from kaokore.classify import networks
 from kaokore.stylegan import Dream, load_dreamer
-from experiments import stylegan as command_line
 from kaokore.stylegan import evaluate as measuring
-from experiments import train_stylegan as training
 from kaokore.stylegan.data import load_classes
 from kaokore.stylegan.evaluate import Evaluate, evaluate
 from kaokore.stylegan.networks import CLASSES, Generator
 from kaokore.stylegan.projection import Project, correlation, project, square
 from kaokore.stylegan.sample import Interpolate, Mix, Sample, interpolate, mix, sample
-from experiments.train_stylegan import CPU, PAPER, TINY, Train, train
-from kaokore import KaoKore, write_fake_kaokore
-from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
-from renderer.io.images import find_pictures, read_picture
+from renderer.io.checkpoint import Checkpoint
+from renderer.io.images import find_images, read_image
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +140,9 @@ def test_a_divergence_is_said(root, tmp_path, monkeypatch):
 
 def test_sample_writes_pictures_that_repaint_takes(checkpoint, tmp_path):
     out = sample(Sample(checkpoint, n=5, seed=3, out=str(tmp_path / "a")))
-    faces = find_pictures([out / "faces"])
+    faces = find_images([out / "faces"])
     assert [path.name for path in faces] == [f"dream-{i:04d}.png" for i in range(5)]
-    assert read_picture(faces[0]).shape == (3, 8, 8)
+    assert read_image(faces[0]).shape == (3, 8, 8)
     assert size(out / "grid.png") == (32, 22)
     assert load_file(out / "w.safetensors")["w"].shape == (5, 8)
     same = sample(Sample(checkpoint, n=5, seed=3, out=str(tmp_path / "b")))
@@ -160,7 +160,7 @@ def test_truncation_and_class_are_obeyed(checkpoint):
 
 
 def test_interpolate_makes_films_that_loop(checkpoint, tmp_path):
-    film = interpolate(Interpolate(checkpoint, n=3, seconds=0.2, film_size=33, out=str(tmp_path / "dream.mp4")))
+    film = interpolate(Interpolate(checkpoint, n=3, seconds=0.2, video_size=33, out=str(tmp_path / "dream.mp4")))
     with av.open(str(film)) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height, stream.codec_context.name) == (32, 32, "h264")
@@ -168,21 +168,19 @@ def test_interpolate_makes_films_that_loop(checkpoint, tmp_path):
     assert len(frames) == 18
     steps = [abs(a - b).mean() for a, b in zip(frames, frames[1:] + frames[:1], strict=True)]
     assert steps[-1] < 2 * max(steps[:-1]) + 1
-    film = interpolate(Interpolate(checkpoint, n=3, seconds=0.4, film_size=32, out=str(tmp_path / "dream.gif")))
+    film = interpolate(Interpolate(checkpoint, n=3, seconds=0.4, video_size=32, out=str(tmp_path / "dream.gif")))
     with Image.open(film) as image:
         assert (image.n_frames, image.size, image.info["loop"]) == (15, (32, 32), 0)
 
 
 def test_mix_puts_coarse_styles_of_rows_on_columns(checkpoint, tmp_path):
     path = mix(Mix(checkpoint, rows=2, columns=3, layers=4, out=str(tmp_path / "mix.png")))
-    picture = read_picture(path)
+    picture = read_image(path)
     cell = lambda row, column: picture[:, row * 10 + 2 : row * 10 + 10, column * 10 + 2 : column * 10 + 10]  # noqa: E731
     assert picture.shape == (3, 32, 42)
     assert (cell(0, 0) == 1).all()
     for layers, source in ((4, (1, 0)), (0, (0, 1))):  # all of the row's, none of the row's
-        picture = read_picture(
-            mix(dataclasses.replace(Mix(checkpoint, rows=2, columns=3), layers=layers, out=str(path)))
-        )
+        picture = read_image(mix(dataclasses.replace(Mix(checkpoint, rows=2, columns=3), layers=layers, out=str(path))))
         assert torch.allclose(cell(1, 1), cell(*source), atol=2 / 255)
         assert not torch.allclose(cell(1, 0), cell(0, 1), atol=2 / 255)
 
@@ -205,7 +203,7 @@ def test_project_finds_a_dream_again(checkpoint, tmp_path, space):
     noise = [found[f"noise/{i}"] for i in range(3)]
     with torch.no_grad():
         again = load_dreamer(checkpoint).generator(found["w"], noise)[0] / 2 + 0.5
-    assert torch.allclose(again.clamp(0, 1), read_picture(out / "projection.png"), atol=2 / 255)
+    assert torch.allclose(again.clamp(0, 1), read_image(out / "projection.png"), atol=2 / 255)
     assert size(out / "pair.png") == (16, 8)
 
 

@@ -57,14 +57,14 @@ def test_content_alone(tmp_path, capsys):
             size=32,
             content=("relu1_2",),
             pixels=1,
-            film_size=48,
-            budgets=(1, 3),
+            video_size=48,
+            stage_shares=(1, 3),
         )
     )
     assert {file.name for file in out.iterdir()} >= FILES
     painting = Painting.load(out / "strokes.safetensors")
     assert len(painting.strokes) == 12
-    assert painting.made_by["content"] == ["relu1_2"]
+    assert painting.provenance["content"] == ["relu1_2"]
     assert "perceptual distance" in capsys.readouterr().out
     target = torch.from_numpy(cv2.resize(np.asarray(Image.open(source)), (32, 32), interpolation=cv2.INTER_AREA)) / 255
     error = (shown(out) - target).square().mean()
@@ -129,7 +129,7 @@ def test_mistakes_of_stylize(tmp_path, monkeypatch, capsys, options, message):
 
 def test_a_class_rises_above_the_blank_canvas(tmp_path, capsys):
     out = tmp_path / "lemon"
-    config = Visualize(str(out), "lemon", strokes=20, steps=25, size=48, view=STILL, film_size=48)
+    config = Visualize(str(out), "lemon", strokes=20, steps=25, size=48, view=STILL, video_size=48)
     visualize(config)
     assert {file.name for file in out.iterdir()} >= FILES
     assert "The network takes it for" in capsys.readouterr().out
@@ -149,7 +149,7 @@ def test_other_things_to_paint(tmp_path, capsys, wanted):
     said = capsys.readouterr().out
     assert "5 strokes" in said
     assert next(iter(wanted.values())) in said or "deviations of its layer" in said or "takes it for" in said
-    assert Painting.load(tmp_path / "strokes.safetensors").made_by["feature"] == wanted.get("feature")
+    assert Painting.load(tmp_path / "strokes.safetensors").provenance["feature"] == wanted.get("feature")
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from experiments.figures.fidelity_sheet import Config as Sheet
 from experiments.figures.fidelity_sheet import fidelity_sheet
 from experiments.train_renderer import TINY, Config
 from experiments.train_renderer import train_renderer as learn
-from renderer.learned.load import load_renderer
-from renderer.learned.neural_brush import NeuralBrush
-from renderer.io.checkpoint import Checkpoint
-from renderer.errors import InputError
 from renderer.brushes.mypaint import find_brush
-from tests.renderer.test_mypaint import engine
+from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint
+from renderer.learned.load import load_brush
+from renderer.learned.neural_brush import NeuralBrush
+from tests.renderer.brushes.test_mypaint import engine
 
 ONE_SENTENCE = r"^[^\n]+\.$"
 
@@ -36,7 +36,7 @@ def test_every_form_writes_a_brush_that_can_be_loaded(tmp_path: Path, form: str)
     about = Checkpoint.load(folder / "latest.safetensors", "neural-brush").about
     assert {"command", "commit", "seed", "alpha_mse", "alpha_mse_of_chance", "kernel_distance"} <= about.keys()
     assert about["alpha_mse_of_chance"] > 1e-4, "charcoal is a brush of chance"
-    brush = load_renderer(str(folder / "latest.safetensors"))
+    brush = load_brush(str(folder / "latest.safetensors"))
     assert isinstance(brush, NeuralBrush)
     assert brush.brush == "charcoal"
     assert brush.myb == find_brush("charcoal").read_text()
@@ -48,7 +48,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.myb").write_text(find_brush("liner").read_text())
     folder = learn(tiny(tmp_path / "runs", brush=str(tmp_path / "mine.myb"), steps=1))
     (tmp_path / "mine.myb").unlink()
-    assert load_renderer(str(folder / "latest.safetensors")).brush == "mine"  # type: ignore[attr-defined]
+    assert load_brush(str(folder / "latest.safetensors")).brush == "mine"  # type: ignore[attr-defined]
     sheet = fidelity_sheet(Sheet(str(tmp_path / "a.png"), str(folder / "latest.safetensors"), 1, 32))
     with Image.open(sheet) as picture:
         assert picture.size[0] > 32, "drawn with the true brush, too"
@@ -102,5 +102,5 @@ def test_the_shipped_brushes_are_as_good_as_they_say(name: str) -> None:
     """And draw where the engine is not installed."""
     checkpoint = Checkpoint.load(name, "neural-brush")
     assert checkpoint.about["alpha_mse"] < 1e-3
-    brush = load_renderer(name)
+    brush = load_brush(name)
     assert brush(brush.space.sample(2, torch.Generator().manual_seed(0)), (20, 30)).alpha.any()

@@ -12,13 +12,13 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from agents.train import learn_episode
+from agents.train import train_episode
 from experiments import cli, renderer_tasks, train_agent, train_renderer
 from experiments.train_agent import train_agent as teach
 from experiments.train_renderer import train_renderer as learn
-from renderer.learned.train import fit
-from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint
+from renderer.learned.train import fit
 
 
 class StoppedError(Exception):
@@ -120,7 +120,7 @@ def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch
 
     def stop(*arguments):
         episodes.append(None)
-        for progress in learn_episode(*arguments):
+        for progress in train_episode(*arguments):
             yield progress
             if len(episodes) == 3:
                 raise KeyboardInterrupt
@@ -132,7 +132,7 @@ def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch
     assert exit_code(monkeypatch, train_agent, teach, *arguments) == 130
     assert "Stopped" in capsys.readouterr().err.splitlines()[-1]
 
-    monkeypatch.setattr(train_agent, "learn_episode", learn_episode)
+    monkeypatch.setattr(train_agent, "learn_episode", train_episode)
     (stopped,) = (tmp_path / "stopped").iterdir()
     assert exit_code(monkeypatch, train_agent, teach, "--resume", stopped) == 0
     assert same(whole, stopped)
@@ -231,7 +231,7 @@ def test_runs_that_cannot_be_written(tmp_path, monkeypatch, capsys):
 
 def test_a_machine_without_git(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert train_agent.runs.provenance()["commit"] == "unknown"
+    assert train_agent.runs.describe_run()["commit"] == "unknown"
 
 
 def test_ctrl_c_while_another_process_draws(tmp_path):

@@ -6,22 +6,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from renderer.learned.load import load_renderer
 from painter.losses.pixels import pixels, total_variation
+from painter.optimize import OptimizeConfig, Progress, _reorder, optimize
 from painter.placement import place
-from painter.optimize import Progress, TransferConfig, _reorder, transfer
+from renderer.brush import Brush
 from renderer.canvas import blank, paint
-from renderer.constraints import Limits
-from renderer.brush import Renderer
+from renderer.constraints import StrokeConstraints
+from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 SIZE = (24, 32)
-TINY = TransferConfig(steps=80, stages=3, moves=2, moved=0.2, radius=(0.25, 0.1), shape_rate=0.02, colour_rate=0.05)
+TINY = OptimizeConfig(
+    steps=80, stages=3, relocations=2, relocate_fraction=0.2, radius=(0.25, 0.1), geometry_lr=0.02, colour_lr=0.05
+)
 
 
 @pytest.fixture(scope="module")
-def renderer() -> Renderer:
-    return load_renderer("bezier")
+def renderer() -> Brush:
+    return load_brush("bezier")
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +40,16 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def run(target: Tensor, renderer: Renderer, count: int, config: TransferConfig = TINY, **more) -> list[Progress]:  # type: ignore[no-untyped-def]
+def run(target: Tensor, renderer: Brush, count: int, config: OptimizeConfig = TINY, **more) -> list[Progress]:  # type: ignore[no-untyped-def]
     more.setdefault("generator", generator())
-    return list(transfer(target, renderer, count, blank(SIZE), config, **more))
+    return list(optimize(target, renderer, count, blank(SIZE), config, **more))
 
 
-def error(strokes: Tensor, target: Tensor, renderer: Renderer) -> float:
+def error(strokes: Tensor, target: Tensor, renderer: Brush) -> float:
     return float((paint(blank(SIZE), strokes, renderer) - target).square().mean())
 
 
-def test_it_lowers_its_objective(target: Tensor, renderer: Renderer) -> None:
+def test_it_lowers_its_objective(target: Tensor, renderer: Brush) -> None:
     progress = run(target, renderer, 16)
     assert len(progress) == 80
     assert [p.step for p in progress] == list(range(1, 81))
@@ -60,40 +62,42 @@ def test_it_lowers_its_objective(target: Tensor, renderer: Renderer) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 30])
-def test_it_ends_with_as_many_strokes_as_asked_for(target: Tensor, renderer: Renderer, count: int) -> None:
-    for config in (TransferConfig(steps=10), TransferConfig(steps=10, stages=50), TransferConfig(steps=10, stages=1)):
+def test_it_ends_with_as_many_strokes_as_asked_for(target: Tensor, renderer: Brush, count: int) -> None:
+    for config in (OptimizeConfig(steps=10), OptimizeConfig(steps=10, stages=50), OptimizeConfig(steps=10, stages=1)):
         strokes = run(target, renderer, count, config)[-1].strokes
         assert strokes.shape == (count, 13)
         assert 0 <= strokes.min() <= strokes.max() <= 1
         assert not strokes.requires_grad
 
 
-def test_limits_hold_all_the_way(target: Tensor, renderer: Renderer) -> None:
-    limits = Limits(opaque=True, smallest=0.03, largest=0.12, palette=torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0]]))
-    steps = run(target, renderer, 6, limits=limits)
+def test_limits_hold_all_the_way(target: Tensor, renderer: Brush) -> None:
+    constraints = StrokeConstraints(
+        opaque=True, min_radius=0.03, max_radius=0.12, palette=torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0]])
+    )
+    steps = run(target, renderer, 6, constraints=constraints)
     for step in steps:
-        torch.testing.assert_close(limits.apply(step.strokes, BEZIER), step.strokes, rtol=0, atol=1e-7)
+        torch.testing.assert_close(constraints.apply(step.strokes, BEZIER), step.strokes, rtol=0, atol=1e-7)
     first, last = (error(steps[i].strokes, target, renderer) for i in (len(steps) // 2, -1))
     assert last < first, "it learns within them"
 
 
-def test_it_repeats(target: Tensor, renderer: Renderer) -> None:
+def test_it_repeats(target: Tensor, renderer: Brush) -> None:
     first, again = (run(target, renderer, 12)[-1].strokes for _ in range(2))
     assert torch.equal(first, again)
     assert not torch.equal(first, run(target, renderer, 12, generator=generator(1))[-1].strokes)
 
 
-def test_strokes_of_a_start_are_refined(target: Tensor, renderer: Renderer) -> None:
+def test_strokes_of_a_start_are_refined(target: Tensor, renderer: Brush) -> None:
     start = place(target, blank(SIZE), 12, 0.12, generator())
     before = start.clone()
-    for moves in (0, 2):
-        config = TransferConfig(steps=40, moves=moves, moved=0.25)
+    for relocations in (0, 2):
+        config = OptimizeConfig(steps=40, relocations=relocations, relocate_fraction=0.25)
         refined = run(target, renderer, 12, config, start=start)[-1].strokes
         assert refined.shape == start.shape
         assert error(refined, target, renderer) < 0.5 * error(start, target, renderer)
     assert torch.equal(start, before)
     # Only few steps: the strokes are still recognisably the same ones, in the same order.
-    near = run(target, renderer, 12, TransferConfig(steps=3, moves=0), start=start)[-1].strokes
+    near = run(target, renderer, 12, OptimizeConfig(steps=3, relocations=0), start=start)[-1].strokes
     assert (near - start).abs().max() < 0.1
 
 
@@ -107,44 +111,44 @@ def test_averages_move_with_their_strokes() -> None:
     order = torch.tensor([[2, 0, 3, 1], [1, 0, 2, 3]])
     _reorder(optimizer, scaled, order)
 
-    def moved(rows: Tensor) -> Tensor:
+    def relocate_fraction(rows: Tensor) -> Tensor:
         return torch.stack([part[index] for part, index in zip(rows, order, strict=True)])
 
-    assert torch.equal(scaled, moved(before))
+    assert torch.equal(scaled, relocate_fraction(before))
     assert {"step", "exp_avg", "exp_avg_sq"} <= state.keys()
     for name, value in optimizer.state[scaled].items():
-        assert torch.equal(value, state[name] if name == "step" else moved(state[name])), name
+        assert torch.equal(value, state[name] if name == "step" else relocate_fraction(state[name])), name
 
 
-def test_pictures_of_a_batch_do_not_know_of_one_another(target: Tensor, renderer: Renderer) -> None:
+def test_pictures_of_a_batch_do_not_know_of_one_another(target: Tensor, renderer: Brush) -> None:
     """From given strokes, with nothing placed, each picture of a batch is painted as it would be alone."""
     pictures = torch.stack((target, target.flip(-1), 1 - target))
     start = torch.stack([place(picture, blank(SIZE), 6, 0.12, generator(i)) for i, picture in enumerate(pictures)])
-    config = TransferConfig(steps=12, moves=0)
+    config = OptimizeConfig(steps=12, relocations=0)
     grounds = blank(SIZE).expand(3, -1, -1, -1)
-    *_, together = transfer(pictures, renderer, 6, grounds, config, start=start)
+    *_, together = optimize(pictures, renderer, 6, grounds, config, start=start)
     alone = [run(picture, renderer, 6, config, start=start[i])[-1] for i, picture in enumerate(pictures)]
     assert together.strokes.shape == (3, 6, 13)
     torch.testing.assert_close(together.strokes, torch.stack([p.strokes for p in alone]), rtol=1e-4, atol=1e-4)
     assert together.loss == pytest.approx(sum(p.loss for p in alone) / 3, rel=1e-3)
 
 
-def test_a_batch_is_painted_from_nothing(target: Tensor, renderer: Renderer) -> None:
+def test_a_batch_is_painted_from_nothing(target: Tensor, renderer: Brush) -> None:
     pictures = torch.stack((target, target.flip(-1)))
-    *_, last = transfer(pictures, renderer, 16, blank(SIZE).expand(2, -1, -1, -1), TINY, generator=generator())
+    *_, last = optimize(pictures, renderer, 16, blank(SIZE).expand(2, -1, -1, -1), TINY, generator=generator())
     for picture, strokes in zip(pictures, last.strokes, strict=True):
         assert error(strokes, picture, renderer) < 0.008
 
 
-def test_budgets_say_when_how_many_strokes_come(target: Tensor, renderer: Renderer) -> None:
-    config = TransferConfig(steps=40, moves=0, budgets=(1, 1, 2), growth=0.75)
+def test_budgets_say_when_how_many_strokes_come(target: Tensor, renderer: Brush) -> None:
+    config = OptimizeConfig(steps=40, relocations=0, stage_shares=(1, 1, 2), growth=0.75)
     counts = [len(progress.strokes) for progress in run(target, renderer, 20, config)]
     assert sorted(set(counts)) == [5, 10, 20]
     assert counts[0] == 5
     assert counts[-1] == 20
 
 
-def test_a_penalty_moves_strokes(target: Tensor, renderer: Renderer) -> None:
+def test_a_penalty_moves_strokes(target: Tensor, renderer: Brush) -> None:
     """One on opacity: the same picture, painted more thinly."""
     opacity = BEZIER.columns("opacity")
     thick, thin = (
@@ -154,22 +158,22 @@ def test_a_penalty_moves_strokes(target: Tensor, renderer: Renderer) -> None:
     assert thin < thick - 0.1
 
 
-def test_a_start_with_too_few_strokes_is_added_to(target: Tensor, renderer: Renderer) -> None:
+def test_a_start_with_too_few_strokes_is_added_to(target: Tensor, renderer: Brush) -> None:
     start = place(target, blank(SIZE), 4, 0.12, generator())
-    config = TransferConfig(steps=20, moves=0, stages=2)
+    config = OptimizeConfig(steps=20, relocations=0, stages=2)
     strokes = run(target, renderer, 9, config, start=start)[-1].strokes
     assert strokes.shape == (9, 13)
     assert (strokes[:4] - start).abs().mean() < 0.15
     assert run(target, renderer, 3, config, start=start)[-1].strokes.shape == (3, 13)
 
 
-def test_a_budget_in_seconds_ends(target: Tensor, renderer: Renderer) -> None:
-    progress = run(target, renderer, 4, TransferConfig(steps=1, seconds=0.2, stages=2))
+def test_a_budget_in_seconds_ends(target: Tensor, renderer: Brush) -> None:
+    progress = run(target, renderer, 4, OptimizeConfig(steps=1, seconds=0.2, stages=2))
     assert progress[-1].spent == 1
     assert progress[-1].strokes.shape == (4, 13)
 
 
-def test_any_loss_is_followed(target: Tensor, renderer: Renderer) -> None:
+def test_any_loss_is_followed(target: Tensor, renderer: Brush) -> None:
     """One that knows only red: green and blue are free."""
 
     def red(canvas: Tensor, target: Tensor) -> Tensor:
@@ -181,7 +185,7 @@ def test_any_loss_is_followed(target: Tensor, renderer: Renderer) -> None:
     assert difference[0] < 0.5 * difference[1]
 
 
-def test_a_painting_that_is_already_right_stays(renderer: Renderer) -> None:
+def test_a_painting_that_is_already_right_stays(renderer: Brush) -> None:
     """No error anywhere, so that nothing says where strokes should go: they must go somewhere still."""
     white = torch.ones(3, *SIZE)
     strokes = run(white, renderer, 6)[-1].strokes

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from renderer.learned.stroke_map import StrokeMap
+from agents.optimal_colour import paint_greedily, score_candidates
+from painter.importance import importance
+from renderer.brush import Brush, Mark
 from renderer.brushes.bezier import ExactBezier
 from renderer.canvas import blank, over, paint, paint_steps
-from agents.optimal_colour import candidates, paint_fitted
-from renderer.brush import Mark, Renderer
+from renderer.learned.stroke_map import StrokeMap
 from renderer.strokes import BEZIER
-from painter.importance import worth
 
 quick = settings(deadline=None, max_examples=20)
 seeds = st.integers(0, 10_000)
@@ -65,7 +65,7 @@ def test_over(seed: int) -> None:
 @both
 @quick
 @given(seed=seeds, size=sizes, n=st.integers(0, 9), share=st.floats(0, 1))
-def test_painting_in_two_parts(renderer: Renderer, seed: int, size: tuple[int, int], n: int, share: float) -> None:
+def test_painting_in_two_parts(renderer: Brush, seed: int, size: tuple[int, int], n: int, share: float) -> None:
     canvas, strokes, k = random(3, *size, seed=seed), random(n, 13, seed=seed + 1), round(n * share)
     before = canvas.clone()
     whole = paint(canvas, strokes, renderer)
@@ -76,7 +76,7 @@ def test_painting_in_two_parts(renderer: Renderer, seed: int, size: tuple[int, i
 
 
 @both
-def test_painting_a_batch_is_painting_each(renderer: Renderer) -> None:
+def test_painting_a_batch_is_painting_each(renderer: Brush) -> None:
     canvas, strokes = random(3, 3, 9, 14, seed=0), random(3, 6, 13, seed=1)
     together = paint(canvas, strokes, renderer)
     for i in range(3):
@@ -94,7 +94,7 @@ def test_later_strokes_lie_on_top() -> None:
 
 @both
 @pytest.mark.parametrize(("n", "every", "frames"), [(0, 1, 1), (1, 1, 2), (7, 1, 8), (7, 3, 4), (6, 3, 3), (7, 100, 2)])
-def test_the_last_frame_is_the_picture(renderer: Renderer, n: int, every: int, frames: int) -> None:
+def test_the_last_frame_is_the_picture(renderer: Brush, n: int, every: int, frames: int) -> None:
     canvas, strokes = random(3, 11, 17, seed=2), random(n, 13, seed=3)
     film = [frame.clone() for frame in paint_steps(canvas, strokes, renderer, every, chunk=4)]
     assert len(film) == frames
@@ -107,26 +107,28 @@ def test_the_last_frame_is_the_picture(renderer: Renderer, n: int, every: int, f
 @both
 @quick
 @given(seed=seeds, size=sizes, n=st.integers(1, 8))
-def test_worth_is_leaving_one_out(renderer: Renderer, seed: int, size: tuple[int, int], n: int) -> None:
+def test_worth_is_leaving_one_out(renderer: Brush, seed: int, size: tuple[int, int], n: int) -> None:
     canvas, target, strokes = random(3, *size, seed=seed), random(3, *size, seed=seed + 1), random(n, 13, seed=seed + 2)
 
     def mse(chosen: Tensor) -> Tensor:
         return (paint(canvas, chosen, renderer) - target).square().mean()
 
     expected = [mse(torch.cat((strokes[:i], strokes[i + 1 :]))) - mse(strokes) for i in range(n)]
-    torch.testing.assert_close(worth(canvas, strokes, renderer, target), torch.stack(expected), rtol=1e-3, atol=2e-6)
+    torch.testing.assert_close(
+        importance(canvas, strokes, renderer, target), torch.stack(expected), rtol=1e-3, atol=2e-6
+    )
 
 
 @both
 @quick
 @given(seed=seeds, size=sizes)
-def test_a_gain_is_the_error_taken_away(renderer: Renderer, seed: int, size: tuple[int, int]) -> None:
+def test_a_gain_is_the_error_taken_away(renderer: Brush, seed: int, size: tuple[int, int]) -> None:
     canvas, target, strokes = (
         random(2, 3, *size, seed=seed),
         random(2, 3, *size, seed=seed + 1),
         random(2, 5, 13, seed=seed),
     )
-    proposed = candidates(canvas, target, strokes, renderer)
+    proposed = score_candidates(canvas, target, strokes, renderer)
     for k in range(5):
         painted = paint(canvas, proposed.strokes[:, k : k + 1], renderer)
         decrease = squared(canvas, target) - squared(painted, target)
@@ -138,12 +140,12 @@ def test_a_gain_is_the_error_taken_away(renderer: Renderer, seed: int, size: tup
 @both
 @quick
 @given(seed=seeds)
-def test_no_other_colour_is_better(renderer: Renderer, seed: int) -> None:
+def test_no_other_colour_is_better(renderer: Brush, seed: int) -> None:
     canvas, target, strokes = (
         random(1, *shape, seed=seed + i) for i, shape in enumerate([(3, 9, 13), (3, 9, 13), (4, 13)])
     )
     target = target * 2 - 0.5  # so that some of the best colours are at their limits
-    fitted = candidates(canvas, target, strokes, renderer).strokes
+    fitted = score_candidates(canvas, target, strokes, renderer).strokes
     colour = BEZIER.get(fitted, "colour")
     assert 0 <= colour.min() <= colour.max() <= 1
     for k in range(4):
@@ -157,12 +159,12 @@ def test_no_other_colour_is_better(renderer: Renderer, seed: int) -> None:
 
 
 @both
-def test_a_known_colour_is_found(renderer: Renderer) -> None:
+def test_a_known_colour_is_found(renderer: Brush) -> None:
     canvas, strokes = random(2, 3, 12, 15, seed=4), random(2, 3, 13, seed=5)
     strokes[..., BEZIER.columns("opacity")] = 0.4 + 0.6 * strokes[..., BEZIER.columns("opacity")]
     target = paint(canvas, strokes[:, :1], renderer)
     strokes_without = BEZIER.put(strokes, "colour", torch.zeros(2, 3, 3))
-    proposed = candidates(canvas, target, strokes_without, renderer)
+    proposed = score_candidates(canvas, target, strokes_without, renderer)
     torch.testing.assert_close(proposed.strokes[:, 0], strokes[:, 0], rtol=0, atol=1e-3)
     torch.testing.assert_close(proposed.gain[:, 0], squared(canvas, target), rtol=1e-3, atol=1e-4)
     assert (proposed.gain.argmax(1) == 0).all()
@@ -170,13 +172,13 @@ def test_a_known_colour_is_found(renderer: Renderer) -> None:
 
 @both
 @pytest.mark.parametrize("least", [0.5, -torch.inf])
-def test_what_is_painted_is_what_is_returned(renderer: Renderer, least: float) -> None:
+def test_what_is_painted_is_what_is_returned(renderer: Brush, least: float) -> None:
     canvas, target, strokes = random(3, 3, 12, 15, seed=6), random(3, 3, 12, 15, seed=7), random(3, 10, 13, seed=8)
-    proposed = candidates(canvas, target, strokes, renderer)
+    proposed = score_candidates(canvas, target, strokes, renderer)
     order = proposed.gain.argsort(1, descending=True)
     index = order + torch.arange(3)[:, None] * 10
     threshold = proposed.gain * least if least > 0 else torch.full_like(proposed.gain, least)
-    painted, chosen, real = paint_fitted(canvas, target, proposed, index, threshold, 6, renderer)
+    painted, chosen, real = paint_greedily(canvas, target, proposed, index, threshold, 6, renderer)
     assert chosen.shape == (3, 6, 13)
     assert real.dtype == torch.bool
     assert real[:, 0].all()

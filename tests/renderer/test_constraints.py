@@ -5,12 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renderer.learned.load import load_renderer
-from renderer.ops import native
+from agents.optimal_colour import paint_greedily, score_candidates
 from renderer.canvas import paint
+from renderer.constraints import UNCONSTRAINED, StrokeConstraints, nearest, palette_of, parse_palette
 from renderer.errors import InputError
-from agents.optimal_colour import candidates, paint_fitted
-from renderer.constraints import FREE, Limits, nearest, palette_of, parse_palette
+from renderer.learned.load import load_brush
+from renderer.ops import native
 from renderer.strokes import BEZIER
 
 PALETTE = torch.tensor([[0.1, 0.1, 0.1], [0.8, 0.2, 0.1], [0.9, 0.9, 0.8]])
@@ -18,7 +18,7 @@ PALETTE = torch.tensor([[0.1, 0.1, 0.1], [0.8, 0.2, 0.1], [0.9, 0.9, 0.8]])
 
 def test_without_limits_nothing_changes() -> None:
     strokes = BEZIER.sample(5)
-    assert FREE.apply(strokes, BEZIER) is strokes
+    assert UNCONSTRAINED.apply(strokes, BEZIER) is strokes
 
 
 @given(
@@ -31,11 +31,11 @@ def test_what_is_allowed_stays_and_nothing_else_comes_out(
     seed: int, opaque: bool, radii: list[float], colours: bool
 ) -> None:
     strokes = BEZIER.sample(20, torch.Generator().manual_seed(seed))
-    limits = Limits(opaque, radii[0], radii[1], PALETTE if colours else None)
+    constraints = StrokeConstraints(opaque, radii[0], radii[1], PALETTE if colours else None)
     before = strokes.clone()
-    allowed = limits.apply(strokes, BEZIER)
+    allowed = constraints.apply(strokes, BEZIER)
     assert torch.equal(strokes, before)
-    torch.testing.assert_close(limits.apply(allowed, BEZIER), allowed, rtol=0, atol=1e-6)
+    torch.testing.assert_close(constraints.apply(allowed, BEZIER), allowed, rtol=0, atol=1e-6)
     radius = BEZIER.get(allowed, "radius")
     assert radii[0] - 1e-6 <= radius.min() <= radius.max() <= radii[1] + 1e-6
     assert (BEZIER.get(allowed, "opacity") == 1).all() or not opaque
@@ -49,22 +49,22 @@ def test_what_is_allowed_stays_and_nothing_else_comes_out(
 def test_gradients_pass_straight_through() -> None:
     strokes = BEZIER.sample(4).requires_grad_()
     weight = torch.rand(4, 13)
-    (Limits(True, 0.1, 0.1, PALETTE).apply(strokes, BEZIER) * weight).sum().backward()
+    (StrokeConstraints(True, 0.1, 0.1, PALETTE).apply(strokes, BEZIER) * weight).sum().backward()
     assert strokes.grad is not None
     torch.testing.assert_close(strokes.grad, weight)
 
 
 @pytest.mark.parametrize(
-    ("smallest", "largest"), [(0.2, 0.1), (-0.1, 0.1), (0.0, 0.0), (0.1, 1.5), (float("nan"), 0.1)]
+    ("min_radius", "max_radius"), [(0.2, 0.1), (-0.1, 0.1), (0.0, 0.0), (0.1, 1.5), (float("nan"), 0.1)]
 )
-def test_impossible_radii_are_one_sentence(smallest: float, largest: float) -> None:
+def test_impossible_radii_are_one_sentence(min_radius: float, max_radius: float) -> None:
     with pytest.raises(InputError, match="short side"):
-        Limits(smallest=smallest, largest=largest)
+        StrokeConstraints(min_radius=min_radius, max_radius=max_radius)
 
 
 def test_a_radius_that_the_brush_has_not() -> None:
     with pytest.raises(InputError, match=r"largest is 0\.25"):
-        Limits(smallest=0.3).apply(BEZIER.sample(1), BEZIER)
+        StrokeConstraints(min_radius=0.3).apply(BEZIER.sample(1), BEZIER)
 
 
 def test_the_palette_of_a_picture() -> None:
@@ -91,11 +91,11 @@ def test_the_best_colour_of_a_palette_is_chosen(compiled: bool, monkeypatch: pyt
     """Against trying all of them: the gain is what painting in the best colour takes away."""
     if not compiled:
         monkeypatch.setattr(native, "load", lambda _: None)
-    renderer = load_renderer("bezier")
+    renderer = load_brush("bezier")
     generator = torch.Generator().manual_seed(0)
     canvas, target = torch.rand(2, 2, 3, 20, 24, generator=generator)
     strokes = BEZIER.sample(8, generator).view(2, 4, 13)
-    proposed = candidates(canvas, target, strokes, renderer, PALETTE)
+    proposed = score_candidates(canvas, target, strokes, renderer, PALETTE)
     errors = []
     for colour in PALETTE:
         coloured = BEZIER.put(strokes, "colour", colour)
@@ -108,7 +108,7 @@ def test_the_best_colour_of_a_palette_is_chosen(compiled: bool, monkeypatch: pyt
 
     order = torch.arange(8).view(2, 4)
     least_gain = torch.full((2, 4), -torch.inf)
-    after, painted, real = paint_fitted(canvas, target, proposed, order, least_gain, 4, renderer, PALETTE)
+    after, painted, real = paint_greedily(canvas, target, proposed, order, least_gain, 4, renderer, PALETTE)
     assert real.all()
     used = BEZIER.get(painted, "colour")
     assert torch.equal(nearest(used, PALETTE), used)
@@ -117,7 +117,7 @@ def test_the_best_colour_of_a_palette_is_chosen(compiled: bool, monkeypatch: pyt
 
 def test_a_palette_takes_no_gradient_into_colours() -> None:
     """The compiled backward pass against PyTorch's own."""
-    renderer = load_renderer("bezier")
+    renderer = load_brush("bezier")
     generator = torch.Generator().manual_seed(1)
     canvas, target = torch.rand(2, 1, 3, 16, 16, generator=generator)
     strokes = BEZIER.sample(3, generator)[None]
@@ -128,8 +128,8 @@ def test_a_palette_takes_no_gradient_into_colours() -> None:
             if not compiled:
                 patch.setattr(native, "load", lambda _: None)
             shapes = strokes.clone().requires_grad_()
-            proposed = candidates(canvas, target, shapes, renderer, PALETTE)
-            after, _, _ = paint_fitted(canvas, target, proposed, order, least, 3, renderer, PALETTE)
+            proposed = score_candidates(canvas, target, shapes, renderer, PALETTE)
+            after, _, _ = paint_greedily(canvas, target, proposed, order, least, 3, renderer, PALETTE)
             (gradient,) = torch.autograd.grad((after - target).square().sum() - proposed.gain.sum(), shapes)
             gradients.append(gradient)
     assert gradients[0].abs().max() > 0.1

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from renderer.learned.load import load_renderer
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED
 from renderer.brushes.mypaint import MYPAINT
-from renderer.strokes import BEZIER
 from renderer.convert import translation
+from renderer.learned.load import load_brush
+from renderer.strokes import BEZIER
 
 
 def sample(n: int = 40) -> Tensor:
@@ -26,7 +26,7 @@ def test_bezier_strokes_stay_what_they_are() -> None:
 @pytest.mark.parametrize("name", ["ink", "watercolour"])
 def test_marks_cover_about_the_same(name: str) -> None:
     """Not their tapers, nor their softness; but together as much as the curves, at the same places."""
-    strokes, brush = sample(), load_renderer(name)
+    strokes, brush = sample(), load_brush(name)
     strokes[:, BEZIER.columns("opacity")] = 1
     translated = translation(brush)(strokes)
     assert translated.shape == (40, 14)
@@ -37,7 +37,7 @@ def test_marks_cover_about_the_same(name: str) -> None:
 
 def test_what_means_the_same_is_kept() -> None:
     strokes = sample()
-    translated = translation(load_renderer("ink"))(strokes)
+    translated = translation(load_brush("ink"))(strokes)
     for name in ("start", "bend", "end", "colour"):
         assert torch.equal(translated[:, MYPAINT.columns(name)], strokes[:, BEZIER.columns(name)])
     torch.testing.assert_close(MYPAINT.get(translated, "opacity"), BEZIER.get(strokes, "opacity").mean(1, keepdim=True))
@@ -45,7 +45,7 @@ def test_what_means_the_same_is_kept() -> None:
 
 def test_batches_gradients_and_the_brush_asked_for() -> None:
     strokes = sample(6).view(2, 3, 13).requires_grad_()
-    translated = translation(load_renderer("ink+watercolour"), 0.75)(strokes)
+    translated = translation(load_brush("ink+watercolour"), 0.75)(strokes)
     assert translated.shape == (2, 3, 15)
     assert (MIXED.get(translated, "brush") == 0.75).all()
     translated.sum().backward()

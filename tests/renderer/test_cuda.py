@@ -5,16 +5,16 @@ import torch
 from torch import nn
 
 from agents.huang2019 import TINY, LearningToPaint
-from agents.train import LearnConfig, learn_episode
 from agents.policy import Policy
 from agents.rollout import paint_picture
-from renderer.learned.train import alpha_error
-from renderer.learned.load import load_renderer
-from painter.optimize import TransferConfig, transfer
+from agents.train import TrainConfig, train_episode
+from painter.importance import importance
+from painter.optimize import OptimizeConfig, optimize
 from renderer.brushes.bezier import ExactBezier
 from renderer.canvas import paint
+from renderer.learned.load import load_brush
+from renderer.learned.train import alpha_error
 from renderer.strokes import BEZIER
-from painter.importance import worth
 
 SIZE = (16, 24)
 
@@ -37,31 +37,31 @@ def _gpu() -> None:
 
 @pytest.mark.usefixtures("_gpu")
 def test_everything_on_a_gpu() -> None:
-    shipped, exact = load_renderer("bezier", "cuda"), ExactBezier()
+    shipped, exact = load_brush("bezier", "cuda"), ExactBezier()
     assert isinstance(shipped, nn.Module)
     assert alpha_error(shipped, exact, 50, seed=0) < 1e-3
     target = rand(3, *SIZE)
     canvas = torch.ones_like(target)
-    config = TransferConfig(steps=10, stages=2, moves=1, moved=0.3)
-    *_, last = transfer(target, shipped, 6, canvas, config, generator=torch.Generator().manual_seed(0))
-    on_cuda(last.strokes, worth(canvas, last.strokes, shipped, target))
+    config = OptimizeConfig(steps=10, stages=2, relocations=1, relocate_fraction=0.3)
+    *_, last = optimize(target, shipped, 6, canvas, config, generator=torch.Generator().manual_seed(0))
+    on_cuda(last.strokes, importance(canvas, last.strokes, shipped, target))
     torch.manual_seed(0)
     policy = Policy(width=16, blocks=1, each=2).to("cuda")
     optimizer = torch.optim.Adam(policy.parameters())
     generator = torch.Generator().manual_seed(0)
-    for progress in learn_episode(policy, optimizer, shipped, target[None], LearnConfig(limits=(2, 3)), generator):
+    for progress in train_episode(policy, optimizer, shipped, target[None], TrainConfig(constraints=(2, 3)), generator):
         on_cuda(progress.canvas)
     strokes = torch.cat([new for _, new in paint_picture(policy, shipped, canvas, target, 9)])
     assert len(strokes) == 9
     on_cuda(strokes)
     learner = LearningToPaint(shipped, TINY, "cuda")
-    on_cuda(learner.play(rand(2, 3, 32, 32), generator))
+    on_cuda(learner.rollout_round(rand(2, 3, 32, 32), generator))
     learner.update(0.0, generator)
 
 
 @pytest.mark.usefixtures("_gpu")
 def test_a_gpu_paints_what_a_cpu_paints() -> None:
     strokes, canvas = BEZIER.sample(20, torch.Generator().manual_seed(0)), torch.ones(3, *SIZE)
-    ours = paint(canvas.cuda(), strokes.cuda(), load_renderer("bezier", "cuda")).cpu()
+    ours = paint(canvas.cuda(), strokes.cuda(), load_brush("bezier", "cuda")).cpu()
     # A CPU leaves out what lies more than a pixel beyond an outline.
-    torch.testing.assert_close(ours, paint(canvas, strokes, load_renderer("bezier")), rtol=0, atol=0.03)
+    torch.testing.assert_close(ours, paint(canvas, strokes, load_brush("bezier")), rtol=0, atol=0.03)

@@ -10,30 +10,30 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import renderer.learned.stroke_map
-import renderer.canvas
 import agents.optimal_colour
+import renderer.canvas
+import renderer.learned.stroke_map
 from agents import huang2019
 from agents import mdp as dynamics
 from agents.huang2019 import LearningToPaint
-from agents.train import LearnConfig, learn_episode
-from agents.planner import Planning, plan_alone, plan_together, promising
+from agents.optimal_colour import paint_greedily, score_candidates
+from agents.planner import Planning, refine_independently, refine_jointly, top_k_per_cell
 from agents.policy import Policy
-from agents.rollout import paint_picture, play
+from agents.rollout import paint_picture, rollout_round
+from agents.train import TrainConfig, train_episode
+from painter.importance import importance
 from painter.losses.perceptual import Perceptual
-from renderer.learned.train import RandomStrokes, alpha_error, fit
-from renderer.learned.huang2019 import Huang2019
-from renderer.learned.load import load_renderer
 from painter.losses.pixels import pixels, total_variation
+from painter.optimize import OptimizeConfig, optimize
 from painter.placement import place
-from renderer.learned.stroke_map import StrokeMap
-from painter.optimize import TransferConfig, transfer
+from renderer.brush import Window
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.canvas import blank, paint, paint_steps
-from agents.optimal_colour import candidates, paint_fitted
-from renderer.constraints import Limits
-from renderer.brush import Window
-from painter.importance import worth
+from renderer.constraints import StrokeConstraints
+from renderer.learned.huang2019 import Huang2019
+from renderer.learned.load import load_brush
+from renderer.learned.stroke_map import StrokeMap
+from renderer.learned.train import RandomStrokes, alpha_error, fit
 from tests.renderer.pretend_gpu import OnGPU, pretend_gpu
 
 Device = torch.device
@@ -92,9 +92,9 @@ def painting(name: str, device: Device) -> list[Tensor]:
 def fitting_colours(device: Device) -> list[Tensor]:
     canvas, target, strokes = batch(device)
     brush = stroke_map(device)
-    proposed = candidates(canvas, target, strokes, brush)
+    proposed = score_candidates(canvas, target, strokes, brush)
     order = proposed.gain.argsort(1, descending=True) + torch.arange(2, device=device)[:, None] * 6
-    painted = paint_fitted(canvas, target, proposed, order, proposed.gain * 0.5, 4, brush)
+    painted = paint_greedily(canvas, target, proposed, order, proposed.gain * 0.5, 4, brush)
     return [proposed.strokes, proposed.gain, *painted]
 
 
@@ -105,7 +105,7 @@ def proposing(device: Device) -> list[Tensor]:
 def a_round(device: Device) -> list[Tensor]:
     noise = random(2, 2 * (4 + 20), device=device)
     canvas, target, _ = batch(device)
-    return list(play(policy(device), stroke_map(device), canvas, target, [(2, 2), (4, 5)], 4, noise=noise))
+    return list(rollout_round(policy(device), stroke_map(device), canvas, target, [(2, 2), (4, 5)], 4, noise=noise))
 
 
 def perceiving(device: Device) -> list[Tensor]:
@@ -155,7 +155,7 @@ def painting_in_steps(device: Device) -> list[Tensor]:
 
 def weighing(device: Device) -> list[Tensor]:
     canvas, target, strokes = batch(device)
-    return [worth(canvas[0], strokes[0], stroke_map(device), target[0])]
+    return [importance(canvas[0], strokes[0], stroke_map(device), target[0])]
 
 
 def placing(device: Device) -> list[Tensor]:
@@ -165,23 +165,23 @@ def placing(device: Device) -> list[Tensor]:
 
 def optimising(device: Device) -> list[Tensor]:
     canvas, target, _ = batch(device)
-    config = TransferConfig(steps=6, stages=2, moves=2, moved=0.3)
+    config = OptimizeConfig(steps=6, stages=2, relocations=2, relocate_fraction=0.3)
     generator = torch.Generator().manual_seed(0)
-    *_, last = transfer(target[0], stroke_map(device), 7, canvas[0], config, generator=generator)
+    *_, last = optimize(target[0], stroke_map(device), 7, canvas[0], config, generator=generator)
     return [last.strokes]
 
 
 def planning(device: Device) -> list[Tensor]:
     canvas, target, strokes = batch(device)
-    chosen = promising(random(2, 6, device=device), torch.arange(6, device=device) // 2, 2)
+    chosen = top_k_per_cell(random(2, 6, device=device), torch.arange(6, device=device) // 2, 2)
     cell = torch.full((2, 6), 0.5, device=device)
     real = torch.tensor([[True, True, True, False, True, True]] * 2, device=device)
-    limits = Limits(True, 0.05, 0.1, random(3, 3, device=device))
+    constraints = StrokeConstraints(True, 0.05, 0.1, random(3, 3, device=device))
     return [
         chosen,
-        plan_alone(strokes, cell, canvas, target, stroke_map(device), 2, limits=limits),
-        plan_together(strokes, real, canvas, target, stroke_map(device), 2),
-        plan_together(strokes, real, canvas, target, stroke_map(device), 2, limits=limits),
+        refine_independently(strokes, cell, canvas, target, stroke_map(device), 2, constraints=constraints),
+        refine_jointly(strokes, real, canvas, target, stroke_map(device), 2),
+        refine_jointly(strokes, real, canvas, target, stroke_map(device), 2, constraints=constraints),
     ]
 
 
@@ -189,7 +189,7 @@ def learning_to_paint(device: Device) -> list[Tensor]:
     torch.manual_seed(0)
     learner = LearningToPaint(stroke_map(device), replace(huang2019.TINY, noise=0.1), device)
     generator = torch.Generator().manual_seed(0)
-    canvases = learner.play(random(2, 3, 32, 32, device=device), generator)
+    canvases = learner.rollout_round(random(2, 3, 32, 32, device=device), generator)
     learner.update(0.0, generator)
     return [canvases, learner.critic.fc.weight.detach()]
 
@@ -204,9 +204,9 @@ def learning(device: Device) -> list[Tensor]:
     _, target, _ = batch(device)
     network = policy(device)
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    config = LearnConfig(limits=(2, 3), horizon=2)
+    config = TrainConfig(constraints=(2, 3), horizon=2)
     generator = torch.Generator().manual_seed(0)
-    *_, last = learn_episode(network, optimizer, stroke_map(device), target, config, generator)
+    *_, last = train_episode(network, optimizer, stroke_map(device), target, config, generator)
     return [last.canvas, *(parameter.detach() for parameter in network.parameters())]
 
 
@@ -220,7 +220,7 @@ def fitting_a_brush(device: Device) -> list[Tensor]:
 
 
 def a_shipped_renderer(device: Device) -> list[Tensor]:
-    return [load_renderer("bezier", device)(random(2, 13, device=device), SIZE).alpha]
+    return [load_brush("bezier", device)(random(2, 13, device=device), SIZE).alpha]
 
 
 WHOLE = [

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from renderer.learned.train import alpha_error
-from renderer.learned.huang2019 import Huang2019
-from renderer.learned.load import load_renderer
-from renderer.learned.stroke_map import StrokeMap
+from renderer.brush import Brush, Mark, Window
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier, bounds
 from renderer.canvas import over
-from renderer.brush import Mark, Renderer, Window
+from renderer.learned.huang2019 import Huang2019
+from renderer.learned.load import load_brush
+from renderer.learned.stroke_map import StrokeMap
+from renderer.learned.train import alpha_error
 from renderer.strokes import BEZIER
 
 NAMES = ["exact", "analytic", "stroke-map", "shipped", "huang2019"]
@@ -21,7 +21,7 @@ SIZE = (20, 28)  # not square
 
 
 @pytest.fixture(scope="module")
-def renderers() -> dict[str, Renderer]:
+def renderers() -> dict[str, Brush]:
     torch.manual_seed(0)
     huang = Huang2019().requires_grad_(False)
     # As made, it draws a nearly even grey: let strokes show.
@@ -30,13 +30,13 @@ def renderers() -> dict[str, Renderer]:
         "exact": ExactBezier(),
         "analytic": AnalyticBezier(24),
         "stroke-map": StrokeMap(hidden=16, grid=4).requires_grad_(False),
-        "shipped": load_renderer("bezier"),
+        "shipped": load_brush("bezier"),
         "huang2019": huang,
     }
 
 
 @pytest.fixture
-def renderer(renderers: dict[str, Renderer], request: pytest.FixtureRequest) -> Renderer:
+def renderer(renderers: dict[str, Brush], request: pytest.FixtureRequest) -> Brush:
     return renderers[request.param]
 
 
@@ -59,8 +59,8 @@ def stroke(start, end, radius, opacity=(1.0, 1.0), size=(1.0, 1.0), side=1.0) ->
 
 @every
 @pytest.mark.parametrize("size", [(16, 16), SIZE, (31, 9)])
-def test_shapes_and_range(renderer: Renderer, size: tuple[int, int]) -> None:
-    assert isinstance(renderer, Renderer)
+def test_shapes_and_range(renderer: Brush, size: tuple[int, int]) -> None:
+    assert isinstance(renderer, Brush)
     strokes = sample(5)
     mark = renderer(strokes, size)
     assert isinstance(mark, Mark)
@@ -74,7 +74,7 @@ def test_shapes_and_range(renderer: Renderer, size: tuple[int, int]) -> None:
 
 
 @every
-def test_opacity_0_leaves_the_canvas_bit_identical(renderer: Renderer) -> None:
+def test_opacity_0_leaves_the_canvas_bit_identical(renderer: Brush) -> None:
     strokes = sample(6, 1)
     strokes[:, BEZIER.columns("opacity")] = 0
     canvas = torch.rand(6, 3, *SIZE, generator=torch.Generator().manual_seed(2))
@@ -84,13 +84,13 @@ def test_opacity_0_leaves_the_canvas_bit_identical(renderer: Renderer) -> None:
 
 
 @every
-def test_one_opacity_is_enough_to_be_seen(renderer: Renderer) -> None:
+def test_one_opacity_is_enough_to_be_seen(renderer: Brush) -> None:
     strokes = stroke((4.0, 10.0), (24.0, 10.0), (3.0, 3.0), (0.0, 1.0), (28.0, 20.0), 20.0)
     assert renderer(strokes, SIZE).alpha.max() > 0.1
 
 
 @every
-def test_a_batch_equals_one_by_one(renderer: Renderer) -> None:
+def test_a_batch_equals_one_by_one(renderer: Brush) -> None:
     strokes = sample(4, 3)
     together = renderer(strokes, SIZE).alpha
     for i in range(4):
@@ -98,12 +98,12 @@ def test_a_batch_equals_one_by_one(renderer: Renderer) -> None:
 
 
 @every
-def test_drawing_twice_is_the_same(renderer: Renderer) -> None:
+def test_drawing_twice_is_the_same(renderer: Brush) -> None:
     assert torch.equal(renderer(sample(3), SIZE).alpha, renderer(sample(3), SIZE).alpha)
 
 
 @every
-def test_a_window_is_a_crop(renderer: Renderer) -> None:
+def test_a_window_is_a_crop(renderer: Brush) -> None:
     strokes = sample(4, 4)
     whole = renderer(strokes, SIZE).alpha
     left, top = torch.tensor([0, 5, 18, -3]), torch.tensor([0, 7, 12, 11])  # the last hangs over two edges
@@ -119,7 +119,7 @@ def test_a_window_is_a_crop(renderer: Renderer) -> None:
 
 
 @every
-def test_colour_does_not_change_alpha(renderer: Renderer) -> None:
+def test_colour_does_not_change_alpha(renderer: Brush) -> None:
     strokes = sample(3)
     other = BEZIER.put(strokes, "colour", 1 - BEZIER.get(strokes, "colour"))
     assert torch.equal(renderer(strokes, SIZE).alpha, renderer(other, SIZE).alpha)
@@ -127,7 +127,7 @@ def test_colour_does_not_change_alpha(renderer: Renderer) -> None:
 
 @pytest.mark.parametrize("renderer", DIFFERENTIABLE, indirect=True)
 @pytest.mark.parametrize("field", [field.name for field in BEZIER.fields])
-def test_a_gradient_reaches_every_field(renderer: Renderer, field: str) -> None:
+def test_a_gradient_reaches_every_field(renderer: Brush, field: str) -> None:
     strokes = (0.25 + 0.5 * sample(8, 5)).requires_grad_()
     goal = torch.rand(8, 3, *SIZE, generator=torch.Generator().manual_seed(6))
     (over(torch.ones(8, 3, *SIZE), renderer(strokes, SIZE)) - goal).square().sum().backward()
@@ -138,7 +138,7 @@ def test_a_gradient_reaches_every_field(renderer: Renderer, field: str) -> None:
 
 
 @pytest.mark.parametrize("renderer", ["analytic", "shipped"], indirect=True)
-def test_a_step_along_the_gradient_helps(renderer: Renderer) -> None:
+def test_a_step_along_the_gradient_helps(renderer: Brush) -> None:
     """The sign of the gradient: a disc is pulled to where it should be."""
     goal = renderer(stroke((20.0, 16.0), (20.0, 16.0), (6.0, 6.0), size=(32.0, 32.0), side=32.0), (32, 32)).alpha
     strokes = stroke((16.0, 16.0), (16.0, 16.0), (6.0, 6.0), size=(32.0, 32.0), side=32.0).requires_grad_()
@@ -154,14 +154,14 @@ true = pytest.mark.parametrize("renderer", ["exact", "analytic", "shipped"], ind
 @true
 @pytest.mark.parametrize("radius", [5.0, 12.3])
 @pytest.mark.parametrize("opacity", [1.0, 0.3])
-def test_the_area_of_a_disc(renderer: Renderer, radius: float, opacity: float) -> None:
+def test_the_area_of_a_disc(renderer: Brush, radius: float, opacity: float) -> None:
     centre = (30.3, 33.9)
     strokes = stroke(centre, centre, (radius, radius), (opacity, opacity), (64.0, 64.0), 64.0)
     assert renderer(strokes, (64, 64)).alpha.sum() == pytest.approx(opacity * math.pi * radius**2, rel=0.01)
 
 
 @true
-def test_a_bar_is_as_long_and_as_wide_as_asked(renderer: Renderer) -> None:
+def test_a_bar_is_as_long_and_as_wide_as_asked(renderer: Brush) -> None:
     """On a canvas that is not square: lengths along x count in widths, radii in short sides."""
     strokes = stroke((16.0, 20.0), (80.0, 20.0), (5.0, 5.0), size=(96.0, 40.0), side=40.0)
     alpha = renderer(strokes, (40, 96)).alpha[0, 0]
@@ -173,7 +173,7 @@ def test_a_bar_is_as_long_and_as_wide_as_asked(renderer: Renderer) -> None:
 
 
 @pytest.mark.parametrize("name", ["exact", "analytic", "shipped"])
-def test_a_hairline_fades_instead_of_vanishing(renderers: dict[str, Renderer], name: str) -> None:
+def test_a_hairline_fades_instead_of_vanishing(renderers: dict[str, Brush], name: str) -> None:
     """A line of radius r far below a pixel covers 2 r of each pixel that it crosses."""
     renderer = AnalyticBezier(256) if name == "analytic" else renderers[name]
     strokes = stroke((8.0, 30.2), (56.0, 34.4), (0.25, 0.25), size=(64.0, 64.0), side=64.0)
@@ -182,7 +182,7 @@ def test_a_hairline_fades_instead_of_vanishing(renderers: dict[str, Renderer], n
 
 
 @true
-def test_opacity_and_radius_run_from_start_to_end(renderer: Renderer) -> None:
+def test_opacity_and_radius_run_from_start_to_end(renderer: Brush) -> None:
     strokes = stroke((16.0, 32.0), (48.0, 32.0), (3.0, 9.0), (0.2, 0.8), (64.0, 64.0), 64.0)
     alpha = renderer(strokes, (64, 64)).alpha[0, 0]
     # The last disc that holds a point has its centre up to 9 pixels further on.
@@ -204,7 +204,7 @@ def test_the_analytic_reference_is_the_true_brush() -> None:
 
 
 def test_the_shipped_renderer_is_as_good_as_promised() -> None:
-    assert alpha_error(load_renderer("bezier"), ExactBezier(), 200, seed=9) <= 2e-4
+    assert alpha_error(load_brush("bezier"), ExactBezier(), 200, seed=9) <= 2e-4
 
 
 def test_bounds_hold_the_mark() -> None:
@@ -219,7 +219,7 @@ def test_bounds_hold_the_mark() -> None:
         assert not outside.any()
 
 
-def test_a_loaded_renderer_is_frozen(renderers: dict[str, Renderer]) -> None:
+def test_a_loaded_renderer_is_frozen(renderers: dict[str, Brush]) -> None:
     shipped = renderers["shipped"]
     assert isinstance(shipped, nn.Module)
     assert not any(parameter.requires_grad for parameter in shipped.parameters())
@@ -227,7 +227,7 @@ def test_a_loaded_renderer_is_frozen(renderers: dict[str, Renderer]) -> None:
 
 
 @true
-def test_a_curve_bends_towards_its_control_point(renderer: Renderer) -> None:
+def test_a_curve_bends_towards_its_control_point(renderer: Brush) -> None:
     strokes = stroke((8.0, 8.0), (56.0, 56.0), (3.0, 3.0), size=(64.0, 64.0), side=64.0)
     strokes = BEZIER.put(strokes, "bend", torch.tensor([[1.0, 0.0]]))  # control point at (56, 8)
     alpha = renderer(strokes, (64, 64)).alpha[0, 0]

@@ -8,10 +8,10 @@ from PIL import Image
 
 from experiments.figures.beyond import Config, beyond, others
 from painter.api import load_agent, paint_with
-from renderer.learned.load import load_renderer
-from painter.optimize import TransferConfig
+from painter.optimize import OptimizeConfig
 from renderer.canvas import paint
 from renderer.errors import InputError
+from renderer.learned.load import load_brush
 
 PICTURES = others(64)
 
@@ -19,10 +19,10 @@ PICTURES = others(64)
 @pytest.mark.parametrize("name", PICTURES)
 def test_the_agent_paints_it(name: str) -> None:
     """A hundred strokes leave a small part of the picture's variance."""
-    target, renderer = PICTURES[name], load_renderer("bezier")
+    target, renderer = PICTURES[name], load_brush("bezier")
     assert max(target.shape[1:]) == 64
     assert 0 <= target.min() <= target.max() <= 1
-    ways = TransferConfig(), torch.Generator()
+    ways = OptimizeConfig(), torch.Generator()
     *_, last = paint_with("agent", target, 100, renderer, load_agent("agent", renderer), *ways)
     painted = paint(torch.ones_like(target), last.strokes, renderer)
     error, variance = (painted - target).square().mean(), (target - target.mean((1, 2), True)).square().mean()

@@ -6,10 +6,22 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.figures.brush_sheet import CROWD, GAP, MARGIN, PAPER, TINY, Config, brush_sheet, by_hand, measure, sheet, table
-from renderer.errors import InputError
+from experiments.figures.brush_sheet import (
+    CROWD,
+    GAP,
+    MARGIN,
+    PAPER,
+    TINY,
+    Config,
+    brush_sheet,
+    by_hand,
+    measure,
+    sheet,
+    table,
+)
 from renderer.brushes.mypaint import MYPAINT, MyPaint
-from tests.renderer.test_mypaint import engine
+from renderer.errors import InputError
+from tests.renderer.brushes.test_mypaint import engine
 
 
 @engine

@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 
 from experiments.figures.fidelity_sheet import BANDS, MARGIN, TINY, TITLE, Config, fidelity_sheet, sheet
-from renderer.learned.load import load_renderer
+from renderer.brush import Mark, Window
 from renderer.brushes.bezier import ExactBezier
 from renderer.errors import InputError
-from renderer.brush import Mark, Window
+from renderer.learned.load import load_brush
 
 SHIPPED = Path(__file__).parents[3] / "docs" / "images" / "fidelity.png"
 
@@ -28,7 +28,7 @@ def test_the_script_writes_the_same_file_twice(tmp_path: Path, capsys: pytest.Ca
 
 def test_true_strokes_stand_above_learned_ones() -> None:
     side, brush = 32, ExactBezier()
-    picture = sheet(load_renderer(), brush, torch.Generator().manual_seed(5), 1, side)
+    picture = sheet(load_brush(), brush, torch.Generator().manual_seed(5), 1, side)
     stroke = brush.space.sample(1, torch.Generator().manual_seed(5))
     true = 255 * (1 - brush(stroke, (side, side)).alpha[0, 0].numpy())
     tiles = [

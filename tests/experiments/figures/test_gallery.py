@@ -8,15 +8,15 @@ from PIL import Image
 
 from experiments.figures.gallery import LOOKS, Config, gallery
 from kaokore import KaoKore
-from renderer.learned.load import load_renderer
+from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
-from renderer.constraints import Limits
-from tests.renderer.test_mypaint import engine
+from renderer.learned.load import load_brush
+from tests.renderer.brushes.test_mypaint import engine
 
 
 def config(root: Path, out: Path, *looks: str) -> Config:
     faces = tuple(KaoKore(root, split="dev", target="none").ids[:2])
-    return Config(str(root), faces, 1, looks, size=32, shown=40, film_size=32, steps=2, out=str(out))
+    return Config(str(root), faces, 1, looks, size=32, shown=40, video_size=32, steps=2, out=str(out))
 
 
 @engine
@@ -41,8 +41,8 @@ def test_page_sheets_and_films(root: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
 def test_every_look_can_be_painted(look) -> None:  # type: ignore[no-untyped-def]
-    assert load_renderer(look.renderer).space.width in (14, 15)
-    Limits(smallest=look.smallest, largest=look.largest)
+    assert load_brush(look.renderer).space.width in (14, 15)
+    StrokeConstraints(min_radius=look.min_radius, max_radius=look.max_radius)
     assert f"--strokes {look.strokes}" in look.options()
 
 

@@ -16,9 +16,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from kaokore.annotate.annotations import Record
 from kaokore.annotate.journal import Journal
 from kaokore.annotate.queue import Face, Queue, TakenError
-from kaokore.annotate.annotations import Record
 from kaokore.classify import CLASSES
 from renderer.errors import InputError
 
@@ -247,7 +247,7 @@ def test_a_full_disk_changes_nothing(tmp_path, monkeypatch, fails):
 def test_what_was_said_to_be_saved_outlives_a_kill(tmp_path):
     """A process that answers as fast as it can, and says so each time, is killed."""
     code = (
-        "import sys; from tests.experiments.test_annotate import queue_of\n"
+        "import sys; from tests.kaokore.annotate.test_annotate import queue_of\n"
         f"queue = queue_of({str(tmp_path / 'labels.csv')!r}, 5000); seat = queue.sit('ann')\n"
         "while True: queue.answer(seat, 1); print(seat.place, flush=True)"
     )

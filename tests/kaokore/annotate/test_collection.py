@@ -14,15 +14,15 @@ from torch import nn
 
 from experiments import cli
 from experiments.annotate import Options, annotate
-from kaokore.annotate.collection import believe, corrected, entropy, of_folder, of_kaokore, ordered
-from kaokore.annotate.queue import Face, Queue
+from experiments.train_classifier import TINY, train
+from kaokore import KaoKore, image_name, parse_labels
 from kaokore.annotate.annotations import Record
+from kaokore.annotate.collection import believe, corrected, entropy, of_folder, of_kaokore, ordered
 from kaokore.annotate.label_table import COLUMNS, Known
+from kaokore.annotate.queue import Face, Queue
 from kaokore.classify import CLASSES
 from kaokore.classify.classifier import Classifier
 from kaokore.classify.data import load_labelled, read_corrections
-from experiments.train_classifier import TINY, train
-from kaokore import KaoKore, image_name, parse_labels
 from renderer.errors import InputError
 
 MODEL = ("some-model", "0123")

@@ -16,10 +16,10 @@ from urllib.parse import urlparse
 
 import pytest
 
-from kaokore.classify import CLASSES
-from kaokore.classify.data import load_labelled, read_corrections
 from experiments.train_classifier import TINY, train
 from kaokore import parse_id, write_fake_kaokore
+from kaokore.classify import CLASSES
+from kaokore.classify.data import load_labelled, read_corrections
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if CHROMIUM is None:

@@ -10,16 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from kaokore.classify import load_classifier
-from kaokore.classify import networks
+from kaokore.classify import load_classifier, networks
 from kaokore.classify.augment import Augmentation, augment
 from kaokore.classify.classifier import Classifier, normalise
-from kaokore.classify.train import class_weights, follow, freeze, learn, optimizer_of
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, SameConv
 from kaokore.classify.metrics import calibration_error, fit_temperature, measure
 from kaokore.classify.networks import MODELS, build, imagenet_weights, parts, start_from
-from renderer.io.checkpoint import Checkpoint, CheckpointError
+from kaokore.classify.train import class_weights, follow, freeze, learn, optimizer_of
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint, CheckpointError
 
 
 def random(seed=0):

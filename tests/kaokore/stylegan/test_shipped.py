@@ -2,9 +2,9 @@
 
 import torch
 
+from kaokore import GENDERS
 from kaokore.stylegan import Dream, load_dreamer
 from kaokore.stylegan.evaluate import Evaluate, obedience
-from kaokore import GENDERS
 
 
 def test_its_dreams_are_various_and_obey():

@@ -12,22 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from kaokore import GENDERS, STATUSES, write_fake_kaokore
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, imagenet_weights
-from kaokore.stylegan import train as learn
 from kaokore.stylegan import projected_discriminator as projected
+from kaokore.stylegan import train as learn
 from kaokore.stylegan.augment import MOST, adapt, augment, draw_changes, shift
+from kaokore.stylegan.cuda_graph import Recorded
 from kaokore.stylegan.data import Faces, class_of, classes_like, load_classes
 from kaokore.stylegan.discriminator import Discriminator, spread
-from kaokore.stylegan.generator import Dream, Dreamer
 from kaokore.stylegan.features import load_features
+from kaokore.stylegan.generator import Dream, Dreamer
 from kaokore.stylegan.layers import Conv, Filter, Linear, ModulatedConv, downsample, upsample
-from kaokore.stylegan.train import LearnConfig, Players, State, follow, optimizers_of, path_lengths, r1, step
 from kaokore.stylegan.metrics import fid, kid
 from kaokore.stylegan.networks import CLASSES, Generator, NetworkConfig, describe
 from kaokore.stylegan.projected_discriminator import Projected, Projection
-from kaokore.stylegan.cuda_graph import Recorded
 from kaokore.stylegan.sample import walk
-from kaokore import GENDERS, STATUSES, write_fake_kaokore
+from kaokore.stylegan.train import Players, State, TrainConfig, follow, optimizers_of, path_lengths, r1, step
 from renderer.errors import InputError
 from tests.renderer.pretend_gpu import Recording, pretend_gpu
 
@@ -53,7 +53,7 @@ def styles(generator, classes, mixing, source):
     return learn.styles_of(generator, z, classes, late)
 
 
-def players(config=SMALL, seed=0, learning=LearnConfig()):  # noqa: B008
+def players(config=SMALL, seed=0, learning=TrainConfig()):  # noqa: B008
     torch.manual_seed(seed)
     return Players(config, learning)
 
@@ -379,7 +379,7 @@ def test_a_discriminator_that_is_sure_of_real_faces_raises_p(bias, up):
     config = dataclasses.replace(SMALL, conditional=False)
     both = players(config)
     nn.init.constant_(both.discriminator.out.bias, bias)
-    state, learning = State(p=0.3), LearnConfig(batch=4, ada_speed=0.1)
+    state, learning = State(p=0.3), TrainConfig(batch=4, ada_speed=0.1)
     teach = teacher(both, learning)
     source = draws()
     for number in range(4):
@@ -404,7 +404,7 @@ def test_the_generator_learns_a_colour_and_the_discriminator_knows_no_more():
     colour = torch.tensor([0.6, -0.5, 0.1])
     bytes_ = ((colour + 1) * 127.5).round().byte()
     faces = Faces(bytes_[:, None, None].expand(8, -1, 8, 8).contiguous(), torch.arange(8))
-    both, learning = players(seed=4), LearnConfig(batch=8, learning_rate=0.01, ema=0.2, r1=1.0, r1_every=4, ada=1.0)
+    both, learning = players(seed=4), TrainConfig(batch=8, learning_rate=0.01, ema=0.2, r1=1.0, r1_every=4, ada=1.0)
     teach = teacher(both, learning)
 
     def error():
@@ -438,7 +438,7 @@ def test_regularisers_take_part(name):
     """Of two trainings that differ in nothing else, the one that is penalised ends with the smaller penalty."""
     penalties = []
     for weight in (0.0, 10.0):
-        learning = dataclasses.replace(LearnConfig(batch=8, r1_every=2, path_every=2, ada=1.0), **{name: weight})
+        learning = dataclasses.replace(TrainConfig(batch=8, r1_every=2, path_every=2, ada=1.0), **{name: weight})
         both, state, source = players(), State(), draws()
         teach = teacher(both, learning)
         for number in range(40):
@@ -479,7 +479,7 @@ def test_all_players_run_on_another_device():
         assert faces.device.type == "cpu"
         return losses, faces
 
-    names, learning = ("generator", "discriminator", "projected"), LearnConfig(projected=1.0)
+    names, learning = ("generator", "discriminator", "projected"), TrainConfig(projected=1.0)
     both = players(learning=learning)
     with pretend_gpu() as device:
         theirs, faces = trained(both.to(device), Recording)
@@ -491,7 +491,7 @@ def test_all_players_run_on_another_device():
 
 
 def test_the_projected_discriminator_joins_when_it_is_told_to():
-    learning = LearnConfig(batch=4, projected=1.0, projected_from=0.01, path=0.0, r1=0.0)
+    learning = TrainConfig(batch=4, projected=1.0, projected_from=0.01, path=0.0, r1=0.0)
     both, state, source = players(learning=learning), State(), draws()
     teach, first = teacher(both, learning), both.projected.judges[0].out.parametrizations.weight.original.clone()
     said = [step(teach, both, noisy_faces(), learning, number, state, source) for number in range(4)]
@@ -502,7 +502,7 @@ def test_the_projected_discriminator_joins_when_it_is_told_to():
 def test_faces_of_a_class_are_neighbours_and_stay_with_their_class():
     """So that discriminators compare them with one another; dreams are asked for in the same order."""
     faces = noisy_faces()
-    drawn = learn.draw(players().generator, faces, LearnConfig(batch=32), 0.0, False, draws())
+    drawn = learn.draw(players().generator, faces, TrainConfig(batch=32), 0.0, False, draws())
     for classes in (drawn["classes"], drawn["wanted"]):
         assert torch.equal(classes, classes.sort().values)
         assert len(set(classes.tolist())) > 4
@@ -517,7 +517,7 @@ def test_faces_of_a_class_are_neighbours_and_stay_with_their_class():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="only a GPU records")
 def test_a_recorded_step_is_the_step():
     """The same losses and weights as without recording, for each kind of step, before and after it is recorded."""
-    learning = LearnConfig(batch=8, projected=1.0, r1_every=4, path_every=2)
+    learning = TrainConfig(batch=8, projected=1.0, r1_every=4, path_every=2)
     ends = []
     for recorded in (False, True):
         both, state, source = players(learning=learning).cuda(), State(p=0.5), draws()
@@ -582,7 +582,7 @@ def test_the_generator_listens_to_the_projected_discriminator():
     """Two steps that differ in its weight alone move the generator differently, and StyleGAN2's own judge alike."""
     moved = []
     for weight in (1e-9, 10.0):
-        learning = LearnConfig(batch=4, projected=weight, path=0.0, r1=0.0)
+        learning = TrainConfig(batch=4, projected=weight, path=0.0, r1=0.0)
         both = players(learning=learning)
         step(teacher(both, learning), both, noisy_faces(), learning, 1, State(), draws())
         moved.append(both)

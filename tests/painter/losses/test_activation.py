@@ -18,10 +18,10 @@ from painter.losses.activation import (
     scatter,
     vgg_layer,
 )
-from renderer.learned.load import load_renderer
+from renderer.brushes.mypaint import MYPAINT
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
-from renderer.brushes.mypaint import MYPAINT
+from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER, StrokeSpace
 
 STILL = ViewConfig(views=2, side=24, shift=0, zoom=0, turn=0, jitter=0)
@@ -113,13 +113,13 @@ def test_strokes_start_all_over_the_canvas_the_broadest_first(space: StrokeSpace
 @pytest.mark.parametrize("name", ["bezier", "ink"])
 def test_strokes_climb_a_score(name: str) -> None:
     """A feature of VGG is stronger in what was painted for it than on blank paper, and than in what it began with."""
-    renderer, ground = load_renderer(name), blank((32, 32))
+    renderer, ground = load_brush(name), blank((32, 32))
     score = channel_score(vgg_layer("conv2_1"), 3)
     config = ViewConfig(views=2, side=32)
     loss = activation_loss(score, config, generator())
     *_, last = imagine(loss, renderer, 20, ground, replace(RATES, steps=40), generator())
     painted = paint(ground, last.strokes, renderer)
-    begun = paint(ground, scatter(20, renderer.strokes, generator()), renderer)
+    begun = paint(ground, scatter(20, renderer.space, generator()), renderer)
     at = score(torch.stack((painted, begun, ground)))
     assert at[0] > at[1:].max() + 0.2, at
-    assert last.strokes.shape == (20, renderer.strokes.width)
+    assert last.strokes.shape == (20, renderer.space.width)

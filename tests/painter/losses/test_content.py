@@ -10,11 +10,11 @@ from torchvision import models
 
 from painter.losses.content import Content, ContentConfig, content_loss
 from painter.losses.perceptual import find_layers, layer_names
-from renderer.learned.load import load_renderer
 from painter.losses.pixels import pixels, weighted
-from painter.optimize import TransferConfig, transfer
+from painter.optimize import OptimizeConfig, optimize
 from renderer.canvas import blank
 from renderer.errors import InputError
+from renderer.learned.load import load_brush
 
 SMALL = ContentConfig(layers=("relu1_2", "conv2_2"))
 
@@ -108,11 +108,11 @@ def test_windows_cover_the_whole_canvas() -> None:
 
 
 def test_strokes_follow_it() -> None:
-    renderer, target = load_renderer("bezier"), picture(0)[0]
+    renderer, target = load_brush("bezier"), picture(0)[0]
     loss, ground = content_loss(SMALL), blank((32, 48))
     begun = loss(ground[None], target[None]).item()
-    config = TransferConfig(steps=25, stages=2, moves=0, radius=(0.25, 0.1), shape_rate=0.02, colour_rate=0.05)
-    *_, last = transfer(target, renderer, 12, ground, config, loss, generator=torch.Generator().manual_seed(0))
+    config = OptimizeConfig(steps=25, stages=2, moves=0, radius=(0.25, 0.1), geometry_lr=0.02, colour_lr=0.05)
+    *_, last = optimize(target, renderer, 12, ground, config, loss, generator=torch.Generator().manual_seed(0))
     assert last.loss < 0.6 * begun
 
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from painter.losses.guidance import Weighted, colour_guide, curve_guide, orientation, prescribed, together
-from renderer.learned.load import load_renderer
 from painter.losses.pixels import pixels
 from painter.losses.style import StyleConfig, gram, match_colours, nearest, style_loss
-from painter.optimize import TransferConfig, transfer
+from painter.optimize import OptimizeConfig, optimize
+from renderer.brushes.mypaint import MYPAINT
 from renderer.canvas import blank
 from renderer.errors import InputError
-from renderer.brushes.mypaint import MYPAINT
+from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 LAYERS = ("relu1_2", "relu2_1")
@@ -172,13 +172,13 @@ def test_circles_run_around_and_rays_outwards() -> None:
 
 
 def test_a_painting_turns_its_strokes() -> None:
-    renderer, target, ground = load_renderer("bezier"), picture(0), blank((32, 48))
+    renderer, target, ground = load_brush("bezier"), picture(0), blank((32, 48))
     guide = curve_guide(prescribed("90", (32, 48)), BEZIER)
-    config = TransferConfig(steps=40, stages=2, moves=0, radius=(0.2, 0.1), shape_rate=0.02)
+    config = OptimizeConfig(steps=40, stages=2, moves=0, radius=(0.2, 0.1), geometry_lr=0.02)
 
     def crossing(penalty: Any) -> float:
         generator = torch.Generator().manual_seed(0)
-        *_, last = transfer(target, renderer, 12, ground, config, generator=generator, penalty=penalty)
+        *_, last = optimize(target, renderer, 12, ground, config, generator=generator, penalty=penalty)
         assert pixels(blank((32, 48))[None], target[None]) > 0.05
         return float(guide(last.strokes))
 

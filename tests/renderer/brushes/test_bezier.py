@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from renderer.learned.load import load_renderer
+from renderer.brush import Brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier, curves
 from renderer.canvas import paint
-from renderer.brush import Renderer
+from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 SIZE = (40, 60)  # height, width
@@ -31,7 +31,7 @@ def test_curves_are_in_pixels() -> None:
 
 
 @pytest.mark.parametrize("renderer", [ExactBezier(), AnalyticBezier(96)], ids=["exact", "analytic"])
-def test_a_bent_stroke_goes_through_its_curve(renderer: Renderer) -> None:
+def test_a_bent_stroke_goes_through_its_curve(renderer: Brush) -> None:
     alpha = renderer(bent(), SIZE).alpha[0, 0]
     start, control, end = torch.tensor([6.0, 8.0]), torch.tensor([54.0, 10.4]), torch.tensor([54.0, 32.0])
     for t in torch.linspace(0, 1, 9):
@@ -57,7 +57,7 @@ def test_a_later_disc_replaces_an_earlier_one() -> None:
 @pytest.mark.parametrize(
     ("renderer", "tolerance"), [(ExactBezier(8), 2e-5), (AnalyticBezier(64), 1e-9)], ids=["exact", "analytic"]
 )
-def test_the_mirrored_stroke_is_the_mirrored_mark(renderer: Renderer, tolerance: float, axis: int) -> None:
+def test_the_mirrored_stroke_is_the_mirrored_mark(renderer: Brush, tolerance: float, axis: int) -> None:
     strokes = BEZIER.sample(12, torch.Generator().manual_seed(0))
     mirrored = strokes.clone()
     for name in ("start", "end"):  # the bend is relative to these, and stays
@@ -73,6 +73,6 @@ def test_the_mirrored_painting_is_the_painting_of_mirrored_strokes() -> None:
     mirrored = strokes.clone()
     for name in ("start", "end"):
         mirrored[:, BEZIER.columns(name).start] = 1 - mirrored[:, BEZIER.columns(name).start]
-    renderer = load_renderer("bezier")
+    renderer = load_brush("bezier")
     expected = paint(canvas, strokes, renderer).flip(2)
     torch.testing.assert_close(paint(canvas.flip(2), mirrored, renderer), expected, rtol=0, atol=0.02)

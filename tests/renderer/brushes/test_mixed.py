@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from renderer.learned.load import load_renderer
+from renderer.brush import Brush, Window
 from renderer.brushes.bezier import ExactBezier
-from renderer.canvas import blank, draw_patches, paint, paint_steps
-from renderer.errors import InputError
-from renderer.constraints import Limits
 from renderer.brushes.mixed import MIXED, Mixed, MixedTrue, mixed, shares
 from renderer.brushes.mypaint import MYPAINT, MyPaint
+from renderer.canvas import blank, draw_patches, paint, paint_steps
+from renderer.constraints import StrokeConstraints
+from renderer.errors import InputError
 from renderer.io.painting import Painting, PaintingError, brush_record, true_brush
-from renderer.brush import Renderer, Window
+from renderer.learned.load import load_brush
 from renderer.strokes import SpaceError
-from tests.painter.test_neural_brush import make
-from tests.renderer.test_mypaint import engine
+from tests.renderer.brushes.test_mypaint import engine
+from tests.renderer.learned.test_neural_brush import make
 
 SIZE = (30, 42)
 
@@ -34,7 +34,7 @@ def sample(n: int, seed: int = 0, brush: float | None = None) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def brushes() -> list[Renderer]:
+def brushes() -> list[Brush]:
     return [make("plain"), make("sized and directed"), make("grain")]
 
 
@@ -47,7 +47,7 @@ def test_shares(place: float, count: int) -> None:
     assert float((share * torch.arange(count)).sum()) == pytest.approx(place * (count - 1), abs=1e-5)
 
 
-def test_whole_numbers_are_the_brushes_themselves(brushes: list[Renderer]) -> None:
+def test_whole_numbers_are_the_brushes_themselves(brushes: list[Brush]) -> None:
     renderer = mixed(brushes)
     for i, brush in enumerate(brushes):
         strokes = sample(6, brush=i / 2)
@@ -56,13 +56,13 @@ def test_whole_numbers_are_the_brushes_themselves(brushes: list[Renderer]) -> No
         assert torch.equal(mark.colour, alone.colour)
 
 
-def test_between_them_marks_are_mixtures(brushes: list[Renderer]) -> None:
+def test_between_them_marks_are_mixtures(brushes: list[Brush]) -> None:
     strokes = sample(6, brush=0.25)
     first, second = (brush(strokes[:, :14], SIZE).alpha for brush in brushes[:2])
     torch.testing.assert_close(mixed(brushes)(strokes, SIZE).alpha, (first + second) / 2)
 
 
-def test_windows_and_patches_are_parts_of_the_whole(brushes: list[Renderer]) -> None:
+def test_windows_and_patches_are_parts_of_the_whole(brushes: list[Brush]) -> None:
     renderer, strokes = mixed(brushes), sample(12)
     whole = renderer(strokes, SIZE).alpha
     left, top = torch.full((12,), 7), torch.full((12,), -3)
@@ -103,21 +103,21 @@ def test_what_does_not_mix() -> None:
 
 
 def test_loading_by_names() -> None:
-    renderer = load_renderer("ink+ink")
+    renderer = load_brush("ink+ink")
     assert isinstance(renderer, Mixed)
     assert brush_record(renderer)["brush"] == ["ink", "ink"]
     with pytest.raises(InputError, match="nowhere"):
-        load_renderer("ink+nowhere")
+        load_brush("ink+nowhere")
 
 
 def test_limits_fix_the_brush() -> None:
     strokes = sample(4)
-    assert (Limits(brush=0.3).apply(strokes, MIXED)[:, -1] == 0.3).all()
-    assert torch.equal(Limits(brush=0.3).apply(strokes[:, :14], MYPAINT), strokes[:, :14])
+    assert (StrokeConstraints(brush=0.3).apply(strokes, MIXED)[:, -1] == 0.3).all()
+    assert torch.equal(StrokeConstraints(brush=0.3).apply(strokes[:, :14], MYPAINT), strokes[:, :14])
     with pytest.raises(InputError, match=r"not 1\.5"):
-        Limits(brush=1.5)
+        StrokeConstraints(brush=1.5)
     with pytest.raises(InputError, match="not nan"):
-        Limits(brush=math.nan)
+        StrokeConstraints(brush=math.nan)
 
 
 def test_a_painting_must_name_its_brushes() -> None:
@@ -142,7 +142,7 @@ def test_true_brushes_mix_as_learned_ones(tmp_path: Path) -> None:
             alpha[patch.top : patch.top + h, patch.left : patch.left + w] = patch.alpha
         torch.testing.assert_close(alpha, whole.alpha[i, 0], atol=1e-6, rtol=1e-5)
     # A painting remembers both brushes, and is drawn by them.
-    painting = Painting(strokes, MIXED, *SIZE, made_by=brush_record(renderer))
+    painting = Painting(strokes, MIXED, *SIZE, provenance=brush_record(renderer))
     painting.save(tmp_path / "strokes.safetensors")
     again = Painting.load(tmp_path / "strokes.safetensors").render()
     *_, wanted = renderer.paint_steps(blank(SIZE), strokes)

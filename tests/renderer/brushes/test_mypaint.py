@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from renderer.brushes import mypaint
-from renderer.brushes import mypaint_engine
-from renderer.canvas import blank, over
-from renderer.errors import InputError
+from renderer.brush import Brush, Mark, Window
+from renderer.brushes import mypaint, mypaint_engine
 from renderer.brushes.mypaint import BRUSHES, MYPAINT, MyPaint, find_brush
 from renderer.brushes.mypaint_settings import STRETCHED, Setting, fitted
-from renderer.brush import Mark, Renderer, Window
+from renderer.canvas import blank, over
+from renderer.errors import InputError
 from renderer.strokes import BEZIER
 
 SIZE = (40, 70)  # not square, and not of whole tiles
@@ -64,7 +63,7 @@ def test_paths_and_colours_are_those_of_bezier() -> None:
 @brushes
 def test_shapes_and_range(name: str) -> None:
     brush = MyPaint(name)
-    assert isinstance(brush, Renderer)
+    assert isinstance(brush, Brush)
     strokes = sample(5)
     for size in ((16, 16), SIZE, (130, 9)):
         mark = brush(strokes, size)
@@ -154,8 +153,8 @@ def test_resolution_never_enters_a_stroke(name: str) -> None:
     small = brush(strokes, (64, 96)).alpha
     large = avg_pool2d(brush(strokes, (1024, 1536)).alpha, 16)
     other = MyPaint(name, seed=1)(strokes, (64, 96)).alpha
-    error, chance = ((small - alpha).abs().mean() / small.mean() for alpha in (large, other))
-    assert error < 0.02 + 0.25 * chance
+    error, stroke_noise = ((small - alpha).abs().mean() / small.mean() for alpha in (large, other))
+    assert error < 0.02 + 0.25 * stroke_noise
 
 
 @engine

@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from renderer.learned.load import KINDS, load_renderer
-from renderer.learned.stroke_map import StrokeMap
+from renderer.errors import InputError
 from renderer.io import checkpoint as module
 from renderer.io.checkpoint import FORMAT, Checkpoint, CheckpointError, find
-from renderer.errors import InputError
 from renderer.io.files import atomic
+from renderer.learned.load import KINDS, load_brush
+from renderer.learned.stroke_map import StrokeMap
 from renderer.strokes import BEZIER, SpaceError
 
 
@@ -61,7 +61,7 @@ def test_a_renderer_rebuilds_itself(tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = StrokeMap(hidden=8, grid=4)
     strokes = BEZIER.sample(3, torch.Generator().manual_seed(0))
-    loaded = load_renderer(str(tmp_path / "some.safetensors"))
+    loaded = load_brush(str(tmp_path / "some.safetensors"))
     assert torch.equal(loaded(strokes, (9, 12)).alpha, network(strokes, (9, 12)).alpha.detach())
 
 
@@ -152,7 +152,7 @@ def test_another_kind(tmp_path: Path) -> None:
         Checkpoint.load(tmp_path / "some.safetensors", "policy", "critic")
     one_sentence(error)
     with pytest.raises(CheckpointError, match="is needed here"):
-        load_renderer("agent")
+        load_brush("agent")
 
 
 def test_weights_of_another_shape() -> None:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from experiments import runs
-from renderer.io.checkpoint import Checkpoint
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint
 from renderer.io.files import atomic
 
 WRITERS: dict[str, Callable[[Path], object]] = {

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from renderer.io import images as pictures
 from renderer.errors import InputError
+from renderer.io import images as pictures
 from renderer.io.files import atomic
 from renderer.io.images import (
-    PictureError,
-    find_pictures,
+    ImageError,
+    find_images,
     fit,
     fit_square,
     fitted_size,
-    read_picture,
+    read_image,
     to_bytes,
     write_png,
 )
@@ -51,7 +51,7 @@ def write_deep_png(path: Path, values: np.ndarray, colour_type: int) -> None:
 def test_bytes_come_back_exactly(tmp_path: Path, suffix: str) -> None:
     pixels = noise(5, 7, 3)
     Image.fromarray(pixels).save(tmp_path / f"a.{suffix}")
-    picture = read_picture(tmp_path / f"a.{suffix}")
+    picture = read_image(tmp_path / f"a.{suffix}")
     assert picture.dtype == torch.float32
     assert picture.is_contiguous()
     np.testing.assert_array_equal(numbers(picture), pixels.astype(np.float32) / 255)
@@ -65,7 +65,7 @@ def test_every_mode_is_colour(tmp_path: Path, mode: str, suffix: str) -> None:
     image = Image.new("RGB", (16, 8), (200, 40, 90)).convert(mode)
     image.save(tmp_path / f"a.{suffix}")
     expected = np.asarray(image.convert("RGB")) / 255
-    np.testing.assert_allclose(numbers(read_picture(tmp_path / f"a.{suffix}")), expected, atol=3 / 255)
+    np.testing.assert_allclose(numbers(read_image(tmp_path / f"a.{suffix}")), expected, atol=3 / 255)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -86,14 +86,14 @@ def test_exif_turns(tmp_path: Path, orientation: int, kind: str) -> None:
         path.write_bytes(deep[:33] + chunk + deep[33:])
     with Image.open(path) as opened:
         expected = np.asarray(ImageOps.exif_transpose(opened)) / 255
-    np.testing.assert_allclose(numbers(read_picture(path)), expected, atol=1e-6)
+    np.testing.assert_allclose(numbers(read_image(path)), expected, atol=1e-6)
 
 
 def test_damaged_exif_does_not_matter(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4), "red").save(tmp_path / "a.jpg", exif=b"Exif\0\0nonsense")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert read_picture(tmp_path / "a.jpg").shape == (3, 4, 4)
+        assert read_image(tmp_path / "a.jpg").shape == (3, 4, 4)
 
 
 def test_transparency_lies_over_white(tmp_path: Path) -> None:
@@ -102,11 +102,11 @@ def test_transparency_lies_over_white(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "rgba.png")
     alpha = pixels[:, :, 3:] / 255
     expected = pixels[:, :, :3] / 255 * alpha + 1 - alpha
-    np.testing.assert_allclose(numbers(read_picture(tmp_path / "rgba.png")), expected, atol=1 / 255)
+    np.testing.assert_allclose(numbers(read_image(tmp_path / "rgba.png")), expected, atol=1 / 255)
 
     Image.fromarray(pixels[:, :, [0, 3]]).save(tmp_path / "la.png")
     np.testing.assert_allclose(
-        numbers(read_picture(tmp_path / "la.png"))[:, :, 0],
+        numbers(read_image(tmp_path / "la.png"))[:, :, 0],
         pixels[:, :, 0] / 255 * alpha[:, :, 0] + 1 - alpha[:, :, 0],
         atol=1 / 255,
     )
@@ -116,41 +116,41 @@ def test_transparency_lies_over_white(tmp_path: Path) -> None:
     palette.putpixel((1, 0), 1)
     for suffix in ("png", "gif"):
         palette.save(tmp_path / f"p.{suffix}", transparency=0)
-        assert numbers(read_picture(tmp_path / f"p.{suffix}")).tolist() == [[[1, 1, 1], [0, 0, 1]]]
+        assert numbers(read_image(tmp_path / f"p.{suffix}")).tolist() == [[[1, 1, 1], [0, 0, 1]]]
 
 
 def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
     deep = noise(5, 7, 4, dtype=np.uint16)
     for suffix in ("png", "tif"):
         Image.fromarray(deep[:, :, 0]).save(tmp_path / f"grey.{suffix}")
-        grey = numbers(read_picture(tmp_path / f"grey.{suffix}"))
+        grey = numbers(read_image(tmp_path / f"grey.{suffix}"))
         np.testing.assert_allclose(grey, np.repeat(deep[:, :, :1] / 65535, 3, 2), atol=1e-6)
 
     write_deep_png(tmp_path / "rgb.png", deep[:, :, :3], 2)
-    np.testing.assert_allclose(numbers(read_picture(tmp_path / "rgb.png")), deep[:, :, :3] / 65535, atol=1e-6)
+    np.testing.assert_allclose(numbers(read_image(tmp_path / "rgb.png")), deep[:, :, :3] / 65535, atol=1e-6)
 
     alpha = deep[:, :, 3:] / 65535
     write_deep_png(tmp_path / "rgba.png", deep, 6)
     expected = deep[:, :, :3] / 65535 * alpha + 1 - alpha
-    np.testing.assert_allclose(numbers(read_picture(tmp_path / "rgba.png")), expected, atol=2e-5)
+    np.testing.assert_allclose(numbers(read_image(tmp_path / "rgba.png")), expected, atol=2e-5)
 
     write_deep_png(tmp_path / "la.png", deep[:, :, [0, 3]], 4)
     expected = np.repeat(deep[:, :, :1] / 65535 * alpha + 1 - alpha, 3, 2)
-    np.testing.assert_allclose(numbers(read_picture(tmp_path / "la.png")), expected, atol=2e-5)
+    np.testing.assert_allclose(numbers(read_image(tmp_path / "la.png")), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
 def test_floats_are_scaled(tmp_path: Path, white: float) -> None:
     values = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
     Image.fromarray(values * white).save(tmp_path / "a.tif")
-    np.testing.assert_allclose(numbers(read_picture(tmp_path / "a.tif"))[:, :, 0], values, atol=1e-6)
+    np.testing.assert_allclose(numbers(read_image(tmp_path / "a.tif"))[:, :, 0], values, atol=1e-6)
 
 
 def test_an_animation_is_its_first_picture(tmp_path: Path) -> None:
     Image.new("RGB", (3, 3), "red").save(
         tmp_path / "a.gif", save_all=True, append_images=[Image.new("RGB", (3, 3), "blue")], duration=100
     )
-    assert read_picture(tmp_path / "a.gif")[:, 0, 0].tolist() == [1, 0, 0]
+    assert read_image(tmp_path / "a.gif")[:, 0, 0].tolist() == [1, 0, 0]
 
 
 def test_huge_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,14 +160,14 @@ def test_huge_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "MANY_PIXELS", 2_000_000)
     with pytest.raises(Image.DecompressionBombError):
         Image.open(tmp_path / "wide.png")
-    picture = read_picture(tmp_path / "wide.png", 128)
+    picture = read_image(tmp_path / "wide.png", 128)
     assert Image.MAX_IMAGE_PIXELS == 1_000_000
     assert picture.shape == (3, 150, 10_000)
     torch.testing.assert_close(picture, torch.full_like(picture, 128 / 255))
 
     monkeypatch.setattr(pictures, "MOST_PIXELS", 1000)
-    with pytest.raises(PictureError, match=r"wide.png has 20000x300 pixels.*\.$"):
-        read_picture(tmp_path / "wide.png")
+    with pytest.raises(ImageError, match=r"wide.png has 20000x300 pixels.*\.$"):
+        read_image(tmp_path / "wide.png")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
@@ -175,13 +175,13 @@ def test_reducing_early_changes_little(tmp_path: Path, monkeypatch: pytest.Monke
     y, x = np.mgrid[:300, :400] / 60
     smooth = (np.stack((np.sin(x + y), np.cos(x * y), np.sin(x)), 2) * 120 + 128).astype(np.uint8)
     Image.fromarray(smooth).save(tmp_path / f"a.{suffix}")
-    whole = read_picture(tmp_path / f"a.{suffix}", 50)
+    whole = read_image(tmp_path / f"a.{suffix}", 50)
     assert whole.shape == (3, 300, 400)
     monkeypatch.setattr(pictures, "MANY_PIXELS", 10_000)
-    reduced = read_picture(tmp_path / f"a.{suffix}", 50)
+    reduced = read_image(tmp_path / f"a.{suffix}", 50)
     assert reduced.shape == (3, 75, 100)  # as far as twice the side allows
     assert (fit(whole, 50) - fit(reduced, 50)).abs().max() < 0.02
-    assert read_picture(tmp_path / f"a.{suffix}").shape == whole.shape
+    assert read_image(tmp_path / f"a.{suffix}").shape == whole.shape
 
 
 def test_bad_files_are_one_sentence(tmp_path: Path) -> None:
@@ -194,10 +194,10 @@ def test_bad_files_are_one_sentence(tmp_path: Path) -> None:
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     for name in (*files, "missing.png", "", "long" * 99):
-        with pytest.raises(PictureError, match=r"^[^\n]*[^.\n]\.$") as caught:
-            read_picture(tmp_path / name)
+        with pytest.raises(ImageError, match=r"^[^\n]*[^.\n]\.$") as caught:
+            read_image(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
-    assert issubclass(PictureError, InputError)
+    assert issubclass(ImageError, InputError)
 
 
 @given(st.data())
@@ -212,8 +212,8 @@ def test_damage_never_crashes(tmp_path_factory: pytest.TempPathFactory, data: st
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            picture = read_picture(path, 16)
-        except PictureError as error:
+            picture = read_image(path, 16)
+        except ImageError as error:
             assert str(error).count("\n") == 0  # noqa: PT017
         else:
             assert 0 <= picture.min() <= picture.max() <= 1
@@ -255,25 +255,23 @@ def test_find_pictures(tmp_path: Path) -> None:
         (tmp_path / "folder" / name).touch()
     (tmp_path / "odd.name").touch()
     (tmp_path / "empty").mkdir()
-    found = find_pictures([tmp_path / "odd.name", str(tmp_path / "folder")])
+    found = find_images([tmp_path / "odd.name", str(tmp_path / "folder")])
     assert [path.name for path in found] == ["odd.name", "a.jpeg", "b.PNG", "c.webp"]
-    assert find_pictures([]) == []
+    assert find_images([]) == []
     for name, match in (
         ("empty", "holds no pictures"),
         ("missing", "no picture"),
         ("long" * 99, "no picture or folder"),
     ):
-        with pytest.raises(PictureError, match=match):
-            find_pictures([tmp_path / "odd.name", tmp_path / name])
+        with pytest.raises(ImageError, match=match):
+            find_images([tmp_path / "odd.name", tmp_path / name])
 
 
 def test_png_out_and_in(tmp_path: Path) -> None:
     picture = torch.tensor([0.0, 0.4 / 255, 0.6 / 255, 0.5, 254.5 / 255 + 1e-4, 1.0, 1.5, -0.5]).expand(3, 2, 8)
     assert to_bytes(picture)[0, :, 0].tolist() == [0, 0, 1, 128, 255, 255, 255, 0]
     write_png(picture, tmp_path / "new" / "a.png")
-    np.testing.assert_array_equal(
-        numbers(read_picture(tmp_path / "new" / "a.png")), to_bytes(picture) / np.float32(255)
-    )
+    np.testing.assert_array_equal(numbers(read_image(tmp_path / "new" / "a.png")), to_bytes(picture) / np.float32(255))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
 
 
@@ -291,7 +289,7 @@ def test_nothing_is_left_when_writing_fails(
     with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt, match=r"No space|^$"):
         write_png(torch.ones(3, 2, 2), tmp_path / "a.png")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-    assert read_picture(tmp_path / "a.png").max() == 0
+    assert read_image(tmp_path / "a.png").max() == 0
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
-from renderer.io import painting as module
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
+from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
-from renderer.io.video import show_film
-from renderer.brushes.mypaint import MYPAINT, MyPaint
-from renderer.io.painting import FORMAT, LARGEST, Painting, PaintingError, brush_record, pace, true_brush
+from renderer.io import painting as module
 from renderer.io.images import fit, to_bytes
+from renderer.io.painting import FORMAT, LARGEST, Painting, PaintingError, brush_record, pace, true_brush
+from renderer.io.video import show_video
 from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
-from tests.renderer.test_mypaint import engine
+from tests.renderer.brushes.test_mypaint import engine
 
 MADE_BY = {"command": "python -m experiments.repaint", "seed": 3, "nested": {"list": [1, 2.5, None, "顔"]}}
 DOTS = StrokeSpace("dots", (Field("at", 2, 0.0, 1.0, "x, y"), Field("grey", 1, 0.0, 1.0, "")))
@@ -37,7 +37,7 @@ def metadata(**changes: object) -> dict[str, str]:
         "height": 8,
         "width": 8,
         "background": [1, 1, 1],
-        "made_by": {},
+        "provenance": {},
     }
     return {"painting": json.dumps({key: value for key, value in {**about, **changes}.items() if value != "left out"})}
 
@@ -49,9 +49,9 @@ def metadata(**changes: object) -> dict[str, str]:
     st.integers(1, LARGEST),
     st.dictionaries(st.text(), st.integers() | st.text() | st.floats(allow_nan=False)),
 )
-def test_round_trip(tmp_path_factory, rows, background, height, width, made_by) -> None:
+def test_round_trip(tmp_path_factory, rows, background, height, width, provenance) -> None:
     path = tmp_path_factory.getbasetemp() / "painting.safetensors"
-    saved = Painting(torch.tensor(rows).reshape(-1, 13), BEZIER, height, width, background, made_by)
+    saved = Painting(torch.tensor(rows).reshape(-1, 13), BEZIER, height, width, background, provenance)
     saved.save(path)
     first = path.read_bytes()
     loaded = Painting.load(path)
@@ -60,7 +60,7 @@ def test_round_trip(tmp_path_factory, rows, background, height, width, made_by) 
         loaded.strokes.view(torch.int32), saved.strokes.view(torch.int32)
     )  # the bits: also -0.0
     assert (loaded.space, loaded.height, loaded.width) == (BEZIER, height, width)
-    assert (loaded.background, loaded.made_by) == (background, made_by)
+    assert (loaded.background, loaded.provenance) == (background, provenance)
     loaded.save(path)
     assert path.read_bytes() == first
 
@@ -118,7 +118,7 @@ def test_what_cannot_be_is_refused(change: dict) -> None:
         metadata(width=float("inf")),
         metadata(background=[1, 1]),
         metadata(background=None),
-        metadata(made_by=3),
+        metadata(provenance=3),
     ],
 )
 def test_foreign_files_are_one_sentence(tmp_path: Path, about: dict[str, str]) -> None:
@@ -235,7 +235,7 @@ def test_notebooks_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with Image.open(io.BytesIO(one._repr_png_())) as image:
         assert image.size == (384, 288)
         np.testing.assert_array_equal(np.asarray(image), to_bytes(one.render(384)))
-    film = show_film(painting(1, 16, 16), 16)
+    film = show_video(painting(1, 16, 16), 16)
     html = film._repr_html_()
     assert html.startswith("<video ")
     assert "data:video/mp4;base64,AAAA" in html
@@ -250,14 +250,14 @@ def test_strokes_of_mypaint_remember_their_brush(tmp_path: Path, myb: bool) -> N
     brush = MyPaint("liner")
     record = {"brush": "elsewhere", "myb": brush.path.read_text()} if myb else {"brush": "liner"}
     strokes = MYPAINT.sample(4, torch.Generator().manual_seed(0))
-    Painting(strokes, MYPAINT, 20, 30, made_by={"input": "face", **record}).save(tmp_path / "a.safetensors")
+    Painting(strokes, MYPAINT, 20, 30, provenance={"input": "face", **record}).save(tmp_path / "a.safetensors")
     *_, canvas = brush.paint_steps(blank((40, 60)), strokes)
     assert torch.equal(Painting.load(tmp_path / "a.safetensors").render(60), canvas.clamp(0, 1))
     assert brush_record(brush)["brush"] == "liner"
     assert brush_record(ExactBezier()) == {}
 
 
-@pytest.mark.parametrize("made_by", [{}, {"brush": 3}, {"brush": "no/such"}, {"brush": "mine", "myb": "no brush"}])
-def test_an_unknown_brush_is_one_sentence(made_by: dict) -> None:
+@pytest.mark.parametrize("provenance", [{}, {"brush": 3}, {"brush": "no/such"}, {"brush": "mine", "myb": "no brush"}])
+def test_an_unknown_brush_is_one_sentence(provenance: dict) -> None:
     with pytest.raises(PaintingError, match=r"^[^\n]+\.$"):
-        Painting(MYPAINT.sample(1), MYPAINT, 20, 30, made_by=made_by).render()
+        Painting(MYPAINT.sample(1), MYPAINT, 20, 30, provenance=provenance).render()

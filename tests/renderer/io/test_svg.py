@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from renderer.io import svg_outlines
 from renderer.errors import InputError
+from renderer.io import svg_outlines
 from renderer.io.painting import Painting
-from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
 from renderer.io.svg import to_svg, write_svg
+from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
 
 SVG = "{http://www.w3.org/2000/svg}"
 

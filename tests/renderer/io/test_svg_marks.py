@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from renderer.brush import Brush, Mark, Window
 from renderer.brushes import mypaint
 from renderer.brushes.bezier import ExactBezier, pixel_centres
-from renderer.errors import InputError
 from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint, Patch
+from renderer.errors import InputError
 from renderer.io.painting import Painting
-from renderer.brush import Mark, Renderer, Window
-from renderer.strokes import BEZIER, SpaceError
 from renderer.io.svg import to_svg, write_svg
 from renderer.io.svg_marks import MOST_POINTS, _lloyd, trace
-from tests.renderer.test_mypaint import engine
-from tests.renderer.test_svg import SVG, painterly, rasterise
+from renderer.strokes import BEZIER, SpaceError
+from tests.renderer.brushes.test_mypaint import engine
+from tests.renderer.io.test_svg import SVG, painterly, rasterise
 
 SIZE = (48, 64)  # height, width
 
@@ -78,7 +78,7 @@ def disc(at=(0.5, 0.5), radius=0.2, soft=0.0, hole=0.0, grain=0.0, opacity=1.0, 
     return stroke
 
 
-def painted(strokes: Tensor, renderer: Renderer, size: tuple[int, int] = SIZE) -> np.ndarray:
+def painted(strokes: Tensor, renderer: Brush, size: tuple[int, int] = SIZE) -> np.ndarray:
     """(H, W, 3): drawn four times as large as asked for and averaged, as a viewer draws vectors."""
     height, width = size
     canvas = torch.ones(3, 4 * height, 4 * width)
@@ -88,12 +88,12 @@ def painted(strokes: Tensor, renderer: Renderer, size: tuple[int, int] = SIZE) -
     return torch.nn.functional.avg_pool2d(canvas, 4).permute(1, 2, 0).numpy()
 
 
-def difference(strokes: Tensor, renderer: Renderer) -> float:
+def difference(strokes: Tensor, renderer: Brush) -> float:
     text = to_svg(Painting(strokes, MYPAINT, *SIZE), None, renderer)
     return float(np.abs(rasterise(text) - painted(strokes, renderer)).mean())
 
 
-def levels(stroke: Tensor, renderer: Renderer | None = None):
+def levels(stroke: Tensor, renderer: Brush | None = None):
     mark = trace(renderer or Discs(), stroke[0], SIZE)
     assert mark is not None
     return mark.levels
@@ -199,7 +199,7 @@ def test_other_strokes_are_refused_and_a_missing_engine_is_said(monkeypatch: pyt
 
     monkeypatch.setattr(mypaint, "load", load)
     with pytest.raises(InputError, match=r"^[^\n]*make brushes[^\n]*--renderer ink\.$"):
-        to_svg(Painting(disc(), MYPAINT, *SIZE, made_by={"brush": "ink"}))
+        to_svg(Painting(disc(), MYPAINT, *SIZE, provenance={"brush": "ink"}))
 
 
 def test_lloyd_finds_what_there_is() -> None:
@@ -233,14 +233,14 @@ def test_true_brushes(name: str, most: float, size: int) -> None:
     assert error < most
     assert len(text) < 40 * size
     assert text.count("<g ") > 35
-    half = Painting(painting.strokes[:20], MYPAINT, 96, 128, painting.background, painting.made_by)
+    half = Painting(painting.strokes[:20], MYPAINT, 96, 128, painting.background, painting.provenance)
     assert np.abs(rasterise(to_svg(half), 512) - painting.render(512).permute(1, 2, 0).numpy()).mean() > 0.02
 
 
 @engine
 def test_mixed_brushes() -> None:
     strokes = torch.cat((brushstrokes(12), torch.linspace(0, 1, 12)[:, None]), 1)
-    painting = Painting(strokes, MIXED, 64, 64, made_by={"brush": ["watercolour", "ink"]})
+    painting = Painting(strokes, MIXED, 64, 64, provenance={"brush": ["watercolour", "ink"]})
     text = to_svg(painting)
     assert text.count("<g ") == 12
     assert text == to_svg(painting, None, mixed([MyPaint("watercolour"), MyPaint("ink")]))

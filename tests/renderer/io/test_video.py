@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from renderer.errors import InputError
-from renderer.io.video import BLANK, FINISHED, FPS, GIF_FINISHED, seconds_for, write_gif, write_mp4
-from renderer.io.painting import Painting
 from renderer.io.images import to_bytes
+from renderer.io.painting import Painting
+from renderer.io.video import BLANK, FINISHED, FPS, GIF_FINISHED, seconds_for, write_gif, write_mp4
 from renderer.strokes import BEZIER
 
 GROUND = (0.2, 0.4, 0.8)
@@ -189,13 +189,13 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, write) -> None:
     """A limit on the size of files fails writing where a full disk would: inside the encoder."""
     path = tmp_path / "film.mp4"
     path.write_bytes(b"old")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    constraints = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, constraints[1]))
         with pytest.raises(InputError, match=r"^[^\n]*film.mp4[^\n]*\.$"):
             write(painting(), path, 64)
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        resource.setrlimit(resource.RLIMIT_FSIZE, constraints)
     assert [file.name for file in tmp_path.iterdir()] == ["film.mp4"]
     assert path.read_bytes() == b"old"
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from renderer.learned.curve_coordinates import Sweep, sweeps
 from renderer.brushes.mypaint import MYPAINT
+from renderer.learned.curve_coordinates import Sweep, sweeps
 
 SIZE = (100, 140)
 

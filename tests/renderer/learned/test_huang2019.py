@@ -2,8 +2,8 @@
 
 import torch
 
-from renderer.learned.huang2019 import Huang2019, crop
 from renderer.brush import Window
+from renderer.learned.huang2019 import Huang2019, crop
 from renderer.strokes import BEZIER
 
 

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-import renderer.learned.textures
 import renderer.canvas
-from renderer.learned.load import load_renderer
-from renderer.learned.neural_brush import CAP, NeuralBrush
-from renderer.learned.curve_coordinates import ITERATIONS, LEAST, STARTS
-from painter.optimize import TransferConfig, transfer
-from renderer.ops import native
-from renderer.canvas import blank, draw_patches, over, paint, paint_steps
-from renderer.io.checkpoint import Checkpoint, CheckpointError
+import renderer.learned.textures
+from painter.optimize import OptimizeConfig, optimize
+from renderer.brush import Brush, Window, expected
 from renderer.brushes.mixed import mixed
 from renderer.brushes.mypaint import MYPAINT
-from renderer.brush import Renderer, Window, expected
+from renderer.canvas import blank, draw_patches, over, paint, paint_steps
+from renderer.io.checkpoint import Checkpoint, CheckpointError
+from renderer.learned.curve_coordinates import ITERATIONS, LEAST, STARTS
+from renderer.learned.load import load_brush
+from renderer.learned.neural_brush import CAP, NeuralBrush
+from renderer.ops import native
 from tests.renderer.pretend_gpu import pretend_gpu
 
 SIZE = (30, 42)  # not square
@@ -54,7 +54,7 @@ def sample(n: int, seed: int = 0) -> Tensor:
 
 
 def test_shapes_and_range(network: NeuralBrush) -> None:
-    assert isinstance(network, Renderer)
+    assert isinstance(network, Brush)
     strokes = sample(5)
     mark = network(strokes, SIZE)
     assert mark.alpha.shape == (5, 1, *SIZE)
@@ -195,14 +195,15 @@ def test_gradients_are_those_of_differences(name: str) -> None:
     network = copy.deepcopy(make(name)).double()
     strokes = (0.3 + 0.4 * sample(3, 8)).double().requires_grad_()
     weight = torch.rand(3, 1, *SIZE, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
-    chance = network.chance(strokes)  # which gradients leave alone
-    (network(strokes, SIZE, chance=chance).alpha * weight).sum().backward()
+    stroke_noise = network.stroke_noise(strokes)  # which gradients leave alone
+    (network(strokes, SIZE, stroke_noise=stroke_noise).alpha * weight).sum().backward()
     assert strokes.grad is not None
     for column in range(MYPAINT.columns("colour").start):
         step = torch.zeros_like(strokes)
         step[:, column] = 1e-5
         ahead, behind = (
-            (network(strokes.detach() + sign * step, SIZE, chance=chance).alpha * weight).sum() for sign in (1, -1)
+            (network(strokes.detach() + sign * step, SIZE, stroke_noise=stroke_noise).alpha * weight).sum()
+            for sign in (1, -1)
         )
         measured, ours = float(ahead - behind) / 2e-5, float(strokes.grad[:, column].sum())
         # Textures have corners at their nodes, marks a (low) edge at their reach.
@@ -261,7 +262,7 @@ def test_a_checkpoint_rebuilds_it(name: str, tmp_path: Path) -> None:
         "myb": "{}",
     }
     Checkpoint("neural-brush", config, network.state_dict(), MYPAINT).save(tmp_path / "some.safetensors")
-    loaded = load_renderer(str(tmp_path / "some.safetensors"))
+    loaded = load_brush(str(tmp_path / "some.safetensors"))
     assert isinstance(loaded, NeuralBrush)
     assert (loaded.brush, loaded.myb) == ("test", "{}")
     assert torch.equal(loaded(sample(3), SIZE).alpha, network(sample(3), SIZE).alpha)
@@ -274,7 +275,7 @@ def test_textures_without_room_are_refused(change: dict, tmp_path: Path) -> None
         NeuralBrush(**config)
     Checkpoint("neural-brush", config, {}, MYPAINT).save(tmp_path / "some.safetensors")
     with pytest.raises(CheckpointError, match="cannot build a neural-brush"):
-        load_renderer(str(tmp_path / "some.safetensors"))
+        load_brush(str(tmp_path / "some.safetensors"))
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -301,8 +302,8 @@ def test_another_device_gives_the_same(name: str, monkeypatch: pytest.MonkeyPatc
 def test_strokes_are_optimised_through_it(network: NeuralBrush) -> None:
     target = paint(blank(SIZE), sample(4, 14), network)
     generator = torch.Generator().manual_seed(0)
-    config = TransferConfig(steps=40, stages=2, radius=(0.1, 0.05))
-    steps = list(transfer(target, network, 8, blank(SIZE), config, generator=generator))
+    config = OptimizeConfig(steps=40, stages=2, radius=(0.1, 0.05))
+    steps = list(optimize(target, network, 8, blank(SIZE), config, generator=generator))
     assert steps[-1].strokes.shape == (8, MYPAINT.width)
     assert steps[-1].loss < 0.5 * steps[0].loss
 

@@ -7,15 +7,26 @@ from typing import Any
 import pytest
 import torch
 
-from renderer.learned.data import BrushPoints, BrushViews, Draws, Points, Pool, Together, Views, drawn, on_path, painterly
-from renderer.learned.stochastic import TILE
-from renderer.learned.fidelity import fidelity, kernel_distance, traits
-from renderer.learned.train import Progress, fit
-from renderer.learned.objectives import Critic, Encoder, fit_adversarially, fit_variationally, point_loss
-from renderer.learned.neural_brush import NeuralBrush
-from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.brush import Window
-from tests.renderer.test_mypaint import engine
+from renderer.brushes.mypaint import MYPAINT, MyPaint
+from renderer.learned.data import (
+    BrushPoints,
+    BrushViews,
+    Draws,
+    Points,
+    Pool,
+    Together,
+    Views,
+    drawn,
+    on_path,
+    painterly,
+)
+from renderer.learned.fidelity import fidelity, kernel_distance, traits
+from renderer.learned.neural_brush import NeuralBrush
+from renderer.learned.objectives import Critic, Encoder, fit_adversarially, fit_variationally, point_loss
+from renderer.learned.stochastic import TILE
+from renderer.learned.train import Progress, fit
+from tests.renderer.brushes.test_mypaint import engine
 
 SMALL: dict[str, Any] = {"hidden": 16, "along": 14, "across": 9}
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 import renderer.learned.stroke_map
-from renderer.learned.load import load_renderer
-from renderer.learned.stroke_map import MAX_GRID, StrokeMap
 from renderer.brushes.bezier import AnalyticBezier
 from renderer.io.checkpoint import Checkpoint, CheckpointError
+from renderer.learned.load import load_brush
+from renderer.learned.stroke_map import MAX_GRID, StrokeMap
 from renderer.strokes import BEZIER
 
 SIZE = (20, 28)
@@ -41,11 +41,11 @@ def test_a_map_that_the_kernel_has_no_room_for_is_refused(grid: int, tmp_path: P
         StrokeMap(8, grid)
     Checkpoint("stroke-map", {"hidden": 8, "grid": grid}, {}, BEZIER).save(tmp_path / "some.safetensors")
     with pytest.raises(CheckpointError, match="cannot build a stroke-map"):
-        load_renderer(str(tmp_path / "some.safetensors"))
+        load_brush(str(tmp_path / "some.safetensors"))
 
 
 def test_the_limit_is_that_of_the_kernel() -> None:
-    source = Path(renderer.learned.stroke_map.__file__).with_suffix(".c").read_text()
+    source = renderer.learned.stroke_map.SOURCE.read_text()
     assert re.findall(r"#define MAX_GRID (\d+)", source) == [str(MAX_GRID)]
 
 

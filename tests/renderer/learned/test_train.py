@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from renderer.learned.train import RandomStrokes, alpha_error, fit
-from renderer.learned.stroke_map import StrokeMap
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
+from renderer.learned.stroke_map import StrokeMap
+from renderer.learned.train import RandomStrokes, alpha_error, fit
 from renderer.strokes import BEZIER
 
 SIDES = (12, 20)

@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import renderer.learned.stroke_map
-import renderer.canvas
 import agents.optimal_colour
-from renderer.learned.stroke_map import StrokeMap
-from renderer.ops import native
+import renderer.canvas
+import renderer.learned.stroke_map
+from agents.optimal_colour import paint_greedily, score_candidates
+from renderer.brush import Brush, Mark, Window
 from renderer.brushes.bezier import AnalyticBezier, bounds
 from renderer.canvas import draw_patches, over, paint
-from agents.optimal_colour import candidates, paint_fitted
-from renderer.brush import Mark, Renderer, Window
+from renderer.learned.stroke_map import StrokeMap
+from renderer.ops import native
 from renderer.strokes import BEZIER
 
 ROOT = Path(native.__file__).parents[1]
@@ -47,7 +47,7 @@ class Boxed:
 
     space = BEZIER
 
-    def __init__(self, inner: Renderer) -> None:
+    def __init__(self, inner: Brush) -> None:
         self.inner = inner
 
     def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
@@ -186,12 +186,12 @@ def test_ragged_boxes_are_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (fast.box[:, 2:] <= slow.box[:, 2:]).all()
 
 
-def fitted(canvas: Tensor, target: Tensor, strokes: Tensor, brush: Renderer, least: float, limit: int):  # type: ignore[no-untyped-def]
+def fitted(canvas: Tensor, target: Tensor, strokes: Tensor, brush: Brush, least: float, limit: int):  # type: ignore[no-untyped-def]
     """What an agent's round computes: gains, order, paint."""
-    proposed = candidates(canvas, target, strokes, brush)
+    proposed = score_candidates(canvas, target, strokes, brush)
     gain = proposed.gain.detach()
     order = gain.argsort(1, descending=True) + torch.arange(len(gain))[:, None] * gain.shape[1]
-    return proposed, paint_fitted(canvas, target, proposed, order, gain * least, limit, brush)
+    return proposed, paint_greedily(canvas, target, proposed, order, gain * least, limit, brush)
 
 
 @compiled
@@ -211,7 +211,7 @@ def test_fitted(monkeypatch: pytest.MonkeyPatch, least: float, limit: int) -> No
         return tuple(tensor.detach() for tensor in (*detached, gradient, *gradients))
 
     actual = all_of(canvas, strokes)
-    assert isinstance(candidates(canvas, target, strokes, brush).drawn, renderer.canvas.Patches)
+    assert isinstance(score_candidates(canvas, target, strokes, brush).drawn, renderer.canvas.Patches)
     without(monkeypatch, agents.optimal_colour)
     expected = all_of(canvas, strokes)
     for ours, wanted in zip(actual, expected, strict=True):
@@ -227,7 +227,7 @@ def test_gradients_of_the_references() -> None:
     canvas, target = (picture.double() for picture in pictures(2, 6, size).split(1))
     canvas.requires_grad_()
     assert torch.autograd.gradcheck(lambda c, s: paint(c, s, brush), (canvas, strokes), atol=1e-4)
-    assert torch.autograd.gradcheck(lambda s: candidates(canvas, target, s, brush).gain, strokes, atol=1e-4)
+    assert torch.autograd.gradcheck(lambda s: score_candidates(canvas, target, s, brush).gain, strokes, atol=1e-4)
     assert torch.autograd.gradcheck(
         lambda c, s: fitted(c, target, s, brush, -torch.inf, 3)[1][0], (canvas, strokes), atol=1e-4
     )
