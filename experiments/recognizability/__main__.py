@@ -1,4 +1,4 @@
-"""`python -m experiments.recognizability paint | report`: after how many strokes can a classifier tell who was painted?"""
+"""`python -m experiments.recognizability paint | report`: the accuracy of classifiers on paintings, by number of strokes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from experiments.recognizability.report import Report, report
 @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes)
 @dataclass(frozen=True)
 class Options:
-    """What to do; each explains itself with --help."""
+    """The subcommand; each has its own --help."""
 
     command: Paint | Report
 
 
 def main(options: Options) -> object:
-    """Does what the subcommand says."""
+    """Run the subcommand."""
     match options.command:
         case Paint():
             return paint(options.command)
@@ -30,5 +30,5 @@ def main(options: Options) -> object:
 
 
 if __name__ == "__main__":
-    sys.argv[0] = "legibility"  # what help and the run's record call this, instead of __main__
+    sys.argv[0] = "recognizability"  # the name in --help and in the run's record, instead of __main__
     run(main, Options, __doc__)

@@ -73,7 +73,7 @@ def test_enough_is_from_there_on(drops, near, points):
 
 
 def row(face, painter="agent", strokes=10, gender="male", said=None, status="noble", status_said=None, **rest):
-    values = {"seed": 0, "brush": "true", "mse": 0.01, "cpu_seconds": 1.0, **rest}
+    values = {"seed": 0, "brush": "reference", "mse": 0.01, "cpu_seconds": 1.0, **rest}
     answers = {"gender_answer": said or gender, "gender_probability": 0.75}
     answers |= {"status_answer": status_said or status, "status_probability": 0.5}
     return Row(face, painter, strokes, gender=gender, status=status, **answers, **values)
@@ -151,6 +151,13 @@ def test_rows_come_back_and_a_torn_line_does_not(tmp_path):
     assert path.read_text() == ",".join(NAMES) + "\n"
 
 
+def test_the_name_of_the_reference_brush_in_files_of_version_0_1(tmp_path):
+    file = Rows(tmp_path / "rows.csv")
+    file.append(row(1, brush="true"))
+    file.close()
+    assert read_rows(tmp_path / "rows.csv") == [row(1, brush="reference")]
+
+
 def test_rows_are_of_one_process_and_sound(tmp_path):
     path = tmp_path / "rows.csv"
     file = Rows(path)
@@ -198,7 +205,7 @@ def test_from_end_to_end(root, tiny, tmp_path):
     faces = Faces(config).ids
     one = [(UNPAINTED, 0), ("agent", 2), ("hybrid", 2), ("agent", 6), ("hybrid", 6)]
     assert [each.key[:3] for each in rows] == [(face, *rest) for face in faces for rest in one]
-    assert all(each.cpu_seconds > 0 and each.mse > 0 and each.brush == "true" for each in rows if each.strokes)
+    assert all(each.cpu_seconds > 0 and each.mse > 0 and each.brush == "reference" for each in rows if each.strokes)
     assert all(each.mse == 0 for each in rows if not each.strokes)
     by_key = {each.key[:3]: each for each in rows}
     for face in faces:
@@ -213,7 +220,7 @@ def test_from_end_to_end(root, tiny, tmp_path):
     page.write_text(f"Before.\n\n{BEGIN}\nan earlier table\n{END}\n\nAfter.\n")
     summary = report(Report((config.out,), doc=str(page)))
     assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
-    assert summary["brush"] == ["true"]
+    assert summary["brush"] == ["reference"]
     text = page.read_text()
     assert text.startswith("Before.")
     assert text.endswith("After.\n")
@@ -221,7 +228,7 @@ def test_from_end_to_end(root, tiny, tmp_path):
     assert "an earlier table" not in text
     report(Report((config.out,), doc=str(page)))  # again, and nothing changes
     assert page.read_text() == text
-    with Image.open(page.parent / "images" / "legibility.png") as figure:
+    with Image.open(page.parent / "images" / "recognizability.png") as figure:
         assert figure.width > 1000
 
 
@@ -307,7 +314,7 @@ def test_pages_and_runs_that_cannot_be_used(tmp_path):
             fill(page, "table")
     with pytest.raises(InputError, match="cannot be read"):
         fill(tmp_path / "none.md", "table")
-    with pytest.raises(InputError, match="no record"):
+    with pytest.raises(InputError, match="not the record"):
         report(Report((str(tmp_path),)))
     with pytest.raises(InputError, match="Name the folder"):
         report(Report(()))
