@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.registry import load_agent
 from experiments.bench.renderer_speed import SIDE
 from experiments.bench.timing import Figures, in_turns, put, why_missing
-from painter.api import load_agent
 from renderer.brush import Brush, Mark
 from renderer.brushes.bezier import bounds
 from renderer.canvas import blank, over, paint
