@@ -83,11 +83,11 @@ def format_tables(summary: dict[str, Any]) -> str:
         parts += [_accuracies(task, found), _recalls(summary["reference"], found)]
     settings = summary["settings"]
     parts.append(
-        f"{summary['faces']} faces of {settings['split']}, {settings['size']} px; paintings rendered by the "
+        f"{summary['faces']} faces of {settings['split']}, {settings['size']} px; pictures drawn by the "
         f"{' or '.join(summary['brush'])} brush. Accuracy in %. **Bold**: the 95 % interval of the loss of accuracy against "
-        "the same faces unpainted (paired bootstrap) includes zero. Enough: the number of strokes from which on accuracy "
-        "stays within one standard error of the unpainted faces' / within 2 points of it. Agreement: % of the faces, "
-        "painted with the most strokes, that get the same answer as unpainted, right or wrong."
+        "the same faces unpainted (paired bootstrap) includes zero. Sufficient: the number of strokes from which accuracy "
+        "stays within one standard error of the unpainted faces / within 2 points of it. Agreement: % of faces that the "
+        "classifier assigns to the same class painted with the most strokes and unpainted, correctly or not."
     )
     commands = dict.fromkeys(session["command"] for session in summary["sessions"])
     return "\n\n".join((*parts, "Made by", "\n".join(("```", *commands, "```")))) + "\n"
@@ -100,8 +100,8 @@ def _accuracies(task: str, found: dict[str, Any]) -> str:
     ceiling, floor = found["unpainted"]["accuracy"], found["floor"]
     low, high = map(_percent, ceiling["interval"])
     text = (
-        f"**{task.capitalize()}**: the classifier is right on {_percent(ceiling['share'])} % ({low} to {high}) of the "
-        f"unpainted faces; always answering “{floor['class']}” would be right on {_percent(floor['share'])} %."
+        f"**{task.capitalize()}**: {_percent(ceiling['share'])} % ({low} to {high}) of the unpainted faces are classified "
+        f"correctly; always answering “{floor['class']}” would be correct for {_percent(floor['share'])} %."
     )
     rows = []
     for name, painter in found["painters"].items():
@@ -110,9 +110,9 @@ def _accuracies(task: str, found: dict[str, Any]) -> str:
         # One face may be incomplete, while `paint` is running.
         title = f"`{name}`" + (f" ({fewer} faces)" if fewer < most - 1 else "")
         shown = [_accuracy(by_count[count]) if count in by_count else "" for count in counts]
-        enough = " / ".join("–" if n is None else f"{n:,}" for n in painter["enough"].values())
-        rows.append([title, *shown, enough, _percent(painter["cells"][-1]["agreement"]["share"])])
-    head = ["strokes", *(f"{count:,}" for count in counts), "enough", "agreement"]
+        sufficient = " / ".join("–" if n is None else f"{n:,}" for n in painter["sufficient"].values())
+        rows.append([title, *shown, sufficient, _percent(painter["cells"][-1]["agreement"]["share"])])
+    head = ["strokes", *(f"{count:,}" for count in counts), "sufficient", "agreement"]
     return f"{text}\n\n{markdown_table(head, rows)}"
 
 

@@ -57,7 +57,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 
     Returns:
         For each task: `unpainted`, the ceiling; `floor`, the accuracy of always answering the commonest class; and by
-        painter, `cells` by number of strokes (see `_cell`), and the strokes `enough` to reach the ceiling (see `enough`).
+        painter, `cells` by number of strokes (see `_cell`), and the strokes `sufficient` to reach the ceiling (see `sufficient`).
         The first painter of the rows is the reference: others are compared with it on the faces that both painted.
 
     Raises:
@@ -79,7 +79,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
             for strokes, painted in sorted(counts.items()):
                 baseline = cells[reference].get(strokes, {}) if name != reference else {}
                 found.append({"strokes": strokes, **_cell(painted, faces, baseline, task, classes)})
-            painters[name] = {"cells": found, "enough": enough(found)}
+            painters[name] = {"cells": found, "sufficient": sufficient(found)}
         tasks[task] = {
             "unpainted": _scores(list(faces.values()), task, classes),
             "floor": {"class": common, "share": count / len(faces)},
@@ -127,7 +127,7 @@ def _cell(
     }
 
 
-def enough(cells: Sequence[dict[str, Any]]) -> dict[str, int | None]:
+def sufficient(cells: Sequence[dict[str, Any]]) -> dict[str, int | None]:
     """The least number of strokes from which on accuracy stays within a standard error of the ceiling, and within 2
     points of it; None where it does not. `cells` are in the order of strokes."""
     found: dict[str, int | None] = {"standard_error": None, "points": None}

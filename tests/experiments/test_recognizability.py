@@ -14,7 +14,7 @@ from experiments.recognizability.paint import Faces, Paint, paint
 from experiments.recognizability.painters import load_painter, parse_painter
 from experiments.recognizability.report import BEGIN, END, Report, fill, report
 from experiments.recognizability.rows import NAMES, UNPAINTED, Row, Rows, read_rows
-from experiments.recognizability.summary import enough, paired, summarise, wilson
+from experiments.recognizability.summary import paired, sufficient, summarise, wilson
 from kaokore.classify import CLASSES
 from kaokore.classify.classifier import Classifier
 from kaokore.classify.networks import build
@@ -63,13 +63,13 @@ def test_paired_differences():
         ((-0.1, 0.0, 0.0, -0.1), 10, 10),
     ],
 )
-def test_enough_is_from_there_on(drops, near, points):
+def test_sufficient_strokes(drops, near, points):
     counts = (10, 20, 50, 100)
     cells = [
         {"strokes": count, "drop": {"mean": drop}, "standard_error": 0.05}
         for count, drop in zip(counts, drops, strict=True)
     ]
-    assert enough(cells) == {"standard_error": near, "points": points}
+    assert sufficient(cells) == {"standard_error": near, "points": points}
 
 
 def row(face, painter="agent", strokes=10, gender="male", said=None, status="noble", status_said=None, **rest):
@@ -109,7 +109,7 @@ def test_summary_of_known_answers():
     assert few["against"] is None
     assert many["drop"] == {"mean": 0.0, "interval": [0.0, 0.0]}
     assert many["agreement"]["share"] == 1
-    assert found["painters"]["agent"]["enough"] == {"standard_error": 50, "points": 50}
+    assert found["painters"]["agent"]["sufficient"] == {"standard_error": 50, "points": 50}
     # The other painter has four faces only, and is measured on those.
     (ink,) = found["painters"]["agent:ink"]["cells"]
     assert (ink["accuracy"]["n"], ink["ceiling"], ink["drop"]["mean"]) == (4, 1.0, 0.0)
