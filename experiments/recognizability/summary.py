@@ -57,7 +57,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 
     Returns:
         For each task: `unpainted`, the ceiling; `floor`, the accuracy of always answering the commonest class; and by
-        painter, `cells` by number of strokes (see `_cell`), and the strokes `sufficient` to reach the ceiling (see `sufficient`).
+        painter, `cells` by number of strokes (see `_cell`), and the strokes that are `sufficient` (see `sufficient`).
         The first painter of the rows is the reference: others are compared with it on the faces that both painted.
 
     Raises:
