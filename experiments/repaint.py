@@ -148,7 +148,7 @@ def _check(config: Config) -> None:
         raise InputError(f"There is no method {config.method!r}; choose one of {', '.join(METHODS)}.")
     if not 1 <= config.strokes <= MOST_STROKES:
         raise InputError(f"--strokes must be between 1 and {MOST_STROKES:,}, not {config.strokes}.")
-    for option, value in (("--size", config.size), ("--film-size", config.video_size)):
+    for option, value in (("--size", config.size), ("--video-size", config.video_size)):
         if not 1 <= value <= LARGEST:
             raise InputError(f"{option} must be between 1 and {LARGEST} pixels, not {value}.")
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
@@ -261,4 +261,10 @@ def _write_rows(rows: list[dict[str, str]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(repaint, Config, __doc__)
+    renamed = {
+        "--smallest": "--min-radius",
+        "--largest": "--max-radius",
+        "--ground": "--background",
+        "--film-size": "--video-size",
+    }
+    run(repaint, Config, __doc__, renamed=renamed)
