@@ -107,7 +107,7 @@ def choose(
 ) -> str:
     """The subcommand that the first of `arguments` names; `--help` lists all `commands` with a line of help."""
     parser = argparse.ArgumentParser(prog or program(), description=description, formatter_class=_Verbatim)
-    subparsers = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    subparsers = parser.add_subparsers(dest="command", required=True)
     for name, about in commands.items():
         subparsers.add_parser(name, help=about.strip().partition("\n")[0].replace("%", "%%"), add_help=False)
     return str(parser.parse_args(arguments[:1]).command)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from experiments.__main__ import COMMANDS, GROUPS, main
-from tests.test_docs_scripts import scripts
+from tests.test_docs_scripts import commands
 
 MODULES = [
     module.split()[0]
@@ -25,7 +25,7 @@ def test_the_module_of_a_command_can_be_run(module):
 
 
 def test_every_script_is_a_command():
-    assert {module.split(".")[-1] for module in MODULES if module != "kaokore"} == scripts()
+    assert {module.removeprefix("experiments.") for module in MODULES if module != "kaokore"} == commands()
     assert all(COMMANDS[name][0] == "" for name in GROUPS)
 
 
