@@ -72,6 +72,7 @@ def optimize(
     generator: torch.Generator | None = None,
     constraints: StrokeConstraints = UNCONSTRAINED,
     penalty: Callable[[Tensor], Tensor] | None = None,
+    locked: Tensor | None = None,
 ) -> Iterator[Progress]:
     """Yields after each gradient step; the last `strokes`, `(count, P)`, are the painting of `target` (3, H, W).
 
