@@ -1,11 +1,11 @@
 """The public API: a `Painter` repaints images stroke by stroke.
 
-    from painter import Painter
+from painter import Painter
 
-    painter = Painter("agent", brush="ink")
-    painting = painter.paint("face.jpg", strokes=200)
-    painting.save("face.safetensors")
-    painting.export("face.svg")
+painter = Painter("agent", brush="ink")
+painting = painter.paint("face.jpg", strokes=200)
+painting.save("face.safetensors")
+painting.export("face.svg")
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from agents.planner import DEFAULT_PLANNING, Planning
 from agents.registry import Agent, load_agent
 from painter.losses.pixels import Loss, pixels
 from painter.methods import METHODS, Method, Step, Task, method_steps
-from painter.optimize import OptimizeConfig
+from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
 from painter.refine import Region, refine_steps
-from renderer.brush import Brush, load_brush
+from renderer.brush import Brush
 from renderer.canvas import blank
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints, parse_colour
 from renderer.errors import InputError
-from renderer.io.images import as_image, fit
+from renderer.io.images import as_image, fit, resize
 from renderer.io.painting import Colour, Painting
+from renderer.learned.load import load_brush
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     ImageLike = str | Path | Image.Image | np.ndarray | Tensor
 
+WHITE: Colour = (1.0, 1.0, 1.0)
 MAX_STROKES = 100_000
 MAX_SIZE = 4096  # pixels a side while painting; a finished painting can be rendered larger
 
@@ -66,7 +68,7 @@ class Painter:
         brush: str | Brush = "bezier",
         agent: str | Agent = "agent",
         device: torch.device | str = "auto",
-        config: OptimizeConfig = OptimizeConfig(),
+        config: OptimizeConfig = DEFAULT_CONFIG,
         planning: Planning = DEFAULT_PLANNING,
     ) -> None:
         if method not in METHODS:
@@ -74,21 +76,26 @@ class Painter:
         self.method: Method = method
         self.device = choose_device(device)
         self.brush = load_brush(brush, self.device) if isinstance(brush, str) else brush
-        if not self.brush.differentiable:
+        if not getattr(self.brush, "differentiable", True):
             raise InputError(f"Brush {brush!r} is not differentiable; use bezier or ink.")
         self.config = config
         self.agent: Agent | None = None
         if method != "optimize":
             self.agent = load_agent(agent, self.brush, self.device, planning) if isinstance(agent, str) else agent
 
-    def paint(self, image: ImageLike, **options: Any) -> Painting:
-        """Paint one image; takes the options of `steps`.
+    def paint(self, image: ImageLike, *, on_step: Callable[[Step], object] | None = None, **options: Any) -> Painting:
+        """Paint one image.
+
+        Args:
+            image: see `steps`.
+            on_step: called after each step of the work, to show progress.
+            options: those of `steps`.
 
         Returns:
             The finished painting, on the CPU.
         """
         task, provenance = self._task(image, **options)
-        return self._finish(self._run(task), task, provenance)
+        return self._finish(self._run(task), task, provenance, on_step=on_step)
 
     def steps(
         self,
@@ -249,10 +256,12 @@ class Painter:
         loss: Loss = pixels,
     ) -> tuple[Iterator[Step], Task]:
         if not 0 <= strokes <= MAX_STROKES - len(painting.strokes):
-            raise InputError(f"strokes must be 0 at least, and {MAX_STROKES:,} at most with the old ones, not {strokes}.")
+            raise InputError(
+                f"strokes must be 0 at least, and {MAX_STROKES:,} at most with the old ones, not {strokes}."
+            )
         self.brush.space.require(painting.space)
         size = painting.size()
-        target = fit(as_image(image, max(size)), max(size), exactly=size)
+        target = resize(as_image(image, max(size)), size)
         mask = None if region is None else Region.of(as_image(region), size)
         task = Task(
             target.to(self.device),
@@ -277,11 +286,18 @@ class Painter:
         return replace(self.config, seconds=seconds)
 
     def _finish(
-        self, steps: Iterator[Step], task: Task, provenance: Mapping[str, Any], background: Colour | None = None
+        self,
+        steps: Iterator[Step],
+        task: Task,
+        provenance: Mapping[str, Any],
+        background: Colour | None = None,
+        on_step: Callable[[Step], object] | None = None,
     ) -> Painting:
         strokes = task.target.new_zeros(0, self.brush.space.width)
         for step in steps:
             strokes = step.strokes
+            if on_step is not None:
+                on_step(step)
         if background is None:
             red, green, blue = task.canvas[:, 0, 0].tolist()
             background = red, green, blue
@@ -289,7 +305,7 @@ class Painter:
 
 
 def background_colour(background: str | Colour, image: Tensor) -> Colour:
-    """The colour (r, g, b) in [0, 1] that `#c69c5a`, `mean` or (r, g, b) stand for, `image` (3, H, W). Raises `InputError`."""
+    """What `#c69c5a`, `mean` (of `image`, (3, H, W)) or (r, g, b) stand for, in [0, 1]. Raises `InputError`."""
     if not isinstance(background, str):
         return background
     if background == "mean":

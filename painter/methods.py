@@ -12,9 +12,9 @@ from torch import Tensor
 from agents.registry import Agent
 from painter.lines import lines, masses
 from painter.losses.pixels import Loss, pixels
-from painter.optimize import OptimizeConfig, optimize
-from renderer.brush import Brush
-from renderer.canvas import paint
+from painter.optimize import DEFAULT_CONFIG, OptimizeConfig, optimize
+from renderer.brush import Brush, expected
+from renderer.canvas import blank, paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.convert import translation
 
@@ -46,7 +46,7 @@ class Task:
     canvas: Tensor
     count: int
     constraints: StrokeConstraints = UNCONSTRAINED
-    config: OptimizeConfig = OptimizeConfig()
+    config: OptimizeConfig = DEFAULT_CONFIG
     loss: Loss = pixels
     penalty: Callable[[Tensor], Tensor] | None = None
     generator: torch.Generator = field(default_factory=torch.Generator)
@@ -79,7 +79,7 @@ def method_steps(method: Method, task: Task, brush: Brush, agent: Agent | None) 
     agent: the agent paints. optimize: strokes are optimised. hybrid: the agent's strokes are optimised. lines: the agent
     paints the masses, and strokes that follow the ink lines are laid on them. All but optimize need an `agent`.
     """
-    brush = brush.mean_brush()  # where the grain of a stochastic brush falls cannot be planned
+    brush = expected(brush)  # where the grain of a stochastic brush falls cannot be planned
     if method == "optimize":
         yield from _optimize(task, brush, None)
         return
@@ -139,3 +139,19 @@ def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
     for step in _optimize(thin, brush, traced):
         progress = MASS_PROGRESS + (1 - MASS_PROGRESS) * step.progress
         yield Step(progress, torch.cat((strokes, step.strokes)), task.canvas, brush)
+
+
+def paint_with(
+    method: Method,
+    target: Tensor,
+    count: int,
+    brush: Brush,
+    agent: Agent | None,
+    config: OptimizeConfig,
+    generator: torch.Generator,
+    constraints: StrokeConstraints = UNCONSTRAINED,
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> Iterator[Step]:
+    """`method_steps` by ten arguments; goes as soon as all experiments use `Painter`."""
+    canvas = blank((target.shape[-2], target.shape[-1]), background, target.device)
+    yield from method_steps(method, Task(target, canvas, count, constraints, config, generator=generator), brush, agent)

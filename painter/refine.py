@@ -13,7 +13,8 @@ from torch import Tensor
 from agents.registry import Agent
 from painter.methods import AGENT_PROGRESS, Method, Step, Task
 from painter.optimize import optimize
-from renderer.brush import Brush
+from renderer.brush import Brush, expected
+from renderer.brushes.bezier import bounds
 from renderer.canvas import draw_patches, paint
 from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
@@ -46,7 +47,9 @@ class Region:
         # With a far border of "inside", so that the canvas' edge does not count as outside.
         padded = np.pad(inside.astype(np.uint8), 1, mode="edge")
         far = float(sum(size))
-        depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] if not inside.all() else None
+        depth = (
+            cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] if not inside.all() else None
+        )
         depth = np.full(size, far, np.float32) if depth is None else np.minimum(depth, far)
         return cls(torch.from_numpy(inside), torch.from_numpy(np.ascontiguousarray(depth)))
 
@@ -108,7 +111,7 @@ def refine_steps(
         locked: which of them stay as they are, (N,) bool.
         region: outside of it the canvas stays bit for bit; None for no limit.
     """
-    brush = brush.mean_brush()
+    brush = expected(brush)
     canvas, old = task.canvas, start
     before = _draw(canvas, old, brush)
     if region is not None:
@@ -191,7 +194,7 @@ def _reach(brush: Brush, size: tuple[int, int]) -> float:
     stroke = torch.full((1, space.width), 0.5)
     for name, value in (("start", 0.5), ("end", 0.5), ("radius", radius)):
         stroke = space.put(stroke, name, stroke.new_full((1, space.field(name).size), value))
-    left, _, right, _ = brush.bounds(stroke, size)
+    left, _, right, _ = getattr(brush, "bounds", bounds)(stroke, size)
     return max(1.0, float(right - left) / 2 / (radius * min(size)))
 
 
@@ -207,7 +210,9 @@ def _contained(strokes: Tensor, space: StrokeSpace, region: Region, reach: float
     for shorter in SCALES:
         a, b = middle + shorter * (start - middle), middle + shorter * (end - middle)
         control = a + bend * (b - a)
-        curve = ((1 - t) ** 2 * a[..., None, :] + 2 * t * (1 - t) * control[..., None, :] + t**2 * b[..., None, :]) * scale
+        curve = (
+            (1 - t) ** 2 * a[..., None, :] + 2 * t * (1 - t) * control[..., None, :] + t**2 * b[..., None, :]
+        ) * scale
         x, y = (curve[..., i].long().clamp(0, side - 1) for i, side in ((0, width), (1, height)))
         least = (region.depth[y, x].amin(-1) - MARGIN) / (reach * min(height, width))
         fits = (least > 0) & (room <= 0)

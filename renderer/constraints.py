@@ -42,6 +42,12 @@ class StrokeConstraints:
         if isinstance(self.palette, int) and self.palette < 1:
             raise InputError("A palette needs one colour at least.")
 
+    @property
+    def colours(self) -> Tensor | None:
+        """The palette (K, 3), chosen already."""
+        assert not isinstance(self.palette, int), "for_image chooses the colours of a palette"
+        return self.palette
+
     def for_image(self, image: Tensor) -> StrokeConstraints:
         """These constraints with the palette chosen from an image (3, H, W), where it is given as a number of colours."""
         return replace(self, palette=palette_of(image, self.palette)) if isinstance(self.palette, int) else self
@@ -74,9 +80,8 @@ class StrokeConstraints:
         allowed[..., radius] = allowed[..., radius].clamp(self.min_radius / high, self.max_radius / high)
         if self.opaque:
             allowed[..., opacity] = 1
-        if self.palette is not None:
-            assert isinstance(self.palette, Tensor), "for_image chooses the colours"
-            allowed[..., colour] = nearest(allowed[..., colour], self.palette)
+        if self.colours is not None:
+            allowed[..., colour] = nearest(allowed[..., colour], self.colours)
         if mixed and self.brush is not None:
             allowed[..., space.columns("brush")] = self.brush
         return strokes + (allowed - strokes).detach() if strokes.requires_grad else allowed
