@@ -25,7 +25,7 @@ from painter import metrics as measures
 from painter.losses.perceptual import Perceptual
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
-from renderer.io.painting import Painting
+from renderer.io.painting import MissingBrushWarning, Painting, reference_brush
 from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
@@ -116,35 +116,38 @@ def test_strokes_keep_within_limits(tmp_path, agent, method, palette, colours):
 
 
 @pytest.mark.parametrize(("renderer", "method"), [("ink", "optimize"), ("ink", "agent"), ("flat+ink", "lines")])
-def test_without_the_engine_the_learned_brush_draws(tmp_path, agent, capsys, monkeypatch, renderer, method):
+def test_without_the_engine_the_learned_brush_draws(tmp_path, agent, monkeypatch, renderer, method):
     def missing(*_):
         raise InputError("The brush engine is not installed; run `make brushes` first.")
 
     monkeypatch.setattr("renderer.brushes.mypaint.load", missing)
     source = picture(tmp_path / "face.png")
-    repaint(
-        Config((source,), str(tmp_path), method, 12, size=32, steps=5, agent=agent, renderer=renderer, video_size=32)
+    config = Config(
+        (source,), str(tmp_path), method, 12, size=32, steps=5, agent=agent, renderer=renderer, video_size=32
     )
+    with pytest.warns(MissingBrushWarning, match="learned brush"):
+        repaint(config)
     assert {file.name for file in (tmp_path / "face").iterdir()} == FILES
-    assert "learned brush" in capsys.readouterr().err
     painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
-    learned = painting.render(renderer=load_brush(renderer))
+    learned = painting.render(brush=load_brush(renderer))
     shown = np.asarray(Image.open(tmp_path / "face" / "painting.png")).transpose(2, 0, 1) / 255
     assert np.abs(shown - learned.numpy()).max() < 1 / 255
     with pytest.raises(InputError, match="make brushes"):
-        painting.render()
+        reference_brush(painting.space, painting.size(), painting.provenance)
 
 
 @pytest.mark.parametrize("method", ["agent", "optimize", "hybrid", "lines"])
-def test_another_ground(tmp_path, agent, method):
+def test_another_background(tmp_path, agent, method):
     source = picture(tmp_path / "face.png")
-    for ground in ("#204060", "mean"):
+    for background in ("#204060", "mean"):
         repaint(
-            Config((source,), str(tmp_path), method, 1, size=32, steps=5, agent=agent, video=False, background=ground)
+            Config(
+                (source,), str(tmp_path), method, 1, size=32, steps=5, agent=agent, video=False, background=background
+            )
         )
         painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
         target = np.asarray(Image.open(source)) / 255
-        wanted = target.mean((0, 1)) if ground == "mean" else np.array([0x20, 0x40, 0x60]) / 255
+        wanted = target.mean((0, 1)) if background == "mean" else np.array([0x20, 0x40, 0x60]) / 255
         assert painting.background == pytest.approx(wanted, abs=0.01)
         shown = np.asarray(Image.open(tmp_path / "face" / "painting.png")) / 255
         bare = np.abs(shown - wanted).max(-1) < 0.01
