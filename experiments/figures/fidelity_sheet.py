@@ -20,7 +20,7 @@ from experiments.figures.layout import png_path
 from renderer.brush import Brush
 from renderer.errors import InputError
 from renderer.io.images import to_bytes, write_png
-from renderer.io.painting import brush_record, true_brush
+from renderer.io.painting import brush_record, reference_brush
 from renderer.learned.load import load_brush
 
 # The seed of the strokes that every alpha MSE is measured on: never a training's seed, and far from the numbers of the
@@ -63,7 +63,7 @@ def fidelity_sheet(config: Config) -> Path:
         raise InputError(f"--columns must be between 1 and {WORST_OF}, --side between 8 and 1024 pixels.")
     generator = torch.Generator().manual_seed(config.seed)
     learned = load_brush(config.renderer)
-    reference = true_brush(learned.space, (config.side, config.side), brush_record(learned))
+    reference = reference_brush(learned.space, (config.side, config.side), brush_record(learned))
     write_png(sheet(learned, reference, generator, config.columns, config.side), out, optimize=True)
     print(f"{out}: {len(BANDS)} bands of {config.columns} strokes at {config.side} px.")
     return out
