@@ -27,8 +27,8 @@ from experiments.cli import choose_device, run
 from experiments.outputs import finishing_brush
 from experiments.runs import describe_run
 from kaokore.loading import load_faces
-from painter.api import METHODS, Method, paint_with
 from painter.losses.perceptual import Perceptual
+from painter.methods import METHODS, Method, paint_with
 from painter.metrics import measure
 from painter.optimize import OptimizeConfig
 from renderer.errors import InputError
@@ -87,7 +87,7 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
                 seconds = time.monotonic() - begun
                 height, width = face.shape[1:]
                 painting = Painting.by(renderer, last.strokes, (height, width))
-                picture = painting.render(renderer=brush)
+                picture = painting.render(brush=brush)
                 rows.append({"seconds": seconds, **asdict(measure(picture, face, perceptual))})
             results.append({"method": method, "strokes": count, **_summary(rows)})
             line = f"mse {results[-1]['mse']:.5f} (median {results[-1]['mse_median']:.5f})"

@@ -132,7 +132,7 @@ def stylize(config: Config) -> None:
     seconds = time.monotonic() - begun
 
     painting = Painting.by(renderer, strokes, target.shape[-2:], provenance=asdict(config) | describe_run())
-    picture = painting.render(renderer=brush)
+    picture = painting.render(brush=brush)
     write_painting(painting, picture, out, config.video_size if config.video else None, brush)
     measures = measure(picture, target.cpu(), Perceptual())
     print(

@@ -115,7 +115,7 @@ def visualize(config: Config) -> None:
     seconds = time.monotonic() - begun
 
     painting = Painting.by(renderer, strokes, (config.size, config.size), provenance=asdict(config) | describe_run())
-    picture = painting.render(renderer=brush)
+    picture = painting.render(brush=brush)
     write_painting(painting, picture, out, config.video_size if config.video else None, brush)
     with torch.no_grad():
         said = tell(picture[None].to(device))
