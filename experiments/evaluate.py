@@ -18,6 +18,7 @@ from typing import Any
 
 import matplotlib
 import torch
+import tyro
 from torch import Tensor
 from tqdm import tqdm
 
@@ -58,7 +59,7 @@ class Config:
     renderer: str = "bezier"
     agent: str = "agent"
     """The agent's checkpoint: ours, or one of experiments.train_huang2019."""
-    planning: Planning = DEFAULT_PLANNING
+    planning: tyro.conf.OmitArgPrefixes[Planning] = DEFAULT_PLANNING
     seed: int = 0
     device: str = "auto"
     out: str = "evaluation"
@@ -126,4 +127,5 @@ def _figure(results: list[dict[str, Any]], path: Path, title: str) -> None:
 
 
 if __name__ == "__main__":
-    run(evaluate_agent, Config, __doc__)
+    renamed = {"--alone": "--independent-steps", "--together": "--joint-steps", "--rate": "--lr"}
+    run(evaluate_agent, Config, __doc__, renamed=renamed)

@@ -236,4 +236,10 @@ def _write_rows(rows: list[dict[str, str]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(repaint, Config, __doc__)
+    renamed = {
+        "--smallest": "--min-radius",
+        "--largest": "--max-radius",
+        "--ground": "--background",
+        "--film-size": "--video-size",
+    }
+    run(repaint, Config, __doc__, renamed=renamed)

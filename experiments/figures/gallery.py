@@ -177,4 +177,4 @@ def _page(sections: Sequence[str], size: int) -> str:
 
 
 if __name__ == "__main__":
-    run(gallery, Config, __doc__)
+    run(gallery, Config, __doc__, renamed={"--film-size": "--video-size"})
