@@ -105,7 +105,11 @@ def proposing(device: Device) -> list[Tensor]:
 def a_round(device: Device) -> list[Tensor]:
     noise = random(2, 2 * (4 + 20), device=device)
     canvas, target, _ = batch(device)
-    return list(rollout_round(policy(device), stroke_map(device), canvas, target, [(2, 2), (4, 5)], 4, noise=noise))
+    return list(
+        rollout_round(
+            policy(device), stroke_map(device), canvas, target, grids=[(2, 2), (4, 5)], max_strokes=4, noise=noise
+        )
+    )
 
 
 def perceiving(device: Device) -> list[Tensor]:
@@ -175,13 +179,14 @@ def planning(device: Device) -> list[Tensor]:
     canvas, target, strokes = batch(device)
     chosen = top_k_per_cell(random(2, 6, device=device), torch.arange(6, device=device) // 2, 2)
     cell = torch.full((2, 6), 0.5, device=device)
+    brush = stroke_map(device)
     real = torch.tensor([[True, True, True, False, True, True]] * 2, device=device)
     constraints = StrokeConstraints(True, 0.05, 0.1, random(3, 3, device=device))
     return [
         chosen,
-        refine_independently(strokes, cell, canvas, target, stroke_map(device), 2, constraints=constraints),
-        refine_jointly(strokes, real, canvas, target, stroke_map(device), 2),
-        refine_jointly(strokes, real, canvas, target, stroke_map(device), 2, constraints=constraints),
+        refine_independently(strokes, canvas, target, brush, cell_size=cell, steps=2, constraints=constraints),
+        refine_jointly(strokes, canvas, target, brush, mask=real, steps=2),
+        refine_jointly(strokes, canvas, target, brush, mask=real, steps=2, constraints=constraints),
     ]
 
 
@@ -189,7 +194,7 @@ def learning_to_paint(device: Device) -> list[Tensor]:
     torch.manual_seed(0)
     learner = LearningToPaint(stroke_map(device), replace(huang2019.TINY, noise=0.1), device)
     generator = torch.Generator().manual_seed(0)
-    canvases = learner.rollout_round(random(2, 3, 32, 32, device=device), generator)
+    canvases = learner.play(random(2, 3, 32, 32, device=device), generator)
     learner.update(0.0, generator)
     return [canvases, learner.critic.fc.weight.detach()]
 
