@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from agents.registry import Agent
-from painter.lines import lines, masses
+from painter.lines import remove_lines, trace_lines
 from painter.optimize import OptimizeConfig, optimize
 from renderer.brush import Brush, expected
 from renderer.canvas import blank
@@ -66,9 +66,16 @@ def paint_with(
     if method != "agent":
         start = strokes if method == "hybrid" else None
         for step in optimize(
-            target, renderer, count, canvas, config, start=start, generator=generator, constraints=constraints
+            target,
+            renderer,
+            count,
+            canvas=canvas,
+            config=config,
+            start=start,
+            generator=generator,
+            constraints=constraints,
         ):
-            yield Progress(step.spent, step.strokes)
+            yield Progress(step.progress, step.strokes)
 
 
 def _masses_and_lines(
@@ -82,10 +89,10 @@ def _masses_and_lines(
     background: Colour,
 ) -> Iterator[Progress]:
     bare = canvas = blank((target.shape[-2], target.shape[-1]), background, target.device)
-    traced = translation(renderer, 1.0)(lines(target, int(LINES * count)))
+    traced = translation(renderer, 1.0)(trace_lines(target, int(LINES * count)))
     strokes = target.new_zeros(0, renderer.space.width)
     broad = replace(constraints, min_radius=max(constraints.min_radius, min(MASS, constraints.max_radius)), brush=0.0)
-    for painted, fresh in agent(bare, masses(target), count - len(traced), constraints=broad):
+    for painted, fresh in agent(bare, remove_lines(target), count - len(traced), constraints=broad):
         canvas, strokes = painted, torch.cat((strokes, fresh))
         yield Progress(0.3 * len(strokes) / count, strokes)
     if len(traced) == 0:
@@ -98,6 +105,13 @@ def _masses_and_lines(
     )
     thin = replace(constraints, brush=1.0)
     for step in optimize(
-        target, renderer, len(traced), canvas, refined, start=traced, generator=generator, constraints=thin
+        target,
+        renderer,
+        len(traced),
+        canvas=canvas,
+        config=refined,
+        start=traced,
+        generator=generator,
+        constraints=thin,
     ):
-        yield Progress(0.3 + 0.7 * step.spent, torch.cat((strokes, step.strokes)))
+        yield Progress(0.3 + 0.7 * step.progress, torch.cat((strokes, step.strokes)))
