@@ -40,7 +40,7 @@ test: lint  ## run lint, format check, type check and tests
 	$(PY) -m pytest
 
 docs: env  ## build the documentation in site/ (warnings are errors; no network needed)
-	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 lint: env  ## run ruff and mypy
 	.venv/bin/ruff check .

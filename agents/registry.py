@@ -19,21 +19,23 @@ from renderer.io.checkpoint import Checkpoint
 
 
 class Agent(Protocol):
-    """Paint one picture with exactly `count` strokes, in as many rounds as the agent likes.
-
-    Args:
-        canvas: `(3, H, W)`, sRGB in [0, 1], the canvas to paint on.
-        target: `(3, H, W)`, the picture to paint.
-        count: Number of strokes.
-        constraints: Which strokes are allowed.
-
-    Yields:
-        After each round, the canvas `(3, H, W)` and the strokes of that round `(n, P)` in [0, 1], in painting order.
-    """
+    """Paint one picture with exactly `count` strokes, in as many rounds as the agent likes."""
 
     def __call__(
         self, canvas: Tensor, target: Tensor, count: int, *, constraints: StrokeConstraints = UNCONSTRAINED
-    ) -> Iterator[tuple[Tensor, Tensor]]: ...
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Paint.
+
+        Args:
+            canvas: `(3, H, W)`, sRGB in [0, 1], the canvas to paint on.
+            target: `(3, H, W)`, the picture to paint.
+            count: Number of strokes.
+            constraints: Which strokes are allowed.
+
+        Yields:
+            After each round, the canvas `(3, H, W)` and the strokes of that round `(n, P)` in [0, 1], in painting order.
+        """
+        ...
 
 
 AgentLoader = Callable[[Checkpoint, Brush, torch.device | str, Planning], Agent]

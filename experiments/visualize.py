@@ -72,7 +72,7 @@ class Config:
     """Gradient steps."""
     size: int = 128
     """Pixels of the square canvas while painting."""
-    view: ViewConfig = DEFAULT_VIEWS
+    view: tyro.conf.OmitArgPrefixes[ViewConfig] = DEFAULT_VIEWS
     geometry_lr: float = ACTIVATION_CONFIG.geometry_lr
     """How far strokes move in a step: further than after a picture, because nothing places them well."""
     colour_lr: float = ACTIVATION_CONFIG.colour_lr
@@ -121,7 +121,7 @@ def visualize(config: Config) -> None:
     seconds = time.monotonic() - begun
 
     painting = Painting.by(renderer, strokes, (config.size, config.size), provenance=asdict(config) | describe_run())
-    picture = painting.render(renderer=brush)
+    picture = painting.render(brush=brush)
     write_painting(painting, picture, out, config.video_size if config.video else None, brush)
     with torch.no_grad():
         said = tell(picture[None].to(device))
@@ -226,4 +226,5 @@ def _prepared(pictures: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
-    run(visualize, Config, __doc__)
+    renamed = {"--smallest": "--min-radius", "--shape-rate": "--geometry-lr", "--film-size": "--video-size"}
+    run(visualize, Config, __doc__, renamed=renamed)

@@ -120,7 +120,9 @@ def follow(skeleton: Array) -> list[Array]:
 
             def straight(to: tuple[int, int], x: int = x, y: int = y, dx: int = dx, dy: int = dy) -> float:
                 i, j = to[0] - x, to[1] - y
-                return float((i * dx + j * dy) / np.hypot(i, j)) - 0.1 * abs(i * j)  # a neighbour across a side before one across a corner
+                return float((i * dx + j * dy) / np.hypot(i, j)) - 0.1 * abs(
+                    i * j
+                )  # a neighbour across a side before one across a corner
 
             step = max(near, key=straight)
             left.discard(step)

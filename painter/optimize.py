@@ -58,6 +58,9 @@ class OptimizeConfig:
     """Adam's learning rate for colour and opacity; falls likewise."""
 
 
+DEFAULT_CONFIG = OptimizeConfig()
+
+
 @dataclass(frozen=True)
 class OptimizeStep:
     """State after a gradient step.
@@ -80,12 +83,13 @@ def optimize(
     count: int,
     *,
     canvas: Tensor,
-    config: OptimizeConfig = OptimizeConfig(),
+    config: OptimizeConfig = DEFAULT_CONFIG,
     loss: Loss = mse,
     start: Tensor | None = None,
     generator: torch.Generator | None = None,
     constraints: StrokeConstraints = UNCONSTRAINED,
     penalty: Callable[[Tensor], Tensor] | None = None,
+    locked: Tensor | None = None,
 ) -> Iterator[OptimizeStep]:
     """Optimise `count` strokes until they show `target`.
 
@@ -100,6 +104,8 @@ def optimize(
         generator: Draws the positions of new strokes, on the CPU; None for PyTorch's default generator.
         constraints: Which strokes are allowed, at every step.
         penalty: Maps the strokes `(B, n, P)` to `(B,)`, added to the loss (`painter.losses.guidance`).
+        locked: `(n,)` booleans, which strokes of `start` stay bit for bit as they are. With locked strokes, none are
+            relocated, so that the painting order stays too.
 
     Yields:
         The state after each gradient step; its `strokes` are `(count, P)` or `(B, count, P)` at the end.
@@ -116,9 +122,21 @@ def optimize(
             generator=generator,
             constraints=constraints,
             penalty=penalty,
+            locked=locked,
         )
         yield from (replace(step, strokes=step.strokes[0]) for step in batch)
         return
+    if locked is not None:
+        config = replace(config, relocations=0)
+
+    def allowed(strokes: Tensor) -> Tensor:
+        """The nearest allowed strokes; locked ones as they were."""
+        nearest = constraints.apply(strokes, brush.space)
+        if locked is None or start is None:
+            return nearest
+        n = len(locked)
+        return torch.cat((torch.where(locked[:, None], start[:, :n], nearest[:, :n]), nearest[:, n:]), 1)
+
     started, step, progress = time.monotonic(), 0, 0.0
     strokes = target.new_zeros(len(target), count, brush.space.width)
     painted = 0 if start is None else min(start.shape[1], count)  # strokes so far
@@ -133,13 +151,13 @@ def optimize(
         while placements and progress >= placements[0].at:
             new = placements.pop(0)
             with torch.no_grad():
-                strokes = constraints.apply(scaled * lr, brush.space)
+                strokes = allowed(scaled * lr)
                 if new.relocate:
                     pictures = zip(canvas, strokes, target, strict=True)
                     order = torch.stack([_least_important_last(*parts, new.count, brush) for parts in pictures])
                     _reorder(optimizer, scaled, order)
                     painted = count - new.count
-                    strokes = constraints.apply(scaled * lr, brush.space)
+                    strokes = allowed(scaled * lr)
                 current = paint(canvas, strokes[:, :painted], brush)
                 for k, picture in enumerate(target):
                     placed = place(
@@ -147,17 +165,17 @@ def optimize(
                     )
                     scaled[k, painted : painted + new.count] = placed / lr
                 painted += new.count
-        allowed = constraints.apply(scaled[:, :painted] * lr, brush.space)
-        value = loss(paint(canvas, allowed, brush), target)
+        current_strokes = allowed(scaled[:, :painted] * lr)
+        value = loss(paint(canvas, current_strokes, brush), target)
         if penalty is not None:
-            value = value + penalty(allowed)
+            value = value + penalty(current_strokes)
         optimizer.zero_grad()
         value.sum().backward()
         optimizer.param_groups[0]["lr"] = 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
         optimizer.step()
         with torch.no_grad():
             scaled.copy_(torch.minimum(scaled.clamp(min=0), 1 / lr))
-            strokes = constraints.apply((scaled * lr).clamp(0, 1), brush.space)
+            strokes = allowed((scaled * lr).clamp(0, 1))
         step += 1
         used = step / config.steps if config.seconds is None else (time.monotonic() - started) / config.seconds
         progress = min(used, 1.0)

@@ -82,7 +82,7 @@ def _load_content(device: torch.device | str, generator: torch.Generator | None 
 def _import_function(name: str) -> Loss:
     module, _, function = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+        return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"No loss {name!r}: {error}.") from error
 

@@ -87,9 +87,7 @@ def random_views(canvas: Tensor, config: ViewConfig, generator: torch.Generator 
     return views
 
 
-def activation_loss(
-    score: Score, config: ViewConfig = DEFAULT_VIEWS, generator: torch.Generator | None = None
-) -> Loss:
+def activation_loss(score: Score, config: ViewConfig = DEFAULT_VIEWS, generator: torch.Generator | None = None) -> Loss:
     """Make a loss that maximises `score` on random views of the canvas; it ignores the target."""
 
     def loss(canvas: Tensor, target: Tensor) -> Tensor:

@@ -48,7 +48,9 @@ class ContentConfig:
         if len(set(self.layers)) < len(self.layers):
             raise InputError(f"Name each layer once, not {', '.join(self.layers)}.")
         if self.weights and len(self.weights) != len(self.layers):
-            raise InputError(f"There are {len(self.layers)} layers and {len(self.weights)} weights; give one per layer.")
+            raise InputError(
+                f"There are {len(self.layers)} layers and {len(self.weights)} weights; give one per layer."
+            )
         if not all(0 <= weight < float("inf") for weight in (*self.weights, self.pixels)):
             raise InputError("Weights of layers and pixels are finite numbers from 0 on.")
         if self.norm not in get_args(Norm):

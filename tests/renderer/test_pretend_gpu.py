@@ -10,9 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import agents.optimal_colour
-import renderer.canvas
-import renderer.learned.stroke_map
 from agents import huang2019
 from agents import mdp as dynamics
 from agents.huang2019 import LearningToPaint
@@ -23,7 +20,7 @@ from agents.rollout import paint_picture, rollout_round
 from agents.train import TrainConfig, train_episode
 from painter.importance import importance
 from painter.losses.perceptual import Perceptual
-from painter.losses.pixels import pixels, total_variation
+from painter.losses.pixels import mse, total_variation
 from painter.optimize import OptimizeConfig, optimize
 from painter.placement import place
 from renderer.brush import Window
@@ -34,6 +31,7 @@ from renderer.learned.huang2019 import Huang2019
 from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.learned.train import RandomStrokes, alpha_error, fit
+from renderer.ops import native
 from tests.renderer.pretend_gpu import OnGPU, pretend_gpu
 
 Device = torch.device
@@ -118,7 +116,7 @@ def perceiving(device: Device) -> list[Tensor]:
 
 def measuring(device: Device) -> list[Tensor]:
     canvas, target, _ = batch(device)
-    return [pixels(canvas, target), total_variation(canvas, target)]
+    return [mse(canvas, target), total_variation(canvas, target)]
 
 
 def deciding(device: Device) -> list[Tensor]:
@@ -159,19 +157,19 @@ def painting_in_steps(device: Device) -> list[Tensor]:
 
 def weighing(device: Device) -> list[Tensor]:
     canvas, target, strokes = batch(device)
-    return [importance(canvas[0], strokes[0], stroke_map(device), target[0])]
+    return [importance(strokes[0], canvas[0], target[0], stroke_map(device))]
 
 
 def placing(device: Device) -> list[Tensor]:
     canvas, target, _ = batch(device)
-    return [place(target[0], canvas[0], 5, 0.1, torch.Generator().manual_seed(0))]
+    return [place(target[0], canvas[0], 5, radius=0.1, generator=torch.Generator().manual_seed(0))]
 
 
 def optimising(device: Device) -> list[Tensor]:
     canvas, target, _ = batch(device)
     config = OptimizeConfig(steps=6, stages=2, relocations=2, relocate_fraction=0.3)
     generator = torch.Generator().manual_seed(0)
-    *_, last = optimize(target[0], stroke_map(device), 7, canvas[0], config, generator=generator)
+    *_, last = optimize(target[0], stroke_map(device), 7, canvas=canvas[0], config=config, generator=generator)
     return [last.strokes]
 
 
@@ -245,8 +243,7 @@ WHOLE = [
 
 @pytest.mark.parametrize("run", [*FORWARD.values(), *WHOLE], ids=[*FORWARD, *(run.__name__ for run in WHOLE)])
 def test_another_device_gives_the_same(run: Callable[[Device], list[Tensor]], monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (renderer.canvas, agents.optimal_colour, renderer.learned.stroke_map):
-        monkeypatch.setattr(module, "_kernel", lambda _: None)  # as it is on a GPU
+    monkeypatch.setattr(native, "load_for", lambda *_: None)  # as it is on a GPU
     expected = run(torch.device("cpu"))
     with pretend_gpu() as device:
         actual = run(device)
