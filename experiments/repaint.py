@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import sys
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -19,25 +18,23 @@ from typing import cast
 import torch
 import tyro
 from torch import Tensor
-from tqdm import tqdm
 
 from experiments.cli import KAOKORE, picture_path, require, require_gradient, run
-from experiments.outputs import write_painting
+from experiments.outputs import Result, paint_and_measure, write_painting
 from experiments.runs import describe_run
 from kaokore import DatasetError
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
 from painter.losses.perceptual import Perceptual
-from painter.methods import METHODS, Method, Step
-from painter.metrics import Metrics, compute_metrics
+from painter.methods import METHODS, Method
 from painter.optimize import OptimizeConfig
 from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
 from renderer.io.files import atomic, check_writable
 from renderer.io.images import find_images, fit, read_image
-from renderer.io.painting import Painting
 from renderer.strokes import BEZIER
 
 COLUMNS = ("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual")
+RECORDED = ("opaque", "min_radius", "max_radius", "blend", "palette", "renderer")  # options in a painting's provenance
 
 
 @dataclass(frozen=True)
@@ -106,16 +103,29 @@ def repaint(config: Config) -> None:
     for name, stem, path in inputs:
         try:
             target = fit(read_image(path, config.size), config.size)
-            painting, seconds = _paint(painter, config, name, target, stem)
-            image = painting.render()
-            metrics = compute_metrics(image, target, perceptual)
-            write_painting(painting, image, out / stem, config.video_size if config.video else None)
-            row = _row(name, config, len(painting.strokes), seconds, metrics)
+            result = paint_and_measure(
+                painter,
+                target,
+                perceptual,
+                label=stem,
+                strokes=config.strokes,
+                seconds=config.seconds,
+                constraints=_constraints(config),
+                background=config.background,
+                seed=config.seed,
+                provenance={
+                    "input": name,
+                    **{option: getattr(config, option) for option in RECORDED},
+                    **describe_run(),
+                },
+            )
+            write_painting(result.painting, result.image, out / stem, config.video_size if config.video else None)
+            row = _row(name, config, result)
             rows = [*(old for old in rows if (old["input"], old["method"]) != (name, config.method)), row]
             _write_rows(rows, out / "metrics.csv")
             print(
-                f"{out / stem}: {len(painting.strokes)} strokes in {seconds:.1f} s, mse {metrics.mse:.5f}, "
-                f"ssim {metrics.ssim:.3f}"
+                f"{out / stem}: {len(result.painting.strokes)} strokes in {result.seconds:.1f} s, "
+                f"mse {result.metrics.mse:.5f}, ssim {result.metrics.ssim:.3f}"
             )
         except (InputError, DatasetError) as error:
             if len(inputs) == 1:
@@ -177,37 +187,10 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
     return found
 
 
-def _paint(painter: Painter, config: Config, name: str, target: Tensor, label: str) -> tuple[Painting, float]:
-    """The painting, and the seconds that it took."""
-    made_by = ("opaque", "min_radius", "max_radius", "blend", "palette", "renderer")
-    record = {"input": name, **{option: getattr(config, option) for option in made_by}, **describe_run()}
-    begun = time.monotonic()
-    with tqdm(
-        total=100, desc=label, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
-    ) as bar:
-
-        def show(step: Step) -> None:
-            bar.n = min(100, int(100 * step.progress))
-            bar.set_postfix_str(f"{len(step.strokes)} strokes", refresh=False)
-            bar.update(0)
-
-        painting = painter.paint(
-            target,
-            strokes=config.strokes,
-            seconds=config.seconds,
-            size=config.size,
-            constraints=_constraints(config),
-            background=config.background,
-            seed=config.seed,
-            provenance=record,
-            on_step=show,
-        )
-    return painting, time.monotonic() - begun
-
-
-def _row(name: str, config: Config, strokes: int, seconds: float, metrics: Metrics) -> dict[str, str]:
-    row = {"input": name, "method": config.method, "strokes": str(strokes), "seconds": f"{seconds:.3f}"}
-    return row | {key: f"{value:.6g}" for key, value in asdict(metrics).items()}
+def _row(name: str, config: Config, result: Result) -> dict[str, str]:
+    row = {"input": name, "method": config.method, "strokes": str(len(result.painting.strokes))}
+    metrics = {key: f"{value:.6g}" for key, value in asdict(result.metrics).items()}
+    return row | {"seconds": f"{result.seconds:.3f}"} | metrics
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
