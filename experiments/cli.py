@@ -6,14 +6,16 @@ import argparse
 import io
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 import tyro
+from tqdm import tqdm
 
-from kaokore import DatasetError, fetch_image
+from kaokore import fetch_image
 from renderer.errors import InputError
 
 Config = TypeVar("Config")
@@ -59,7 +61,7 @@ def run(
             stream.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
         function(options)
-    except (InputError, DatasetError) as error:
+    except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -94,3 +96,8 @@ def choose_device(name: str) -> torch.device:
         reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
         raise InputError(f"The device {name!r} cannot be used here ({reason}); use auto or cpu.") from error
     return device
+
+
+def progress(description: str, unit: str = "image") -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """A progress bar on stderr, for the `track` option of library functions."""
+    return partial(tqdm, desc=description, unit=unit, leave=False)

@@ -25,7 +25,7 @@ from agents.planner import DEFAULT_PLANNING, Planning
 from experiments.cli import choose_device, run
 from experiments.outputs import finishing_brush
 from experiments.runs import describe_run
-from kaokore.loading import load_faces
+from kaokore.loading import load_images
 from painter.api import METHODS, Method, load_agent, paint_with
 from painter.losses.perceptual import Perceptual
 from painter.metrics import measure
@@ -73,7 +73,7 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
     brush = finishing_brush(renderer)
     agent = load_agent(config.agent, renderer, device, config.planning)
     perceptual = Perceptual()
-    faces = load_faces(config.root, config.split, config.size, config.n).float() / 255
+    faces = load_images(config.root, config.split, config.size, count=config.n).images / 255
     optimize = OptimizeConfig(steps=config.steps, seconds=config.seconds)
     results = []
     for method in config.methods:

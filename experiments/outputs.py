@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import torch
 from torch import Tensor
+from torchvision.utils import make_grid
 
 from renderer.brush import Brush
 from renderer.errors import InputError
@@ -39,3 +41,9 @@ def write_painting(
     if video_size is not None:
         write_mp4(painting, folder / "painting.mp4", video_size, brush)
         write_gif(painting, folder / "painting.gif", min(video_size, LARGEST_GIF), brush)
+
+
+def write_pairs(images: Tensor, paintings: Tensor, path: str | Path) -> None:
+    """Write a PNG of the first eight images (M, 3, H, W) in [0, 1], each above its painting."""
+    pairs = torch.stack((images[:8], paintings[:8])).flatten(0, 1)
+    write_png(make_grid(pairs, min(8, len(images))), path)

@@ -24,7 +24,6 @@ from tqdm import tqdm
 from experiments.cli import KAOKORE, choose_device, picture_path, require, require_gradient, run
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import describe_run
-from kaokore import DatasetError
 from painter.api import METHODS, Agent, Colour, Method, load_agent, paint_with
 from painter.losses.perceptual import Perceptual
 from painter.metrics import Measures, measure
@@ -132,7 +131,7 @@ def repaint(config: Config) -> None:
             print(
                 f"{out / stem}: {len(strokes)} strokes in {seconds:.1f} s, mse {measures.mse:.5f}, ssim {measures.ssim:.3f}"
             )
-        except (InputError, DatasetError) as error:
+        except InputError as error:
             if len(inputs) == 1:
                 raise
             mistakes += 1

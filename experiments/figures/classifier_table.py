@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from kaokore.classify.classifier import CLASSES, load_classifier
+from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.networks import MODELS
 from renderer.errors import InputError
 
