@@ -1,15 +1,12 @@
-"""`python -m experiments.classify train | evaluate | table`: predict gender and social status of KaoKore faces."""
+"""Classify gender and social status of KaoKore faces: `python -m experiments.classify train | evaluate | table`."""
 
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import tyro
-
-from experiments.cli import choose_device, progress, require, run
+from experiments.cli import Command, choose_device, progress, require, run_subcommand
 from experiments.figures.classifier_table import Table, table
 from experiments.train_classifier import Train, train
 from kaokore.classify import load_classifier
@@ -30,14 +27,6 @@ class Evaluate:
     """Of KaoKore."""
     batch: int = 64
     device: str = "auto"
-
-
-@tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes)
-@dataclass(frozen=True)
-class Options:
-    """The command; each has its own --help."""
-
-    command: Train | Evaluate | Table
 
 
 def evaluate(config: Evaluate) -> dict[str, Any]:
@@ -66,17 +55,11 @@ def evaluate(config: Evaluate) -> dict[str, Any]:
     return metrics
 
 
-def main(options: Options) -> object:
-    """Run the subcommand."""
-    match options.command:
-        case Train():
-            return train(options.command)
-        case Evaluate():
-            return evaluate(options.command)
-        case Table():
-            return table(options.command)
+def main() -> None:
+    """Read the command line and run one subcommand."""
+    commands = {"train": Command(train, Train), "evaluate": Command(evaluate, Evaluate), "table": Command(table, Table)}
+    run_subcommand(commands, __doc__)
 
 
 if __name__ == "__main__":
-    sys.argv[0] = "classify"  # the name in the help and in the record of a run, instead of __main__
-    run(main, Options, __doc__)
+    main()

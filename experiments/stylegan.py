@@ -1,10 +1,9 @@
-"""`python -m experiments.stylegan train | sample | interpolate | mix | project | evaluate`: generate faces."""
+"""Generate faces: `python -m experiments.stylegan train | sample | interpolate | mix | project | evaluate`."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.cli import choose_device, picture_path, progress, require, run
-from experiments.train_stylegan import CPU, GPU, PAPER, Train, train
+from experiments.cli import Command, choose_device, picture_path, progress, require, run_subcommand
+from experiments.train_stylegan import PRESETS, Train, train
 from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.evaluate import evaluate as evaluate_classifier
 from kaokore.loading import load_images
@@ -99,7 +98,7 @@ class Project:
     """A file that `train` wrote, or the name of a shipped one."""
     out: str = "projection"
     """Folder: projection.png, pair.png, w.safetensors, projection.json."""
-    optimise: ProjectionConfig = field(default_factory=ProjectionConfig)
+    optimise: tyro.conf.OmitArgPrefixes[ProjectionConfig] = field(default_factory=ProjectionConfig)
     seed: int = 0
     device: str = "auto"
     root: str | None = None
@@ -119,17 +118,6 @@ class Evaluate(Sampling):
     features: Literal["lite0", "hed", "inception"] = "lite0"
     """The network that images are compared by; inception's weights are downloaded."""
     truncation: float = 1.0
-
-
-@tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes)
-@dataclass(frozen=True)
-class Options:
-    """The command; each has its own --help."""
-
-    command: Train | Sample | Interpolate | Mix | Project | Evaluate
-
-
-PRESETS = {"cpu": Options(CPU), "gpu": Options(GPU), "paper": Options(PAPER)}
 
 
 def sample(config: Sample) -> Path:
@@ -281,28 +269,18 @@ def _conditional_accuracies(
     return accuracy, float(real["balanced_accuracy"])
 
 
-def main(options: Options) -> object:
-    """Run the subcommand."""
-    match options.command:
-        case Train():
-            return train(options.command)
-        case Sample():
-            return sample(options.command)
-        case Interpolate():
-            return interpolate(options.command)
-        case Mix():
-            return mix(options.command)
-        case Project():
-            return project(options.command)
-        case Evaluate():
-            return evaluate(options.command)
-
-
-def start() -> None:
-    """Read the command line. Only training has presets."""
-    run(main, Options, __doc__, PRESETS if "train" in sys.argv[1:] else None)
+def main() -> None:
+    """Read the command line and run one subcommand."""
+    commands = {
+        "train": Command(train, Train, PRESETS),
+        "sample": Command(sample, Sample),
+        "interpolate": Command(interpolate, Interpolate),
+        "mix": Command(mix, Mix),
+        "project": Command(project, Project),
+        "evaluate": Command(evaluate, Evaluate),
+    }
+    run_subcommand(commands, __doc__, renamed={"--film-size": "--video-size"})
 
 
 if __name__ == "__main__":
-    sys.argv[0] = "stylegan"  # the name in the help and in the record of a run, instead of __main__
-    start()
+    main()

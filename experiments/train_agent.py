@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import tyro
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -51,7 +52,7 @@ class Config:
     """Residual blocks of the policy."""
     each: int = 4
     """Strokes that the policy proposes for each cell."""
-    learn: TrainConfig = DEFAULT_PLANNING
+    learn: tyro.conf.OmitArgPrefixes[TrainConfig] = DEFAULT_PLANNING
     evaluate_faces: int = 48
     """Dev faces that a checkpoint is chosen by."""
     evaluate_strokes: int = 200
@@ -151,4 +152,4 @@ def paint(policy: Policy, renderer: Brush, face: Tensor, count: int) -> Tensor:
 
 
 if __name__ == "__main__":
-    run(train_agent, Config, __doc__)
+    run(train_agent, Config, __doc__, renamed={"--limits": "--constraints"})

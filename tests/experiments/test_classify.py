@@ -5,16 +5,14 @@ import json
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 
-from experiments import cli
 from experiments import train_classifier as training
-from experiments.classify import Evaluate, Options, evaluate, main
+from experiments.classify import Evaluate, evaluate, main
 from experiments.figures.classifier_table import PUBLISHED, Table, collect, markdown, table
 from experiments.train_classifier import TINY, Train, train
 from kaokore import KaoKore, write_fake_kaokore
@@ -182,9 +180,6 @@ def test_evaluate_prints_one_line_of_json(root, learned):
     assert list(figures["recall"]) == ["male", "female"]
 
 
-start = partial(cli.run, main, Options)
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -219,7 +214,7 @@ def test_invalid_options_are_refused(root, tmp_path, monkeypatch, capsys, option
     """And leave no run folder."""
     arguments = option_list(options)
     rest = [] if "root" in options else ["--root", root]
-    said = refusal(monkeypatch, capsys, start, "classify", "train", "--runs", tmp_path / "runs", *rest, *arguments)
+    said = refusal(monkeypatch, capsys, main, "classify", "train", "--runs", tmp_path / "runs", *rest, *arguments)
     assert any(name in said for name in options)
     assert not (tmp_path / "runs").exists()
 
@@ -228,7 +223,7 @@ def test_a_split_without_images(root, learned, tmp_path, monkeypatch, capsys):
     other = write_fake_kaokore(tmp_path / "kaokore", n=12)
     for image in KaoKore(other, split="test", missing="skip").ids:
         (other / "images_256" / f"{image:08d}.jpg").unlink()
-    evaluate_command = (monkeypatch, capsys, start, "classify", "evaluate", "--checkpoint")
+    evaluate_command = (monkeypatch, capsys, main, "classify", "evaluate", "--checkpoint")
     best = learned / "best.safetensors"
     assert refusal(*evaluate_command, best, "--root", other).startswith("error: There are no test images")
     refusal(*evaluate_command, "bezier", "--root", root)
@@ -299,7 +294,7 @@ def test_what_is_no_evaluation(tmp_path, text, monkeypatch, capsys):
     path = tmp_path / "evaluation.json"
     path.write_text(text)
     for place in (path, tmp_path):
-        assert refusal(monkeypatch, capsys, start, "classify", "table", place).startswith("error: ")
+        assert refusal(monkeypatch, capsys, main, "classify", "table", place).startswith("error: ")
 
 
 def test_paths_without_evaluation(tmp_path, monkeypatch, capsys, learned):
@@ -307,4 +302,4 @@ def test_paths_without_evaluation(tmp_path, monkeypatch, capsys, learned):
     unfinished = {key: value for key, value in made.about.items() if key != "evaluation"}
     dataclasses.replace(made, about=unfinished).save(tmp_path / "unfinished.safetensors")
     for path in (tmp_path, tmp_path / "none", tmp_path / "unfinished.safetensors", "checkpoints/bezier.safetensors"):
-        assert refusal(monkeypatch, capsys, start, "classify", "table", path).startswith("error: ")
+        assert refusal(monkeypatch, capsys, main, "classify", "table", path).startswith("error: ")

@@ -15,7 +15,6 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from experiments import stylegan as command_line
 from experiments import train_stylegan as training
 from experiments.stylegan import (
     Evaluate,
@@ -25,6 +24,7 @@ from experiments.stylegan import (
     Sample,
     evaluate,
     interpolate,
+    main,
     mix,
     project,
     sample,
@@ -259,9 +259,6 @@ def test_inception_without_network_is_refused(root, checkpoint, tmp_path, monkey
 # Command line
 
 
-start = command_line.start
-
-
 def test_from_the_command_line_to_a_file(checkpoint, tmp_path):
     asked = [sys.executable, "-W", "error", "-m", "experiments.stylegan", "sample", "--n", "2"]
     asked += ["--checkpoint", checkpoint, "--gender", "female", "--out", tmp_path / "samples"]
@@ -276,11 +273,11 @@ def test_presets_are_read(root, tmp_path, monkeypatch):
     """The paper's preset, made small by options, with the rest as it stands there."""
     small = ["--size", 8, "--channels", 64, "--most-channels", 8, "--latent", 8, "--evaluate-every", 0]
     arguments = ["--root", root, "--runs", tmp_path, "--minutes", 0, *small]
-    assert exit_code(monkeypatch, start, "stylegan", "train", "--preset", "paper", *arguments) == 0
+    assert exit_code(monkeypatch, main, "stylegan", "train", "paper", *arguments) == 0
     (folder,) = tmp_path.iterdir()
     record = json.loads((folder / "config.json").read_text())
     assert record["script"] == "stylegan"
-    assert record["command"].startswith("python -m experiments.stylegan train --preset paper")
+    assert record["command"].startswith("python -m experiments.stylegan train paper")
     assert record["arguments"]["learn"]["r1"] == PAPER.learn.r1
     assert record["arguments"]["networks"]["mapping"] == PAPER.networks.mapping
 
@@ -317,7 +314,7 @@ def test_presets_are_read(root, tmp_path, monkeypatch):
         {"root": "nowhere"},
         {"version": "2.0"},
         {"resume": "nowhere"},
-        {"preset": "large"},
+        {"preset": "large"},  # the old form
     ],
     ids=str,
 )
@@ -325,7 +322,7 @@ def test_invalid_training_options_are_refused(root, tmp_path, monkeypatch, capsy
     """And leave no run folder."""
     arguments = option_list(options)
     rest = [] if "root" in options else ["--root", root]
-    said = refusal(monkeypatch, capsys, start, "stylegan", "train", "--runs", tmp_path / "runs", *rest, *arguments)
+    said = refusal(monkeypatch, capsys, main, "stylegan", "train", "--runs", tmp_path / "runs", *rest, *arguments)
     assert any(name in said for name in options)
     assert not (tmp_path / "runs").exists()
 
@@ -341,7 +338,7 @@ def test_invalid_training_options_are_refused(root, tmp_path, monkeypatch, capsy
         (["sample", "--device", "meta"], "meta"),
         (["interpolate", "--n", 1], "--n must"),
         (["interpolate", "--seconds", 0], "--seconds"),
-        (["interpolate", "--film-size", 9999], "--film-size"),
+        (["interpolate", "--video-size", 9999], "--video-size"),
         (["interpolate", "--out", "film.avi", "--seconds", 0.1], ".mp4 or .gif"),
         (["mix", "--rows", 0], "--rows"),
         (["mix", "--layers", 99], "--layers"),
@@ -355,13 +352,13 @@ def test_invalid_training_options_are_refused(root, tmp_path, monkeypatch, capsy
 )
 def test_invalid_options_are_refused(checkpoint, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    assert message in refusal(monkeypatch, capsys, start, "stylegan", *arguments, "--checkpoint", checkpoint)
+    assert message in refusal(monkeypatch, capsys, main, "stylegan", *arguments, "--checkpoint", checkpoint)
     assert os.listdir(tmp_path) == []
 
 
 def test_checkpoints_of_others_are_refused(root, tmp_path, monkeypatch, capsys):
     def refused(checkpoint):
-        refusal(monkeypatch, capsys, start, "stylegan", "sample", "--checkpoint", checkpoint, "--out", tmp_path / "out")
+        refusal(monkeypatch, capsys, main, "stylegan", "sample", "--checkpoint", checkpoint, "--out", tmp_path / "out")
 
     for name in ("bezier", "none"):
         refused(name)
