@@ -117,7 +117,7 @@ def _paint_round(
     grids = grids_for(size, done)
     proposals = policy.each * sum(rows * columns for rows, columns in grids)
     noise = torch.randn(len(target), proposals, generator=generator).mul(config.exploration).exp().to(target)
-    return rollout_round(policy, renderer, canvas, target, grids, count, noise=noise)
+    return rollout_round(policy, renderer, canvas, target, grids=grids, max_strokes=count, noise=noise)
 
 
 def _relative_gain(painted: Round, canvas: Tensor, target: Tensor) -> Tensor:

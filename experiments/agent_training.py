@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from experiments.cli import progress
+from experiments.outputs import write_pairs
 from experiments.runs import describe_run
 from experiments.trainer import RunOptions
-from kaokore.loading import write_pairs
+from kaokore.loading import load_images
 from renderer.io.checkpoint import Checkpoint
 
 ATTRIBUTION = "KaoKore v1.1 train, CC BY-SA 4.0, doi:10.20676/00000353"
@@ -32,6 +34,13 @@ class AgentOptions(RunOptions):
     """Dev faces to paint in an evaluation."""
     evaluate_every: int = 100
     """Episodes between evaluations."""
+
+
+def load_faces(config: AgentOptions, size: int, dev_size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Train faces (M, 3, size, size) uint8 on the CPU, and dev faces (N, 3, dev_size, dev_size) in [0, 1] on `device`."""
+    train = load_images(config.root, "train", size, track=progress("train images")).images
+    dev = load_images(config.root, "dev", dev_size, count=config.evaluate_faces).images
+    return train, dev.to(device) / 255
 
 
 def paint_dev(paint: Callable[[Tensor], Tensor], faces: Tensor, folder: Path) -> tuple[Tensor, float]:

@@ -18,10 +18,10 @@ from torch import Tensor
 from agents.policy import Policy
 from agents.rollout import paint_picture
 from agents.train import TrainConfig, train_episode
-from experiments.agent_training import AgentOptions, paint_dev, provenance
+from experiments.agent_training import AgentOptions, load_faces, paint_dev, provenance
 from experiments.cli import choose_device, require, run
 from experiments.trainer import Trainer, resumed
-from kaokore.loading import draw_faces, load_faces
+from kaokore.loading import draw_images
 from renderer.brush import Brush
 from renderer.canvas import blank
 from renderer.errors import InputError
@@ -56,15 +56,14 @@ TINY = Config(episodes=2, batch=2, size=32, width=16, blocks=1, evaluate_faces=2
 def train_agent(config: Config) -> Path:
     """Train the agent and return the run folder: `best.safetensors` (least dev error), `latest.safetensors`, samples.png.
 
-    Raises `InputError` or `DatasetError`.
+    Raises `InputError`.
     """
     config = resumed(config, "train_agent")
     _check(config)
     device = choose_device(config.device)
     checkpoint = Checkpoint.load(config.renderer, *KINDS)
     renderer: Brush = checkpoint.build(KINDS, device)
-    train = load_faces(config.root, "train", config.size)
-    dev = load_faces(config.root, "dev", config.size, config.evaluate_faces).to(device) / 255
+    train, dev = load_faces(config, config.size, config.size, device)
 
     torch.manual_seed(config.seed)  # the initial weights
     settings = {"width": config.width, "blocks": config.blocks, "each": config.each}
@@ -81,7 +80,7 @@ def train_agent(config: Config) -> Path:
         for episode in trainer.steps(config.episodes, "episode", evaluate_every=config.evaluate_every):
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * (1 + math.cos(math.pi * episode / config.episodes)) / 2
-            targets = draw_faces(train, config.batch, draws).to(device)
+            targets = draw_images(train, config.batch, draws)[0].to(device) / 255
             *_, last = train_episode(policy, optimizer, renderer, targets, config.training, draws)
             trainer.log({"train/mse": last.mse, "train/loss": last.loss})
             trainer.show(mse=f"{last.mse:.4f}", best=trainer.notes.get("best"))

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from agents import huang2019
 from agents.huang2019 import Huang2019Config, LearningToPaint, paint_in_bundles
-from experiments.agent_training import AgentOptions, paint_dev, provenance
+from experiments.agent_training import AgentOptions, load_faces, paint_dev, provenance
 from experiments.cli import choose_device, require, run
 from experiments.trainer import Trainer, resumed
-from kaokore.loading import draw_faces, load_faces
+from kaokore.loading import draw_images
 from painter.losses.perceptual import Perceptual
 from renderer.brush import Brush
 from renderer.canvas import blank
@@ -45,17 +45,13 @@ PRESETS = {"cpu": ("sized for two cores", CPU), "paper": ("the numbers of the pa
 
 
 def train_huang2019(config: Config) -> Path:
-    """Train the agent and return the run folder: `latest.safetensors` and samples.png.
-
-    Raises `InputError` or `DatasetError`.
-    """
+    """Train the agent and return the run folder: `latest.safetensors` and samples.png. Raises `InputError`."""
     config = resumed(config, "train_huang2019")
     _check(config)
     recipe, device = config.recipe, choose_device(config.device)
     checkpoint = Checkpoint.load(config.renderer, *KINDS)
     renderer: Brush = checkpoint.build(KINDS, device)
-    train = load_faces(config.root, "train", recipe.size)
-    dev = load_faces(config.root, "dev", 128, config.evaluate_faces).to(device) / 255
+    train, dev = load_faces(config, recipe.size, 128, device)
     perceptual = Perceptual().to(device)
 
     torch.manual_seed(config.seed)  # the initial weights
@@ -69,7 +65,7 @@ def train_huang2019(config: Config) -> Path:
 
     with Trainer("train_huang2019", config, {**learner.modules(), "draws": draws}) as trainer:
         for episode in trainer.steps(config.episodes, "episode", evaluate_every=config.evaluate_every):
-            targets = draw_faces(train, recipe.environments, draws).to(device)
+            targets = draw_images(train, recipe.environments, draws)[0].to(device) / 255
             error = (learner.rollout(targets, draws) - targets).square().mean().item()
             trainer.log({"train/mse": error})
             trainer.show(mse=f"{error:.4f}")

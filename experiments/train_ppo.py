@@ -21,11 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from agents.environment import KaoKorePaint
-from experiments.agent_training import AgentOptions, paint_dev
+from experiments.agent_training import AgentOptions, load_faces, paint_dev
 from experiments.cli import choose_device, require, run
 from experiments.runs import describe_run
 from experiments.trainer import Trainer, resumed
-from kaokore.loading import load_faces
 from renderer.canvas import blank
 from renderer.canvas import paint as paint_strokes
 from renderer.errors import InputError
@@ -59,7 +58,7 @@ TINY = Config(episodes=4, environments=2, size=36, steps=2, bundle=2, epochs=1, 
 
 
 def train_ppo(config: Config) -> Path:
-    """Train the agent and return the run folder: metrics.json and samples.png. Raises `InputError` or `DatasetError`."""
+    """Train the agent and return the run folder: metrics.json and samples.png. Raises `InputError`."""
     config = resumed(config, "train_ppo")
     require(config, episodes=1, environments=1, size=36, steps=1, bundle=1, learning_rate=0, epochs=1)
     require(config, evaluate_faces=1, evaluate_every=1)
@@ -70,11 +69,18 @@ def train_ppo(config: Config) -> Path:
         raise InputError("Stable-Baselines3 is not installed; `make env` installs it.") from error
     device = choose_device(config.device)
     renderer = load_brush(config.renderer, device)
-    train = load_faces(config.root, "train", config.size)
-    dev = load_faces(config.root, "dev", 128, config.evaluate_faces).to(device) / 255
+    train, dev = load_faces(config, config.size, 128, device)
 
     def environment() -> gymnasium.Env:
-        env = KaoKorePaint(renderer, train, config.size, config.steps, config.bundle, "l2-relative", device=device)
+        env = KaoKorePaint(
+            renderer,
+            train,
+            size=config.size,
+            steps=config.steps,
+            bundle=config.bundle,
+            reward="l2-relative",
+            device=device,
+        )
         return gymnasium.wrappers.RescaleAction(env, np.float32(-1), np.float32(1))
 
     model = PPO(
