@@ -342,7 +342,7 @@ def test_a_figure_that_nobody_measured_leaves_its_cell_empty(tmp_path, capsys):
     table(Table((tmp_path / "one.json",)))
     assert "| .9000 |  |  | dev | 688 | scratch | 64 |" in capsys.readouterr().out
     (tmp_path / "one.json").write_text(json.dumps(figures(accuracy=None)))
-    with pytest.raises(InputError, match="holds no evaluation as"):
+    with pytest.raises(InputError, match="holds no valid output"):
         table(Table((tmp_path / "one.json",)))
 
 
