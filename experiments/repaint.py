@@ -28,8 +28,7 @@ from kaokore import DatasetError
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
 from painter.losses.perceptual import Perceptual
 from painter.methods import METHODS, Method, Step
-from painter.metrics import Measures as Metrics
-from painter.metrics import measure
+from painter.metrics import Metrics, compute_metrics
 from painter.optimize import OptimizeConfig
 from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
@@ -109,7 +108,7 @@ def repaint(config: Config) -> None:
             target = fit(read_image(path, config.size), config.size)
             painting, seconds = _paint(painter, config, name, target, stem)
             image = painting.render()
-            metrics = measure(image, target, perceptual)
+            metrics = compute_metrics(image, target, perceptual)
             write_painting(painting, image, out / stem, config.video_size if config.video else None)
             row = _row(name, config, len(painting.strokes), seconds, metrics)
             rows = [*(old for old in rows if (old["input"], old["method"]) != (name, config.method)), row]

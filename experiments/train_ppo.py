@@ -85,7 +85,15 @@ def train_ppo(config: Config) -> Path:
         folder = runs.start("train_ppo", config, config.runs)
 
     def environment() -> gymnasium.Env:
-        env = KaoKorePaint(renderer, train, config.size, config.steps, config.bundle, "l2-relative", device=device)
+        env = KaoKorePaint(
+            renderer,
+            train,
+            size=config.size,
+            steps=config.steps,
+            bundle=config.bundle,
+            reward="l2-relative",
+            device=device,
+        )
         return gymnasium.wrappers.RescaleAction(env, np.float32(-1), np.float32(1))
 
     model = PPO(

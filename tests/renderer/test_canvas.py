@@ -115,7 +115,7 @@ def test_worth_is_leaving_one_out(renderer: Brush, seed: int, size: tuple[int, i
 
     expected = [mse(torch.cat((strokes[:i], strokes[i + 1 :]))) - mse(strokes) for i in range(n)]
     torch.testing.assert_close(
-        importance(canvas, strokes, renderer, target), torch.stack(expected), rtol=1e-3, atol=2e-6
+        importance(strokes, canvas, target, renderer), torch.stack(expected), rtol=1e-3, atol=2e-6
     )
 
 
