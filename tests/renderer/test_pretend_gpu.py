@@ -90,9 +90,9 @@ def painting(name: str, device: Device) -> list[Tensor]:
 def fitting_colours(device: Device) -> list[Tensor]:
     canvas, target, strokes = batch(device)
     brush = stroke_map(device)
-    proposed = score_candidates(canvas, target, strokes, brush)
-    order = proposed.gain.argsort(1, descending=True) + torch.arange(2, device=device)[:, None] * 6
-    painted = paint_greedily(canvas, target, proposed, order, proposed.gain * 0.5, 4, brush)
+    proposed = score_candidates(strokes, canvas, target, brush)
+    order = proposed.gain.argsort(1, descending=True)
+    painted = paint_greedily(proposed, canvas, target, brush, order=order, min_gain=proposed.gain * 0.5, max_strokes=4)
     return [proposed.strokes, proposed.gain, *painted]
 
 
