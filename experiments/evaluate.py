@@ -27,7 +27,7 @@ from agents.registry import load_agent
 from experiments.cli import choose_device, run
 from experiments.outputs import finishing_brush
 from experiments.runs import describe_run
-from kaokore.loading import load_faces
+from kaokore.loading import load_images
 from painter.losses.perceptual import Perceptual
 from painter.methods import METHODS, Method, paint_with
 from painter.metrics import compute_metrics
@@ -75,7 +75,7 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
     brush = finishing_brush(renderer)
     agent = load_agent(config.agent, renderer, device, config.planning)
     perceptual = Perceptual()
-    faces = load_faces(config.root, config.split, config.size, config.n).float() / 255
+    faces = load_images(config.root, config.split, config.size, count=config.n).images / 255
     optimize = OptimizeConfig(steps=config.steps, seconds=config.seconds)
     results = []
     for method in config.methods:

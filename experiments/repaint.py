@@ -25,7 +25,6 @@ from tqdm import tqdm
 from experiments.cli import KAOKORE, picture_path, require, require_gradient, run
 from experiments.outputs import write_painting
 from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, new_folder
-from kaokore import DatasetError
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
 from painter.losses.perceptual import Perceptual
 from painter.methods import METHODS, Method, Step
@@ -127,7 +126,7 @@ def repaint(config: Config) -> None:
                 f"{folder}: {len(painting.strokes)} strokes in {seconds:.1f} s, mse {metrics.mse:.5f}, "
                 f"ssim {metrics.ssim:.3f}"
             )
-        except (InputError, DatasetError) as error:
+        except InputError as error:
             if len(inputs) == 1:
                 raise
             mistakes += 1

@@ -26,8 +26,7 @@ from tqdm import tqdm
 from experiments.cli import choose_device, require, require_gradient, run
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import describe_run
-from kaokore.classify import load_classifier
-from kaokore.classify.classifier import CLASSES
+from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, imagenet_weights
 from painter.losses.activation import (
     ACTIVATION_CONFIG,
