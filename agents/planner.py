@@ -80,7 +80,7 @@ def refine_independently(
 
     def loss(shapes: Tensor) -> Tensor:
         allowed = constraints.apply(shapes, brush.space)
-        return -score_candidates(canvas, target, allowed, brush, constraints.colours).gain.sum()
+        return -score_candidates(allowed, canvas, target, brush, palette=constraints.colours).gain.sum()
 
     step_size = _step_size(strokes, cell_size, (canvas.shape[-2], canvas.shape[-1]), brush.space)
     return constraints.apply(_adam(loss, strokes, step_size, steps, lr), brush.space)

@@ -95,7 +95,7 @@ def rollout_round(
     parts = [policy(canvas, target, grid) for grid in grids]
     strokes = torch.cat(parts, 1)
     strokes = constraints.apply(strokes if translate is None else translate(strokes), brush.space)
-    candidates = score_candidates(canvas, target, strokes, brush, constraints.colours)
+    candidates = score_candidates(strokes, canvas, target, brush, palette=constraints.colours)
     proposed_gain = candidates.gain
 
     if planning.independent_steps > 0:
@@ -112,17 +112,22 @@ def rollout_round(
             lr=planning.lr,
             constraints=constraints,
         )
-        candidates = score_candidates(canvas, target, strokes, brush, constraints.colours)
+        candidates = score_candidates(strokes, canvas, target, brush, palette=constraints.colours)
 
     gain = candidates.gain.detach()
-    B, K = gain.shape
     order = (gain if noise is None else gain * noise).argsort(1, descending=True)
-    order = order + torch.arange(B, device=order.device)[:, None] * K
     # A stroke with a gain below 1e-6 makes no visible difference.
     min_gain = (gain * min_gain_ratio).clamp(min=1e-6) if min_gain_ratio > 0 else torch.full_like(gain, -torch.inf)
     before = canvas
     canvas, strokes, mask = paint_greedily(
-        canvas, target, candidates, order, min_gain, max_strokes, brush, constraints.colours
+        candidates,
+        canvas,
+        target,
+        brush,
+        order=order,
+        min_gain=min_gain,
+        max_strokes=max_strokes,
+        palette=constraints.colours,
     )
 
     if planning.joint_steps > 0:

@@ -24,7 +24,7 @@ from experiments.cli import run
 from experiments.figures.layout import plot_curves
 from experiments.outputs import paint_and_measure
 from experiments.runs import describe_run
-from kaokore.loading import load_faces
+from kaokore.loading import load_images
 from painter import Painter
 from painter.losses.perceptual import Perceptual
 from painter.methods import METHODS, Method
@@ -79,7 +79,7 @@ def evaluate(config: Config) -> dict[str, Any]:
         for method in config.methods
     ]
     perceptual = Perceptual()
-    faces = load_faces(config.root, config.split, config.size, config.n).float() / 255
+    faces = load_images(config.root, config.split, config.size, count=config.n).images / 255
     results = []
     for painter in painters:
         for count in config.strokes:

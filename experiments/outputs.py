@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
+from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from painter.api import Painter
@@ -96,3 +98,9 @@ def write_painting(painting: Painting, image: Tensor, folder: Path, video_size: 
     if video_size is not None:
         painting.export(folder / "painting.mp4", size=video_size)
         painting.export(folder / "painting.gif", size=min(video_size, GIF_SIZE))
+
+
+def write_pairs(images: Tensor, paintings: Tensor, path: str | Path) -> None:
+    """Write a PNG of the first eight images (M, 3, H, W) in [0, 1], each above its painting."""
+    pairs = torch.stack((images[:8], paintings[:8])).flatten(0, 1)
+    write_png(make_grid(pairs, min(8, len(images))), path)

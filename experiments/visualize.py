@@ -25,8 +25,7 @@ from torchvision.models import EfficientNet_B0_Weights
 from experiments.cli import require, require_gradient, run
 from experiments.outputs import progress_bar, write_painting
 from experiments.runs import describe_run
-from kaokore.classify import load_classifier
-from kaokore.classify.classifier import CLASSES
+from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, imagenet_weights
 from painter import Painter, Painting
 from painter.losses.activation import (

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from experiments.figures.layout import markdown_table
-from kaokore.classify.classifier import CLASSES, load_classifier
+from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.networks import MODELS
 from renderer.errors import InputError
 

@@ -42,9 +42,9 @@ def scene(brush: Brush) -> tuple[Tensor, Tensor, Tensor]:
 
 def test_independent_refinement_raises_the_gain(scene: tuple[Tensor, Tensor, Tensor], brush: Brush) -> None:
     canvas, target, strokes = scene
-    before, kept = score_candidates(canvas, target, strokes, brush).gain, strokes.clone()
+    before, kept = score_candidates(strokes, canvas, target, brush).gain, strokes.clone()
     refined = refine_independently(strokes, canvas, target, brush, cell_size=QUARTER, steps=15)
-    after = score_candidates(canvas, target, refined, brush).gain
+    after = score_candidates(refined, canvas, target, brush).gain
     best = (canvas - target).square().sum((1, 2, 3))[:, None]
     assert refined.shape == strokes.shape
     assert not refined.requires_grad

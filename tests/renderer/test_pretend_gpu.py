@@ -90,9 +90,9 @@ def painting(name: str, device: Device) -> list[Tensor]:
 def fitting_colours(device: Device) -> list[Tensor]:
     canvas, target, strokes = batch(device)
     brush = stroke_map(device)
-    proposed = score_candidates(canvas, target, strokes, brush)
-    order = proposed.gain.argsort(1, descending=True) + torch.arange(2, device=device)[:, None] * 6
-    painted = paint_greedily(canvas, target, proposed, order, proposed.gain * 0.5, 4, brush)
+    proposed = score_candidates(strokes, canvas, target, brush)
+    order = proposed.gain.argsort(1, descending=True)
+    painted = paint_greedily(proposed, canvas, target, brush, order=order, min_gain=proposed.gain * 0.5, max_strokes=4)
     return [proposed.strokes, proposed.gain, *painted]
 
 
@@ -192,7 +192,7 @@ def learning_to_paint(device: Device) -> list[Tensor]:
     torch.manual_seed(0)
     learner = LearningToPaint(stroke_map(device), replace(huang2019.TINY, noise=0.1), device)
     generator = torch.Generator().manual_seed(0)
-    canvases = learner.play(random(2, 3, 32, 32, device=device), generator)
+    canvases = learner.rollout(random(2, 3, 32, 32, device=device), generator)
     learner.update(0.0, generator)
     return [canvases, learner.critic.fc.weight.detach()]
 
@@ -207,7 +207,7 @@ def learning(device: Device) -> list[Tensor]:
     _, target, _ = batch(device)
     network = policy(device)
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    config = TrainConfig(constraints=(2, 3), horizon=2)
+    config = TrainConfig(round_strokes=(2, 3), horizon=2)
     generator = torch.Generator().manual_seed(0)
     *_, last = train_episode(network, optimizer, stroke_map(device), target, config, generator)
     return [last.canvas, *(parameter.detach() for parameter in network.parameters())]

@@ -19,7 +19,8 @@ import pytest
 from experiments.train_classifier import TINY, train
 from kaokore import parse_id, write_fake_kaokore
 from kaokore.classify import CLASSES
-from kaokore.classify.data import load_labelled, read_corrections
+from kaokore.labels import read_corrections
+from kaokore.loading import load_images
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if CHROMIUM is None:
@@ -63,9 +64,10 @@ class Person:
 
     def __init__(self, browser, url):
         self.context = browser.new_context(viewport={"width": 1280, "height": 800})
-        self.page, self.asked = self.context.new_page(), []
+        self.page, self.asked, self.blocked = self.context.new_page(), [], []
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("websocket", lambda socket: self.asked.append(socket.url))
+        self.page.on("console", lambda message: "Security Policy" in message.text and self.blocked.append(message.text))
         self.page.goto(url)
         self.wait()
 
@@ -188,12 +190,13 @@ def test_a_session(root, tmp_path, browser):
 
         places = {urlparse(url).netloc for url in bob.asked if not url.startswith("data:")}
         assert places == {f"127.0.0.1:{server.port}"}
+        assert bob.blocked == [], "the page's own content security policy permits all of it"
         bob.context.close()
     finally:
         server.kill()
 
     assert read_corrections(table, "gender") == {parse_id(name): GENDERS.index(label) for name, label in given.items()}
-    plain, more = (load_labelled(root, "train", "gender", 32, labels) for labels in (None, table))
+    plain, more = (load_images(root, "train", 32, task="gender", labels=labels) for labels in (None, table))
     assert len(more.labels) == len(plain.labels) + len(given)
     folder = train(dataclasses.replace(TINY, root=root, labels=str(table), epochs=1, runs=str(tmp_path / "runs")))
     assert (folder / "best.safetensors").is_file()
