@@ -21,13 +21,14 @@ from tqdm import tqdm
 
 from agents.planner import DEFAULT_PLANNING, Planning
 from experiments.cli import run
-from experiments.figures.layout import plot_curves
-from experiments.outputs import paint_and_measure
+from experiments.figures.elements import plot_curves
+from experiments.outputs import paint_image
 from experiments.runs import describe_run
 from kaokore.loading import load_images
 from painter import Painter
 from painter.losses.perceptual import Perceptual
 from painter.methods import METHODS, Method
+from painter.metrics import compute_metrics
 from painter.optimize import OptimizeConfig
 from renderer.errors import InputError
 from renderer.io.files import atomic
@@ -85,8 +86,8 @@ def evaluate(config: Config) -> dict[str, Any]:
         for count in config.strokes:
             rows = []
             for face in tqdm(faces, desc=f"{painter.method} {count}"):
-                result = paint_and_measure(painter, face, perceptual, strokes=count, seed=config.seed)
-                rows.append({"seconds": result.seconds, **asdict(result.metrics)})
+                result = paint_image(painter, face, strokes=count, seed=config.seed)
+                rows.append({"seconds": result.seconds, **asdict(compute_metrics(result.image, face, perceptual))})
             results.append({"method": painter.method, "strokes": count, **_summary(rows)})
             errors = f"mse {results[-1]['mse']:.5f} (median {results[-1]['mse_median']:.5f})"
             print(f"{painter.method} {count}: {errors}, {results[-1]['seconds']:.2f} s a face")

@@ -1,4 +1,4 @@
-"""Painting from a command: progress bar, metrics and the files of a finished painting."""
+"""Painting from a command: progress bar, and the files of a finished painting."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,12 +15,8 @@ from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from painter.api import Painter
-from painter.metrics import Metrics, compute_metrics
 from renderer.io.images import write_png
 from renderer.io.painting import GIF_SIZE, Painting
-
-if TYPE_CHECKING:
-    from painter.losses.perceptual import Perceptual
 
 
 @dataclass(frozen=True)
@@ -31,31 +27,19 @@ class Result:
         painting: its strokes.
         image: the painting as rendered, (3, H, W) in [0, 1].
         seconds: time of painting, without rendering.
-        metrics: between `image` and the target.
     """
 
     painting: Painting
     image: Tensor
     seconds: float
-    metrics: Metrics
 
 
-def paint_and_measure(
-    painter: Painter,
-    image: Tensor,
-    perceptual: Perceptual,
-    *,
-    target: Tensor | None = None,
-    label: str | None = None,
-    **options: Any,
-) -> Result:
-    """Paint an image at its own size, render the painting and compare it with its target.
+def paint_image(painter: Painter, image: Tensor, *, label: str | None = None, **options: Any) -> Result:
+    """Paint an image at its own size and render the painting.
 
     Args:
         painter: paints.
         image: what to paint, (3, H, W), sRGB in [0, 1].
-        perceptual: the perceptual distance of the metrics.
-        target: what the painting is compared with; `image` by default.
         label: shown beside a progress bar; by default there is none.
         options: those of `Painter.steps`.
 
@@ -71,9 +55,7 @@ def paint_and_measure(
             **options,
         )
         seconds = time.monotonic() - begun
-    rendered = painting.render()
-    compared = (image if target is None else target).cpu()
-    return Result(painting, rendered, seconds, compute_metrics(rendered, compared, perceptual))
+    return Result(painting, painting.render(), seconds)
 
 
 @contextmanager

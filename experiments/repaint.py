@@ -20,11 +20,12 @@ import tyro
 from torch import Tensor
 
 from experiments.cli import KAOKORE, picture_path, require, require_gradient, run
-from experiments.outputs import Result, paint_and_measure, write_painting
+from experiments.outputs import Result, paint_image, write_painting
 from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, new_folder
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
 from painter.losses.perceptual import Perceptual
 from painter.methods import METHODS, Method
+from painter.metrics import Metrics, compute_metrics
 from painter.optimize import OptimizeConfig
 from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
@@ -111,10 +112,9 @@ def repaint(config: Config) -> None:
             if done and not config.again and _finished(folder, table, config):
                 print(f"{folder}: painted already; --again repaints it.")
                 continue
-            result = paint_and_measure(
+            result = paint_image(
                 painter,
                 target,
-                perceptual,
                 label=stem,
                 strokes=config.strokes,
                 seconds=config.seconds,
@@ -125,10 +125,11 @@ def repaint(config: Config) -> None:
             )
             with new_folder(folder) as temporary:
                 write_painting(result.painting, result.image, temporary, config.video_size if config.video else None)
-            table.put(_row(name, folder.name, config, result))
+            metrics = compute_metrics(result.image, target, perceptual)
+            table.put(_row(name, folder.name, config, result, metrics))
             print(
                 f"{folder}: {len(result.painting.strokes)} strokes in {result.seconds:.1f} s, "
-                f"mse {result.metrics.mse:.5f}, ssim {result.metrics.ssim:.3f}"
+                f"mse {metrics.mse:.5f}, ssim {metrics.ssim:.3f}"
             )
         except InputError as error:
             if len(inputs) == 1:
@@ -216,14 +217,14 @@ def _finished(folder: Path, table: MetricsTable, config: Config) -> bool:
     )
 
 
-def _row(name: str, folder: str, config: Config, result: Result) -> dict[str, str]:
+def _row(name: str, folder: str, config: Config, result: Result, metrics: Metrics) -> dict[str, str]:
     defaults = {field.name: field.default for field in fields(Config)}
     options = {key: getattr(config, key) for key in RESULT_OPTIONS if getattr(config, key) != defaults[key]}
     for shown in ("method", "strokes", "size", "renderer", "seed"):  # they have columns of their own
         options.pop(shown, None)
     row = {"input": name, "method": config.method, "strokes": str(len(result.painting.strokes))}
     row["seconds"] = f"{result.seconds:.3f}"
-    row |= {key: f"{value:.6g}" for key, value in asdict(result.metrics).items()}
+    row |= {key: f"{value:.6g}" for key, value in asdict(metrics).items()}
     row |= {"folder": folder, "renderer": config.renderer, "size": str(config.size), "seed": str(config.seed)}
     return row | {"options": " ".join(f"{key}={value}" for key, value in options.items())}
 

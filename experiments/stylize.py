@@ -18,7 +18,7 @@ import tyro
 from torch import Tensor
 
 from experiments.cli import picture_path, require, require_gradient, run
-from experiments.outputs import paint_and_measure, write_painting
+from experiments.outputs import paint_image, write_painting
 from experiments.runs import describe_run
 from painter import Painter
 from painter.losses.content import ContentConfig, Norm, content_loss
@@ -26,6 +26,7 @@ from painter.losses.guidance import Penalty, colour_guide, curve_guide, directio
 from painter.losses.perceptual import Perceptual, Source
 from painter.losses.pixels import Loss, weighted
 from painter.losses.style import Measure, StyleConfig, match_colours, style_loss
+from painter.metrics import compute_metrics
 from painter.optimize import OptimizeConfig
 from renderer.errors import InputError
 from renderer.io.files import check_writable
@@ -105,11 +106,9 @@ def stylize(config: Config) -> None:
     if reference is not None:
         recoloured = match_colours(target, reference) if config.colour_weight > 0 else target
         parts.append((config.style_weight, style_loss(reference, style)))
-    result = paint_and_measure(
+    result = paint_image(
         painter,
         recoloured,
-        Perceptual(),
-        target=target,
         label=Path(config.input).stem,
         strokes=config.strokes,
         seed=generator,
@@ -118,9 +117,10 @@ def stylize(config: Config) -> None:
         provenance=asdict(config) | describe_run(),
     )
     write_painting(result.painting, result.image, out, config.video_size if config.video else None)
+    metrics = compute_metrics(result.image, target.cpu(), Perceptual())
     print(
         f"{out}: {len(result.painting.strokes)} strokes in {result.seconds:.1f} s, perceptual distance "
-        f"{result.metrics.perceptual:.3f}, mse {result.metrics.mse:.5f}. "
+        f"{metrics.perceptual:.3f}, mse {metrics.mse:.5f}. "
         f"Open {out}/painting.png{' or painting.mp4' if config.video else ''}."
     )
 

@@ -16,12 +16,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from experiments.cli import require, run
-from experiments.figures.layout import contact_sheet, markdown_table
-from experiments.outputs import paint_and_measure
+from experiments.figures.elements import contact_sheet, markdown_table
+from experiments.outputs import paint_image
 from kaokore.fake_faces import draw_face
 from painter import Painter
 from painter.losses.perceptual import Perceptual
 from painter.methods import Method
+from painter.metrics import compute_metrics
 from painter.optimize import OptimizeConfig
 from renderer.io.files import atomic
 from renderer.io.images import as_image, fit, write_jpeg
@@ -64,8 +65,8 @@ def beyond(config: Config) -> Path:
     perceptual = Perceptual()
     cells, pairs = [], []
     for name, image in tqdm(example_images(config.size, config.seed).items()):
-        result = paint_and_measure(painter, image, perceptual, strokes=config.strokes, seed=config.seed)
-        metrics, (height, width) = result.metrics, image.shape[1:]
+        result = paint_image(painter, image, strokes=config.strokes, seed=config.seed)
+        metrics, (height, width) = compute_metrics(result.image, image, perceptual), image.shape[1:]
         values = f"{result.seconds:.1f}", f"{metrics.mse:.5f}", f"{metrics.ssim:.3f}", f"{metrics.perceptual:.2f}"
         cells.append((name, f"{width} x {height}", *values))
         pairs.append((image, result.image))

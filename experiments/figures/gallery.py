@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from experiments.cli import require, run
-from experiments.figures.layout import contact_sheet
+from experiments.figures.elements import contact_sheet
 from kaokore import fetch_image, resolve_root
 from painter import Painter
 from painter.methods import Method

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from experiments.cli import run
-from experiments.figures.layout import contact_sheet
+from experiments.figures.elements import contact_sheet
 from kaokore import fetch_image, resolve_root
 from painter import Painter
 from painter.optimize import OptimizeConfig
