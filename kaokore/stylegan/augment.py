@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from kornia.geometry.conversions import normalize_homography
-from kornia.geometry.transform import get_affine_matrix2d
 from torch import Tensor
 
 MAX_P = 0.85  # above, augmentations leak into the generated images (section 2.2)
@@ -49,6 +47,9 @@ def draw_changes(n: int, side: int, p: float, draws: torch.Generator) -> Changes
         """`value` with a probability, else `otherwise`; one draw per image."""
         applied = torch.rand(n, generator=draws) < probability
         return torch.where(applied.view(-1, *[1] * (value.ndim - 1)), value, otherwise)
+
+    from kornia.geometry.conversions import normalize_homography  # here, because only training needs kornia
+    from kornia.geometry.transform import get_affine_matrix2d
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(n, *shape, generator=draws)
