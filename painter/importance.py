@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from renderer.brush import Brush
-from renderer.canvas import draw_patches
 
 
 @torch.no_grad()
@@ -17,19 +16,19 @@ def importance(canvas: Tensor, strokes: Tensor, renderer: Brush, target: Tensor)
     d = T a (before - colour): a its alpha, `before` the canvas that it covers and T what later strokes let through.
     With r the present residual, the squared error rises by the sum of 2 r d + d^2. Linear in the pixels touched.
     """
-    patches = draw_patches(renderer, strokes, (canvas.shape[-2], canvas.shape[-1]))
+    patches = renderer.patches(strokes, (canvas.shape[-2], canvas.shape[-1]))
     canvas = canvas.clone()
     before = []
     for i in range(len(strokes)):
         below, alpha = patches.on(canvas, i)
         before.append(below.clone())
-        below.lerp_(patches.colour[i, :, None, None], alpha)
+        below.lerp_(patches.pigment(i), alpha)
     residual = canvas - target
     through = torch.ones_like(canvas[:1])
     result = canvas.new_zeros(len(strokes))
     for i in reversed(range(len(strokes))):
         visible, alpha = patches.on(through, i)
-        change = visible * alpha * (before[i] - patches.colour[i, :, None, None])
+        change = visible * alpha * (before[i] - patches.pigment(i))
         result[i] = (change * (2 * patches.on(residual, i)[0] + change)).sum()
         visible.mul_(1 - alpha)
     return result / target.numel()

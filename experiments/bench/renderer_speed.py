@@ -16,7 +16,6 @@ from torch import Tensor
 from experiments.figures.fidelity_sheet import TEST_SEED
 from renderer.brush import Brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
-from renderer.canvas import draw_patches
 from renderer.io.checkpoint import Checkpoint, CheckpointError, find
 from renderer.learned.huang2019 import Huang2019
 from renderer.learned.load import load_brush
@@ -49,7 +48,7 @@ def measure_renderers(
     drawers: dict[tuple[str, str], Draw] = {
         ("ours", ""): partial(_whole, ours),
         ("huang2019", ""): partial(_whole, theirs),
-        ("ours", "windows_"): lambda strokes: draw_patches(ours, strokes, (SIDE, SIDE)).alpha,
+        ("ours", "windows_"): lambda strokes: ours.patches(strokes, (SIDE, SIDE)).alpha,
     }
     calls: dict[tuple[str, str], Callable[[], object]] = {}
     for way, once in (("forward", _forward), ("forward_backward", _forward_backward)):

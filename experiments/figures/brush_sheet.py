@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from experiments.cli import require, run
 from renderer.brushes.mypaint import BRUSHES, MYPAINT, MyPaint
-from renderer.canvas import blank
+from renderer.canvas import blank, paint_steps
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.images import to_bytes
@@ -108,7 +108,7 @@ def sheet(brushes: dict[str, MyPaint], columns: int, side: int, seed: int) -> ND
         y = GAP + r * step
         draw.text((GAP, y + side / 2), f"{name}\n{brush.path.parent.name}\n{brush.path.stem}", "black", font, "lm")
         for c, strokes in enumerate([*single.split(1), crowd]):
-            *_, painted = brush.paint_steps(blank((side, side), PAPER), strokes, every=CROWD)
+            *_, painted = paint_steps(blank((side, side), PAPER), strokes, brush, every=CROWD)
             image.paste(Image.fromarray(to_bytes(painted)), (MARGIN + c * step, y))
     return np.asarray(image)
 
@@ -145,7 +145,7 @@ def _speed(brush: MyPaint, strokes: Tensor, side: int) -> float:
     seconds = []
     for _ in range(4):
         start = time.process_time()
-        for _ in brush.patches(strokes, (side, side)):
+        for _ in brush.stream(strokes, (side, side)):
             pass
         seconds.append(time.process_time() - start)
     return len(strokes) / min(seconds[1:])

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor, nn
+from torch import Tensor
 
 from experiments.cli import run
 from renderer.brush import Brush
 from renderer.errors import InputError
 from renderer.io.files import atomic
-from renderer.io.painting import brush_record, reference_brush
+from renderer.io.painting import reference_brush
 from renderer.learned.load import load_brush
 
 # The strokes that the alpha MSE is measured on, wherever it is: never a training's seed, and far from the numbers of the
@@ -68,7 +68,7 @@ def fidelity_sheet(config: Config) -> Path:
         raise InputError(f"--columns must be between 1 and {WORST_OF}, --side between 8 and 1024 pixels.")
     generator = torch.Generator().manual_seed(config.seed)
     renderer = load_brush(config.renderer)
-    brush = reference_brush(renderer.space, (config.side, config.side), brush_record(renderer))
+    brush = reference_brush(renderer.space, (config.side, config.side), renderer.provenance())
     picture = sheet(renderer, brush, generator, config.columns, config.side)
     with atomic(out) as path:
         Image.fromarray(picture).save(path, optimize=True)
@@ -117,8 +117,7 @@ def _alphas(
     """True and learned alphas of n strokes, (n, side, side), with radii `scale` times uniformly random ones."""
     strokes = brush.space.sample(n, generator)
     strokes[:, brush.space.columns("radius")] *= scale
-    device = next(renderer.parameters()).device if isinstance(renderer, nn.Module) else "cpu"
-    learned = renderer(strokes.to(device), (side, side)).alpha.cpu()
+    learned = renderer(strokes.to(renderer.device), (side, side)).alpha.cpu()
     return brush(strokes, (side, side)).alpha[:, 0], learned[:, 0]
 
 

@@ -111,6 +111,16 @@ class Checkpoint:
         return digest.hexdigest()[:16]
 
 
+def read_kind(path: Path) -> str | None:
+    """The kind of network that a checkpoint file holds, from its metadata alone; None for any other file."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError):
+        return None
+    return metadata.get("kind") if metadata.get("format") == FORMAT else None
+
+
 def find(path_or_name: str | Path) -> Path:
     """The file of a checkpoint given by path or by name. Raises `CheckpointError`, naming those that are there."""
     path = Path(path_or_name)

@@ -109,7 +109,7 @@ def _one_thread(_: int) -> None:
 @torch.no_grad()
 def alpha_error(renderer: Brush, brush: Brush, n: int, seed: int, side: int = 128, batch: int = 100) -> float:
     """Mean squared error of alpha against the true brush, over `n` uniformly random strokes on a side x side canvas."""
-    device = next(renderer.parameters()).device if isinstance(renderer, nn.Module) else torch.device("cpu")
+    device = renderer.device
     generator = torch.Generator().manual_seed(seed)
     total = 0.0
     for first in range(0, n, batch):
