@@ -56,6 +56,7 @@ def run(
     """
     import tyro
 
+    warnings.formatwarning = _one_line
     given = renamed_options(renamed or {}, sys.argv[1:] if arguments is None else arguments)
     settings: dict[str, Any] = {"description": description or function.__doc__, "prog": prog or program()}
     options: Any
@@ -78,6 +79,13 @@ def run(
     except KeyboardInterrupt:
         print("Stopped; everything finished so far is kept.", file=sys.stderr)
         sys.exit(130)
+
+
+def _one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning as a user reads it, without the source line that gave it."""
+    return f"warning: {message}\n"
 
 
 def run_subcommand(

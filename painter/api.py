@@ -184,7 +184,10 @@ class Painter:
                 changes, bit for bit, at the working size: strokes that reach outside are locked, and new ones stay inside.
             strokes: how many to add on top.
             locked: old strokes that stay as they are: indices, a slice, or a bool tensor (N,).
-            seconds, constraints, seed, loss: as for `steps`.
+            seconds: as for `steps`.
+            constraints: as for `steps`.
+            seed: as for `steps`.
+            loss: as for `steps`.
 
         Yields:
             `Step`; the strokes of the last one are the painting.

@@ -1,7 +1,8 @@
-"""Commands, options and make targets that the documentation names exist."""
+"""Commands, options, make targets, files and Python names that the documentation names exist."""
 
 import contextlib
 import io
+import pkgutil
 import re
 import runpy
 import shlex
@@ -32,7 +33,7 @@ def help_of(module: str, *subcommands: str) -> str:
         code = stopped.code
     finally:
         sys.argv = arguments
-    assert printed.getvalue() and not code, f"{module} {subcommands} has no help"  # noqa: PT018
+    assert not code, f"{module} {subcommands} has no help"
     return printed.getvalue()
 
 
@@ -120,6 +121,30 @@ def all_options() -> frozenset[str]:
 def test_pages_name_commands_and_options_that_exist(page: Path) -> None:
     wrong = [f"{problem}: {line.strip()}" for line in code(page) for problem in problems(line)]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_files_and_python_names_that_exist(page: Path) -> None:
+    words = [word.rstrip(".,:;") for line in code(page) for word in re.split(r"[\s'\"()\[\]]+", line)]
+    folders = "renderer|agents|painter|kaokore|experiments|docs|tests|notebooks|checkpoints"
+    files = {word for word in words if re.fullmatch(rf"(?:{folders})(?:/[\w.*+-]+)*/?", word) and "/" in word}
+    names = {word for word in words if re.fullmatch(r"(?:renderer|agents|painter|kaokore)(?:\.\w+)+", word)}
+    missing = [file for file in files if not any(ROOT.glob(file.rstrip("/")))]
+    missing += [name for name in names if not exists(name)]
+    assert not missing, ", ".join(sorted(missing))
+
+
+def exists(name: str) -> bool:
+    """Whether a dotted name is a module, or what a module defines.
+
+    >>> exists("renderer.strokes.BEZIER"), exists("renderer.strokes.NOTHING")
+    (True, False)
+    """
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 def test_wrong_commands_are_noticed() -> None:
