@@ -271,9 +271,10 @@ def brush_names() -> list[str]:
 
 
 def _load_checkpoint(name: str, device: torch.device | str) -> Brush:
-    from renderer.learned.load import load_learned_brush, shipped_brushes
+    from renderer.io.checkpoint import is_checkpoint
+    from renderer.learned.load import load_learned_brush
 
-    if not os.path.isfile(name) and name not in shipped_brushes():
+    if not is_checkpoint(name):
         raise InputError(
             f"There is no brush {name!r}; choose one of {', '.join(brush_names())}, a checkpoint file, or module:Class."
         )

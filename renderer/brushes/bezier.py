@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -114,6 +113,8 @@ class ExactBezier(BezierBrush):
         origin: np.ndarray,
         shape: tuple[int, int],
     ) -> np.ndarray:
+        import cv2
+
         s = self.supersample
         points = (np.stack((start, control, end)) - origin) * s
         length = np.abs(np.diff(points, axis=0)).sum()

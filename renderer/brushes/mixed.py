@@ -73,7 +73,7 @@ class Mixed(Brush):
 
     def mean_brush(self) -> Mixed:
         """The mixture of the mean brushes."""
-        return Mixed([brush.mean_brush() for brush in self.brushes])
+        return mixed([brush.mean_brush() for brush in self.brushes])
 
     def provenance(self) -> dict[str, Any]:
         """What each brush records, as lists."""
@@ -118,6 +118,11 @@ class MixedReference(Mixed):
     def __init__(self, brushes: Sequence[Brush]) -> None:
         super().__init__(brushes)
         self.textured = True
+
+    @torch.no_grad()
+    def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
+        """See `renderer.brush.Brush`."""
+        return super().__call__(strokes, size, window)
 
     def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
         """See `renderer.brush.Brush`."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -102,6 +101,8 @@ def _to(batch: Any, device: torch.device) -> Any:
 
 
 def _one_thread(_: int) -> None:
+    import cv2
+
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
 

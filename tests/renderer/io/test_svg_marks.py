@@ -13,7 +13,7 @@ from renderer.brushes.bezier import ExactBezier, pixel_centres
 from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.errors import InputError
-from renderer.io.painting import Painting
+from renderer.io.painting import MissingBrushWarning, Painting
 from renderer.io.svg import to_svg, write_svg
 from renderer.io.svg_marks import MOST_POINTS, _lloyd, trace
 from renderer.strokes import BEZIER, SpaceError
@@ -193,8 +193,12 @@ def test_other_strokes_are_refused_and_a_missing_engine_is_said(monkeypatch: pyt
         raise InputError("The brush engine is not installed; run `make brushes` first.")
 
     monkeypatch.setattr(mypaint, "load", load)
-    with pytest.raises(InputError, match=r"^[^\n]*make brushes[^\n]*--renderer ink\.$"):
-        to_svg(Painting(disc(), MYPAINT, *SIZE, provenance={"brush": "ink"}))
+    with pytest.warns(MissingBrushWarning, match="learned brush ink: [^\n]*make brushes"):
+        assert "<g " in to_svg(
+            Painting(disc(soft=1.0, hole=1.0, grain=1.0), MYPAINT, *SIZE, provenance={"brush": "ink"})
+        )
+    with pytest.raises(InputError, match=r"^[^\n]*make brushes[^\n]*--renderer of/mine\.$"):
+        to_svg(Painting(disc(), MYPAINT, *SIZE, provenance={"brush": "of/mine"}))
 
 
 def test_lloyd_finds_what_there_is() -> None:
