@@ -93,7 +93,7 @@ def _rollout_round(
     grids = grids_for(size, done)
     proposals = policy.each * sum(rows * columns for rows, columns in grids)
     noise = torch.randn(len(target), proposals, generator=generator).mul(config.exploration).exp().to(target)
-    return rollout_round(policy, renderer, canvas, target, grids, limit, noise=noise)
+    return rollout_round(policy, renderer, canvas, target, grids=grids, max_strokes=limit, noise=noise)
 
 
 def _relative_gain(played: Round, canvas: Tensor, target: Tensor) -> Tensor:

@@ -21,8 +21,9 @@ from agents.policy import Policy
 from agents.rollout import paint_picture
 from agents.train import DEFAULT_PLANNING, TrainConfig, train_episode
 from experiments import runs
-from experiments.cli import choose_device, require, run
-from kaokore.loading import draw_faces, load_faces, write_pairs
+from experiments.cli import choose_device, progress, require, run
+from experiments.outputs import write_pairs
+from kaokore.loading import draw_images, load_images
 from renderer.brush import Brush
 from renderer.canvas import blank
 from renderer.errors import InputError
@@ -78,8 +79,8 @@ def train_agent(config: Config) -> Path:
     device = choose_device(config.device)
     made = Checkpoint.load(config.renderer, *KINDS)
     renderer: Brush = made.build(KINDS, device)
-    train = load_faces(config.root, "train", config.size)
-    dev = load_faces(config.root, "dev", config.size, config.evaluate_faces).to(device) / 255
+    train = load_images(config.root, "train", config.size, track=progress("train images")).images
+    dev = load_images(config.root, "dev", config.size, count=config.evaluate_faces).images.to(device) / 255
     if not resuming:
         folder = runs.start("train_agent", config, config.runs)
 
@@ -98,7 +99,7 @@ def train_agent(config: Config) -> Path:
         for episode in range(done + 1, config.episodes + 1):
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * (1 + math.cos(math.pi * (episode - 1) / config.episodes)) / 2
-            targets = draw_faces(train, config.batch, draws).to(device)
+            targets = draw_images(train, config.batch, draws)[0].to(device) / 255
             *_, last = train_episode(policy, optimizer, renderer, targets, config.learn, draws)
             bar.update()
             bar.set_postfix(mse=f"{last.mse:.4f}", best=f"{best:.5f}")

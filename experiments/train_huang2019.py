@@ -22,8 +22,9 @@ from tqdm import tqdm
 from agents import huang2019
 from agents.huang2019 import Huang2019Config, LearningToPaint, paint_in_bundles
 from experiments import runs
-from experiments.cli import choose_device, require, run
-from kaokore.loading import draw_faces, load_faces, write_pairs
+from experiments.cli import choose_device, progress, require, run
+from experiments.outputs import write_pairs
+from kaokore.loading import draw_images, load_images
 from painter.losses.perceptual import Perceptual
 from renderer.brush import Brush
 from renderer.canvas import blank
@@ -70,8 +71,8 @@ def train_huang2019(config: Config) -> Path:
     recipe, device = config.recipe, choose_device(config.device)
     made = Checkpoint.load(config.renderer, *KINDS)
     renderer: Brush = made.build(KINDS, device)
-    train = load_faces(config.root, "train", recipe.size)
-    dev = load_faces(config.root, "dev", 128, config.evaluate_faces).to(device) / 255
+    train = load_images(config.root, "train", recipe.size, track=progress("train images")).images
+    dev = load_images(config.root, "dev", 128, count=config.evaluate_faces).images.to(device) / 255
     perceptual = Perceptual().to(device)
     if not resuming:
         folder = runs.start("train_huang2019", config, config.runs)
@@ -86,7 +87,7 @@ def train_huang2019(config: Config) -> Path:
     saved = time.monotonic()
     with SummaryWriter(folder) as board, tqdm(total=config.episodes, initial=done, unit="episode") as bar:
         for episode in range(done + 1, config.episodes + 1):
-            targets = draw_faces(train, recipe.environments, draws).to(device)
+            targets = draw_images(train, recipe.environments, draws)[0].to(device) / 255
             error = (learner.play(targets, draws) - targets).square().mean().item()
             updates = recipe.updates if episode > recipe.warmup else 0
             seen = [learner.update(episode / config.episodes, draws) for _ in range(updates)]

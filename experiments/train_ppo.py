@@ -23,8 +23,9 @@ from tqdm import tqdm
 
 from agents.environment import KaoKorePaint
 from experiments import runs
-from experiments.cli import choose_device, require, run
-from kaokore.loading import load_faces, write_pairs
+from experiments.cli import choose_device, progress, require, run
+from experiments.outputs import write_pairs
+from kaokore.loading import load_images
 from renderer.brush import Brush
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
@@ -79,13 +80,21 @@ def train_ppo(config: Config) -> Path:
         raise InputError("Stable-Baselines3 is not installed; `make env` installs it.") from error
     device = choose_device(config.device)
     renderer = load_brush(config.renderer, device)
-    train = load_faces(config.root, "train", config.size)
-    dev = load_faces(config.root, "dev", 128, config.evaluate_faces).to(device) / 255
+    train = load_images(config.root, "train", config.size, track=progress("train images")).images
+    dev = load_images(config.root, "dev", 128, count=config.evaluate_faces).images.to(device) / 255
     if not resuming:
         folder = runs.start("train_ppo", config, config.runs)
 
     def environment() -> gymnasium.Env:
-        env = KaoKorePaint(renderer, train, config.size, config.steps, config.bundle, "l2-relative", device=device)
+        env = KaoKorePaint(
+            renderer,
+            train,
+            size=config.size,
+            steps=config.steps,
+            bundle=config.bundle,
+            reward="l2-relative",
+            device=device,
+        )
         return gymnasium.wrappers.RescaleAction(env, np.float32(-1), np.float32(1))
 
     model = PPO(

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from agents.planner import DEFAULT_PLANNING, Planning
 from agents.registry import Agent, load_agent
-from painter.losses.pixels import Loss, pixels
+from painter.losses.pixels import Loss, mse
 from painter.methods import METHODS, Method, Step, Task, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
 from painter.refine import Region, refine_steps
@@ -107,7 +107,7 @@ class Painter:
         constraints: StrokeConstraints = UNCONSTRAINED,
         background: str | Colour = "#ffffff",
         seed: int = 0,
-        loss: Loss = pixels,
+        loss: Loss = mse,
         penalty: Callable[[Tensor], Tensor] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Iterator[Step]:
@@ -170,7 +170,7 @@ class Painter:
         seconds: float | None = None,
         constraints: StrokeConstraints = UNCONSTRAINED,
         seed: int = 0,
-        loss: Loss = pixels,
+        loss: Loss = mse,
     ) -> Iterator[Step]:
         """Improve a painting, or repaint a region of it, and yield after each step.
 
@@ -221,7 +221,7 @@ class Painter:
         constraints: StrokeConstraints = UNCONSTRAINED,
         background: str | Colour = "#ffffff",
         seed: int = 0,
-        loss: Loss = pixels,
+        loss: Loss = mse,
         penalty: Callable[[Tensor], Tensor] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> tuple[Task, dict[str, Any]]:
@@ -256,7 +256,7 @@ class Painter:
         seconds: float | None = None,
         constraints: StrokeConstraints = UNCONSTRAINED,
         seed: int = 0,
-        loss: Loss = pixels,
+        loss: Loss = mse,
     ) -> tuple[Iterator[Step], Task]:
         if not 0 <= strokes <= MAX_STROKES - len(painting.strokes):
             raise InputError(

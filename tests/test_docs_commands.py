@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.__main__ import COMMANDS as SUBCOMMANDS
+from experiments.__main__ import GROUPS
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 OPTION = r"--[a-z][\w.-]*"
@@ -84,6 +87,11 @@ def problems(line: str) -> Iterator[str]:
         targets = set(re.findall(r"^([a-z]+(?:-[a-z]+)*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
         yield from (f"make has no target {word}" for word in words[1:] if "=" not in word and word not in targets)
         return
+    if words[0].split("/")[-1] == "kaokore-painter" and words[1:]:
+        name, words = " ".join(words[1:]), installed(words[1:])
+        if not words:
+            yield f"kaokore-painter has no command {name}"
+            return
     if words[0].split("/")[-1] in ("python", "python3") and words[1:2] == ["-m"]:
         words = words[2:]
         if words[0] in OTHERS or words[0].endswith(".NAME"):
@@ -104,6 +112,15 @@ def problems(line: str) -> Iterator[str]:
         )
     elif words[0].startswith("--"):
         yield from (f"no command has an option {option}" for option in given if option not in all_options())
+
+
+def installed(words: list[str]) -> list[str]:
+    """What the arguments of kaokore-painter run: `train agent --seed 1` is experiments.train_agent --seed 1."""
+    name, *rest = words
+    table = SUBCOMMANDS
+    if name in GROUPS and rest:
+        table, (name, *rest) = GROUPS[name], rest
+    return [*table[name][0].split(), *rest] if name in table else []
 
 
 @cache
@@ -153,6 +170,10 @@ def test_wrong_commands_are_noticed() -> None:
         "experiments.repaint has no option --colour"
     ]
     assert list(problems("classify train --colour 3")) == ["experiments.classify train has no option --colour"]
+    assert list(problems("kaokore-painter train agent --colour 3")) == [
+        "experiments.train_agent has no option --colour"
+    ]
+    assert list(problems("kaokore-painter tea")) == ["kaokore-painter has no command tea"]
     assert list(problems("--colour 3")) == ["no command has an option --colour"]
     assert list(problems("make tea FACE=a.jpg")) == ["make has no target tea"]
     assert not list(problems(".venv/bin/python -m experiments.repaint a.jpg --out b --strokes 3  # and --more"))

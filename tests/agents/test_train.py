@@ -51,7 +51,7 @@ def error(policy: Policy, target: Tensor, renderer: Brush) -> float:
     """After 4 strokes, without planning: what the policy itself knows."""
     canvas = torch.ones_like(target)
     for _ in range(2):
-        canvas = rollout_round(policy, renderer, canvas, target, [(2, 2), (4, 4)], 2).canvas
+        canvas = rollout_round(policy, renderer, canvas, target, grids=[(2, 2), (4, 4)], max_strokes=2).canvas
     return float((canvas - target).square().mean())
 
 
@@ -104,7 +104,9 @@ def test_without_a_horizon_each_stroke_counts_alone(target: Tensor, renderer: Br
     policy, _ = make()
     *_, progress = train_episode(policy, torch.optim.SGD(policy.parameters(), lr=0.0), renderer, target, config)
     with torch.no_grad():
-        played = rollout_round(policy, renderer, torch.ones_like(target), target, grids_for((16, 16), 0), 4)
+        played = rollout_round(
+            policy, renderer, torch.ones_like(target), target, grids=grids_for((16, 16), 0), max_strokes=4
+        )
     error = (1 - target).square().sum((1, 2, 3)) + 1e-5 * target[0].numel()
     assert progress.loss == pytest.approx(-float((played.gain.sum(1) / (9 * error)).mean()), rel=1e-3)
 
