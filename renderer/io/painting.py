@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from renderer.constraints import parse_colour
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.images import fitted_size, to_bytes
+from renderer.io.tensor_file import parse_json, read_tensors
 from renderer.strokes import BEZIER, StrokeSpace
 
 Colour = tuple[float, float, float]
@@ -40,6 +40,7 @@ FORMAT_JSON = "kaokore-strokes/1"
 EXPORTS = (".png", ".jpg", ".svg", ".mp4", ".gif", ".json", ".safetensors")
 IMAGE_SIZE, VIDEO_SIZE, GIF_SIZE = 1536, 512, 256  # pixels on the long side of exports
 LARGEST = 16_384  # pixels on the long side
+MAX_BYTES = 256 * 2**20  # of a file: some four million strokes
 AT_ONCE = 16_000_000  # pixels of marks in memory at once, if every stroke covered the canvas
 
 
@@ -138,16 +139,15 @@ class Painting:
         if not os.path.isfile(path):  # unlike Path.is_file, also where a name is too long
             raise PaintingError(f"There is no painting {path}.")
         try:
-            with safe_open(path, "pt") as file:
-                about = json.loads((file.metadata() or {}).get("painting", "{}"))
-                if about.get("format") != FORMAT:
-                    raise PaintingError(f"{path} is not a painting of Kaokore Painter, or of another version of it.")
-                strokes = file.get_tensor("strokes")
+            metadata, tensors = read_tensors(path, max_bytes=MAX_BYTES)
+            about = parse_json(metadata.get("painting", "{}"))
+            if about.get("format") != FORMAT:
+                raise PaintingError(f"{path} is not a painting of Kaokore Painter, or of another version of it.")
             space = StrokeSpace.from_json(json.dumps(about["space"]))
             red, green, blue = (float(value) for value in about["background"])
             size = int(about["height"]), int(about["width"])
-            return cls(strokes, space, *size, (red, green, blue), dict(about["made_by"]))
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            return cls(tensors["strokes"], space, *size, (red, green, blue), dict(about["made_by"]))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             if isinstance(error, PaintingError) and str(path) in str(error):
                 raise
             raise PaintingError(f"{path} is damaged or not a painting ({str(error).rstrip('.')}).") from error

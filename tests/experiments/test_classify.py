@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from experiments import runs
 from experiments import train_classifier as training
 from experiments.classify import Evaluate, evaluate, main
 from experiments.figures.classifier_table import PUBLISHED, Table, collect, markdown, table
@@ -75,7 +76,7 @@ def test_it_resumes_exactly(root, tmp_path, monkeypatch, stop_at):
         TINY, root=root, task="status", minutes_between_saves=0.0, runs=str(tmp_path), batch=12
     )
     whole = train(config)
-    save, saves = training.runs.save_state, []
+    save, saves = runs.save_state, []
 
     def stop(*arguments):
         save(*arguments)
@@ -83,10 +84,10 @@ def test_it_resumes_exactly(root, tmp_path, monkeypatch, stop_at):
         if len(saves) == stop_at:
             raise StoppedError
 
-    monkeypatch.setattr(training.runs, "save_state", stop)
+    monkeypatch.setattr(runs, "save_state", stop)
     with pytest.raises(StoppedError):
         train(config)
-    monkeypatch.setattr(training.runs, "save_state", save)
+    monkeypatch.setattr(runs, "save_state", save)
     (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
     torch.rand(3)  # as other random numbers in between
     assert train(Train(resume=str(stopped))) == stopped
@@ -118,7 +119,7 @@ def test_it_stops_when_nothing_gets_better(root, tmp_path, monkeypatch):
     folder = train(config)
     with safe_open(folder / "state.safetensors", "pt") as state:
         step, notes = int(state.metadata()["step"]), json.loads(state.metadata()["notes"])
-    assert notes["over"]
+    assert notes["finished"]
     assert load_classifier(folder / "best.safetensors").about["epochs"] == notes["epoch"] + 1 == 1
     assert step == 3 * (len(load_images(root, "train", 8, task="gender").labels) // 8)
 

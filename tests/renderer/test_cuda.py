@@ -49,13 +49,15 @@ def test_everything_on_a_gpu() -> None:
     policy = Policy(width=16, blocks=1, each=2).to("cuda")
     optimizer = torch.optim.Adam(policy.parameters())
     generator = torch.Generator().manual_seed(0)
-    for progress in train_episode(policy, optimizer, shipped, target[None], TrainConfig(constraints=(2, 3)), generator):
+    for progress in train_episode(
+        policy, optimizer, shipped, target[None], TrainConfig(round_strokes=(2, 3)), generator
+    ):
         on_cuda(progress.canvas)
     strokes = torch.cat([new for _, new in paint_picture(policy, shipped, canvas, target, 9)])
     assert len(strokes) == 9
     on_cuda(strokes)
     learner = LearningToPaint(shipped, TINY, "cuda")
-    on_cuda(learner.play(rand(2, 3, 32, 32), generator))
+    on_cuda(learner.rollout(rand(2, 3, 32, 32), generator))
     learner.update(0.0, generator)
 
 

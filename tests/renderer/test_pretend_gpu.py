@@ -192,7 +192,7 @@ def learning_to_paint(device: Device) -> list[Tensor]:
     torch.manual_seed(0)
     learner = LearningToPaint(stroke_map(device), replace(huang2019.TINY, noise=0.1), device)
     generator = torch.Generator().manual_seed(0)
-    canvases = learner.play(random(2, 3, 32, 32, device=device), generator)
+    canvases = learner.rollout(random(2, 3, 32, 32, device=device), generator)
     learner.update(0.0, generator)
     return [canvases, learner.critic.fc.weight.detach()]
 
@@ -207,7 +207,7 @@ def learning(device: Device) -> list[Tensor]:
     _, target, _ = batch(device)
     network = policy(device)
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    config = TrainConfig(constraints=(2, 3), horizon=2)
+    config = TrainConfig(round_strokes=(2, 3), horizon=2)
     generator = torch.Generator().manual_seed(0)
     *_, last = train_episode(network, optimizer, stroke_map(device), target, config, generator)
     return [last.canvas, *(parameter.detach() for parameter in network.parameters())]
