@@ -1,7 +1,7 @@
 """Registration of `KaoKorePaint-v0` with gymnasium, without importing gymnasium.
 
-`register` is the entry point `gymnasium.envs` of this package, which gymnasium calls when it is imported, if the package is
-installed. `register_when_imported` does the same for a package that is merely on the path.
+gymnasium 1.x loads no plugins, so that `import agents` adds a hook to Python's import system: it registers the environment
+after gymnasium is imported. `gymnasium.make("agents:KaoKorePaint-v0")` needs no `import agents`.
 """
 
 from __future__ import annotations

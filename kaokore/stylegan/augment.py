@@ -43,13 +43,13 @@ def draw_changes(n: int, side: int, p: float, draws: torch.Generator) -> Changes
     rotation, then brightness, contrast, inverted luma, hue, saturation. Mirroring happens earlier, in `Faces.draw`.
     """
 
+    from kornia.geometry.conversions import normalize_homography  # here, because only training needs kornia
+    from kornia.geometry.transform import get_affine_matrix2d
+
     def maybe(value: Tensor, otherwise: float = 0.0, probability: float = p) -> Tensor:
         """`value` with a probability, else `otherwise`; one draw per image."""
         applied = torch.rand(n, generator=draws) < probability
         return torch.where(applied.view(-1, *[1] * (value.ndim - 1)), value, otherwise)
-
-    from kornia.geometry.conversions import normalize_homography  # here, because only training needs kornia
-    from kornia.geometry.transform import get_affine_matrix2d
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(n, *shape, generator=draws)
