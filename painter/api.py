@@ -5,23 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from agents.huang2019 import Actor, paint_in_bundles
-from agents.planner import DEFAULT_PLANNING, Planning
-from agents.policy import Policy
-from agents.rollout import paint_picture
+from agents.registry import Agent
 from painter.lines import lines, masses
 from painter.optimize import OptimizeConfig, optimize
 from renderer.brush import Brush, expected
 from renderer.canvas import blank
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.convert import translation
-from renderer.io.checkpoint import Checkpoint
 
 Colour = tuple[float, float, float]
 WHITE: Colour = (1.0, 1.0, 1.0)
@@ -29,15 +24,6 @@ Method = Literal["agent", "optimize", "hybrid", "lines"]
 METHODS = get_args(Method)
 LINES = 0.6  # of the strokes, at most, are lines
 MASS = 0.012  # radius that the strokes of masses have at least, as a fraction of the short side
-AGENTS = {"policy": Policy, "huang2019-actor": Actor}
-
-
-class Agent(Protocol):
-    """Paints one picture, canvas and target (3, H, W), with exactly `count` strokes; yields canvas and new strokes."""
-
-    def __call__(
-        self, canvas: Tensor, target: Tensor, count: int, *, constraints: StrokeConstraints = UNCONSTRAINED
-    ) -> Iterator[tuple[Tensor, Tensor]]: ...
 
 
 @dataclass(frozen=True)
@@ -46,19 +32,6 @@ class Progress:
 
     spent: float
     strokes: Tensor
-
-
-def load_agent(
-    name: str, renderer: Brush, device: torch.device | str = "cpu", planning: Planning = DEFAULT_PLANNING
-) -> Agent:
-    """An agent by checkpoint name or file: ours, which plans, or one learned by Huang's recipe. Raises `CheckpointError`."""
-    checkpoint = Checkpoint.load(name, *AGENTS)
-    network = checkpoint.build(AGENTS, device)
-    renderer = expected(renderer)  # chance cannot be planned
-    if isinstance(network, Actor):
-        renderer.space.require(network.space)
-        return partial(paint_in_bundles, network, renderer)
-    return partial(paint_picture, network.to(memory_format=torch.channels_last), renderer, planning=planning)
 
 
 def paint_with(

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.registry import load_agent
 from experiments.bench.renderer_speed import SIDE, Figures, in_turns, missing, put
-from painter.api import load_agent
 from renderer.brush import Brush, Mark
 from renderer.brushes.bezier import bounds
 from renderer.canvas import blank, over, paint

@@ -17,10 +17,11 @@ import torch
 from skimage import data
 from torch import Tensor
 
+from agents.registry import load_agent
 from experiments.cli import require, run
 from experiments.outputs import finishing_brush
 from kaokore.fake_faces import draw_face
-from painter.api import load_agent, paint_with
+from painter.api import paint_with
 from painter.losses.perceptual import Perceptual
 from painter.metrics import Measures, measure
 from painter.optimize import OptimizeConfig

@@ -19,9 +19,10 @@ from torch import Tensor
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
+from agents.registry import load_agent
 from experiments.cli import require, run
 from kaokore import fetch_image, resolve_root
-from painter.api import WHITE, Method, load_agent, paint_with
+from painter.api import WHITE, Method, paint_with
 from painter.optimize import OptimizeConfig
 from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError

@@ -8,8 +8,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from agents.registry import Agent, load_agent
 from experiments.outputs import finishing_brush
-from painter.api import METHODS, Agent, Method, load_agent, paint_with
+from painter.api import METHODS, Method, paint_with
 from painter.optimize import OptimizeConfig
 from renderer.brush import Brush
 from renderer.errors import InputError

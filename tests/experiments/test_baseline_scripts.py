@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from agents.registry import load_agent
 from experiments import cli, train_agent, train_huang2019, train_ppo
-from painter.api import load_agent
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.load import load_brush
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
+from agents.registry import load_agent
 from experiments.figures.beyond import Config, beyond, others
-from painter.api import load_agent, paint_with
+from painter.api import paint_with
 from painter.optimize import OptimizeConfig
 from renderer.canvas import paint
 from renderer.errors import InputError

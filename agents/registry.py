@@ -1,0 +1,100 @@
+"""Agents by name: shipped checkpoints, checkpoint files of registered kinds, and classes in importable modules."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from agents.planner import DEFAULT_PLANNING, Planning
+from renderer.brush import Brush, expected
+from renderer.constraints import UNCONSTRAINED, StrokeConstraints
+from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint
+
+
+class Agent(Protocol):
+    """Paint one picture with exactly `count` strokes, in as many rounds as the agent likes."""
+
+    def __call__(
+        self, canvas: Tensor, target: Tensor, count: int, *, constraints: StrokeConstraints = UNCONSTRAINED
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Paint.
+
+        Args:
+            canvas: `(3, H, W)`, sRGB in [0, 1], the canvas to paint on.
+            target: `(3, H, W)`, the picture to paint.
+            count: Number of strokes.
+            constraints: Which strokes are allowed.
+
+        Yields:
+            After each round, the canvas `(3, H, W)` and the strokes of that round `(n, P)` in [0, 1], in painting order.
+        """
+        ...
+
+
+AgentLoader = Callable[[Checkpoint, Brush, torch.device | str, Planning], Agent]
+"""(checkpoint, brush, device, planning) -> agent."""
+
+
+def register_agent(kind: str, loader: AgentLoader) -> None:
+    """Let `load_agent` read checkpoints of `kind` with `loader`; a loader registered earlier for `kind` is replaced."""
+    _LOADERS[kind] = loader
+
+
+def load_agent(
+    name: str, brush: Brush, device: torch.device | str = "cpu", planning: Planning = DEFAULT_PLANNING
+) -> Agent:
+    """Load an agent that paints with `brush`.
+
+    Args:
+        name: A shipped checkpoint ("agent"), a checkpoint file of a registered kind, or "module:Class". A class is
+            called as `Class(brush, device, planning)` and must return an `Agent`.
+        brush: The brush to paint with. Of a stochastic brush, agents see the mean.
+        device: Where the agent's network runs.
+        planning: How much the agent refines its strokes before it paints them; agents that do not plan ignore it.
+
+    Returns:
+        The agent.
+
+    Raises:
+        InputError: The module or class does not exist.
+        CheckpointError: The checkpoint is missing, damaged, or of a kind that is not registered.
+    """
+    brush = expected(brush)
+    if ":" in name and not os.path.isfile(name):
+        return _import_class(name)(brush, device, planning)
+    checkpoint = Checkpoint.load(name, *_LOADERS)
+    return _LOADERS[checkpoint.kind](checkpoint, brush, device, planning)
+
+
+def _load_policy(checkpoint: Checkpoint, brush: Brush, device: torch.device | str, planning: Planning) -> Agent:
+    from agents.policy import Policy
+    from agents.rollout import paint_picture
+
+    policy = checkpoint.build({checkpoint.kind: Policy}, device)
+    return partial(paint_picture, policy.to(memory_format=torch.channels_last), brush, planning=planning)
+
+
+def _load_huang2019(checkpoint: Checkpoint, brush: Brush, device: torch.device | str, planning: Planning) -> Agent:
+    from agents.huang2019 import Actor, paint_in_bundles  # here, because it imports torchvision
+
+    actor = checkpoint.build({checkpoint.kind: Actor}, device)
+    brush.space.require(actor.space)
+    return partial(paint_in_bundles, actor, brush)
+
+
+def _import_class(name: str) -> Callable[[Brush, torch.device | str, Planning], Agent]:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"No agent {name!r}: {error}.") from error
+
+
+_LOADERS: dict[str, AgentLoader] = {"policy": _load_policy, "huang2019-actor": _load_huang2019}
