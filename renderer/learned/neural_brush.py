@@ -12,6 +12,7 @@ from renderer.brushes.mypaint import MYPAINT
 from renderer.learned.curve_coordinates import Place, Sweep, sweeps
 from renderer.learned.stochastic import GRAIN, TILE, Grain, StrokeNoise, stroke_noise
 from renderer.learned.textures import lookup, pixels_of, wrapped
+from renderer.ops.triton_strokes import StrokeCodes, corners
 
 OUTSIDE = -12.0  # the logit on the border of every texture
 CAP = 4  # of a texture's rows, how many lie before the start, and as many behind the end
@@ -101,14 +102,25 @@ class NeuralBrush(nn.Module):
     def patch_alphas(self, strokes: Tensor, size: tuple[int, int], box: Tensor, start: Tensor, total: int) -> Tensor:
         """The alphas of `renderer.canvas.Patches`, `(total,)`; where there is a compiler and no grain, by a fused kernel."""
         if self.grain is None:
-            sweep = sweeps(strokes, size, self._reach(strokes, size))
-            logits = self._logits(strokes, size, sweep, self.stroke_noise(strokes).latent)
-            shapes = torch.cat((sweep.packed(), sweep.length / sweep.reach, self._strength(strokes)), -1)
-            alpha = wrapped(shapes, logits[:, 0], box, start, total)
+            alpha = wrapped(*self._shapes_and_logits(strokes, size), box, start, total)
             if alpha is not None:
                 return alpha
         owner, x, y = pixels_of(box, start, total)
         return self.at(strokes, size, owner, x.to(strokes), y.to(strokes))
+
+    def codes(self, strokes: Tensor, size: tuple[int, int]) -> StrokeCodes | None:
+        """What the Triton kernels draw strokes `(N, 14)` from; None for a brush with grain."""
+        if self.grain is not None:
+            return None
+        shapes, logits = self._shapes_and_logits(strokes, size)
+        return StrokeCodes(shapes, logits, shapes.new_zeros(()), corners(*self.bounds(strokes, size)))
+
+    def _shapes_and_logits(self, strokes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """`(N, 15)` numbers of each stroke, see `renderer.learned.textures.wrapped`, and its texture `(N, along, across)`."""
+        sweep = sweeps(strokes, size, self._reach(strokes, size))
+        logits = self._logits(strokes, size, sweep, self.stroke_noise(strokes).latent)
+        shapes = torch.cat((sweep.packed(), sweep.length / sweep.reach, self._strength(strokes)), -1)
+        return shapes, logits[:, 0]
 
     def at(
         self,

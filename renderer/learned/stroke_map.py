@@ -10,8 +10,9 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from renderer.brush import Mark, Window
-from renderer.brushes.bezier import colours, curves, edge, pixel_centres
+from renderer.brushes.bezier import bounds, colours, curves, edge, pixel_centres
 from renderer.ops import native
+from renderer.ops.triton_strokes import StrokeCodes, corners
 from renderer.strokes import BEZIER
 
 MAX_GRID = 64  # as in `stroke_map.c`, which has room for no more
@@ -73,6 +74,10 @@ class StrokeMap(nn.Module):
             return None
         alpha: Tensor = _Decode.apply(*self._geometry(strokes, size), self.sharpness, box, start, total)
         return alpha
+
+    def codes(self, strokes: Tensor, size: tuple[int, int]) -> StrokeCodes:
+        """What the Triton kernels draw strokes `(N, P)` from."""
+        return StrokeCodes(*self._geometry(strokes, size), self.sharpness, corners(*bounds(strokes, size)))
 
     def _geometry(self, strokes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """What a pixel needs to know of each stroke: 14 numbers `(B, 14)` (listed in `_decode`), maps `(B, 2, G, G)`."""

@@ -24,7 +24,8 @@ from renderer.ops.triton_decode import add_gradients, alpha
 SIDE = 16  # pixels of a tile's side
 CHUNK = 128  # boxes that a program compares with its tile at once
 PROGRAMS = 8  # resident programs for each multiprocessor
-FORWARD_WARPS, BACKWARD_WARPS = 2, 2
+FORWARD_WARPS, BACKWARD_WARPS = 2, 4
+LEAST_DEPTH = 32  # strokes of a segment of the backward pass, at least
 
 
 @triton.jit
@@ -71,7 +72,7 @@ def _over(r, g, b, a, colour, i):  # type: ignore[no-untyped-def]
     return r, g, b
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["B", "N", "H", "W"])
 def _forward(  # type: ignore[no-untyped-def]
     canvas,
     shapes,
@@ -126,7 +127,7 @@ def _kept(scratch, pixel, PIXELS: tl.constexpr):  # type: ignore[no-untyped-def]
     return tl.load(scratch + pixel), tl.load(scratch + PIXELS + pixel), tl.load(scratch + 2 * PIXELS + pixel)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["B", "N", "H", "W", "DEPTH", "SEGMENTS"])
 def _backward(  # type: ignore[no-untyped-def]
     canvas,
     shapes,
@@ -245,6 +246,8 @@ def composite(canvas: Tensor, shapes: Tensor, grids: Tensor, sharpness: Tensor, 
     canvas, shapes, grids, colour, box = (x.contiguous() for x in (canvas, shapes, grids, colour, box))
     B, _, H, W = canvas.shape
     N = len(shapes) // B
+    if N == 0:
+        return canvas.clone()
     out, programs = torch.empty_like(canvas), program_count(canvas)
     listings = torch.empty(programs * N, dtype=torch.int32, device=canvas.device)
     tensors = (canvas, shapes, grids, sharpness, colour, box, out, listings)
@@ -260,12 +263,14 @@ def composite_backward(
     canvas, shapes, grids, colour, box, grad = (x.contiguous() for x in (canvas, shapes, grids, colour, box, grad))
     B, _, H, W = canvas.shape
     N = len(shapes) // B
-    programs, depth = program_count(canvas), max(1, min(N, max(32, math.isqrt(N) + 1)))
+    programs, depth = program_count(canvas), max(1, min(N, max(LEAST_DEPTH, math.isqrt(N) + 1)))
     segments = max(1, -(-N // depth))
     listings = torch.empty(programs * N, dtype=torch.int32, device=canvas.device)
     scratch = canvas.new_empty(programs * (3 * segments + 4 * depth) * SIDE * SIDE)
     grad_canvas = torch.empty_like(canvas)
     grad_shapes, grad_grids, grad_colour = zeros_of(shapes.new_empty(len(shapes), 16), grids, colour)
+    if N == 0:
+        return grad.clone(), grad_shapes, grad_grids, grad_colour
     tensors = (canvas, shapes, grids, sharpness, colour, box, grad)
     grads = (grad_canvas, grad_shapes, grad_grids, grad_colour)
     how = constants(shapes, grids)

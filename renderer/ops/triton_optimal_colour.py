@@ -107,7 +107,7 @@ def _fit(  # type: ignore[no-untyped-def]
     return r, g, b, gain
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["K", "H", "W", "COLOURS"])
 def _score(  # type: ignore[no-untyped-def]
     canvas,
     target,
@@ -153,7 +153,7 @@ def _score(  # type: ignore[no-untyped-def]
     tl.store(colour + 3 * i + 2, b)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["K", "H", "W"])
 def _score_backward(  # type: ignore[no-untyped-def]
     canvas,
     target,
@@ -213,7 +213,7 @@ def _score_backward(  # type: ignore[no-untyped-def]
         )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["K", "LIMIT", "H", "W", "COLOURS"])
 def _paint(  # type: ignore[no-untyped-def]
     canvas,
     target,

@@ -1,0 +1,50 @@
+"""Learned strokes on the GPU: what the Triton kernels are given, and when they are used."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from renderer.brush import Brush
+
+
+class StrokeCodes(NamedTuple):
+    """All that a pixel needs to know of N strokes of a learned brush.
+
+    shapes:    (N, 14) of a stroke map, (N, 15) of a texture, see `renderer.ops.triton_decode`
+    grids:     (N, 2, G, G) a stroke map's two maps, or (N, along, across) logits of a texture
+    sharpness: () of a stroke map's edge; unused by textures
+    box:       (N, 4) int32: left, top, right, bottom of what a stroke may touch, in whole pixels
+    """
+
+    shapes: Tensor
+    grids: Tensor
+    sharpness: Tensor
+    box: Tensor
+
+
+def usable(tensor: Tensor) -> bool:
+    """Whether the Triton kernels can work on `tensor`: single precision on a CUDA device, with Triton installed."""
+    return tensor.is_cuda and tensor.dtype == torch.float32 and _installed()
+
+
+def encode(brush: Brush, strokes: Tensor, size: tuple[int, int]) -> StrokeCodes | None:
+    """The codes of strokes (N, P) on a canvas of `size` (height, width); None where the kernels cannot draw them."""
+    if not usable(strokes) or not hasattr(brush, "codes"):
+        return None
+    codes: StrokeCodes | None = brush.codes(strokes, size)
+    return codes
+
+
+def corners(left: Tensor, top: Tensor, right: Tensor, bottom: Tensor) -> Tensor:
+    """Bounds (N,) as `box` of `StrokeCodes`; a box holds one pixel at least."""
+    return torch.stack((left, top, torch.maximum(right, left + 1), torch.maximum(bottom, top + 1)), -1).int()
+
+
+@functools.cache
+def _installed() -> bool:
+    return importlib.util.find_spec("triton") is not None
