@@ -6,20 +6,16 @@ light), as in every system that this project is compared with, in SVG viewers, a
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from renderer.brush import Brush, Mark, Window
 from renderer.brushes.bezier import bounds
-from renderer.ops import native
-
-SOURCE = native.FOLDER / "composite.c"
+from renderer.ops.composite import composite
+from renderer.ops.triton_strokes import composite_codes, encode
 
 
 def blank(
@@ -37,21 +33,21 @@ def over(canvas: Tensor, mark: Mark) -> Tensor:
 def paint(canvas: Tensor, strokes: Tensor, renderer: Brush) -> Tensor:
     """Lays strokes over a canvas, the first below. Differentiable in canvas and strokes.
 
-    canvas `(3, H, W)` with strokes `(N, P)`, or `(B, 3, H, W)` with `(B, N, P)`. On a CPU with a compiler, time and
-    memory grow with the pixels that strokes touch; elsewhere with strokes times canvas.
+    canvas `(3, H, W)` with strokes `(N, P)`, or `(B, 3, H, W)` with `(B, N, P)`. Time and memory grow with the
+    pixels that strokes touch.
     """
     if canvas.dim() == 3:
         return paint(canvas[None], strokes[None], renderer)[0]
     B, N, _ = strokes.shape
     size = (canvas.shape[-2], canvas.shape[-1])
     windows = not hasattr(renderer, "paint_steps")  # a brush that knows itself where its marks fall has no windows here
-    if N > 0 and windows and _kernel(canvas) is not None and strokes.dtype == canvas.dtype:
+    if N > 0 and windows:
+        codes = encode(renderer, strokes.flatten(0, 1), size)
+        if codes is not None:
+            return composite_codes(canvas, codes, renderer.space.get(strokes, "colour").flatten(0, 1))
         patches = draw_patches(renderer, strokes.flatten(0, 1), size)
-        picture = torch.arange(B).repeat_interleave(N)
-        painted: Tensor = _Composite.apply(
-            canvas, patches.alpha, patches.colour, patches.box, patches.start, picture, torch.is_grad_enabled()
-        )
-        return painted
+        picture = torch.arange(B, device=canvas.device).repeat_interleave(N)
+        return composite(canvas, patches.alpha, patches.colour, patches.box, patches.start, picture)
     canvas = canvas.clone()
     for i in range(N):
         canvas = over(canvas, renderer(strokes[:, i], size))
@@ -141,37 +137,3 @@ def _round_up(side: Tensor) -> Tensor:
     """To 8, 16, 24, 32, then 48, 64, 96, 128, 192 ...: 1.5 and 2 times the powers of two."""
     power = 2 ** side.clamp(min=8).double().log2().ceil().long()
     return torch.where(side <= power * 3 // 4, power * 3 // 4, power)
-
-
-def _kernel(canvas: Tensor) -> ctypes.CDLL | None:
-    """The compiled form of `over` for many strokes, for single precision on the CPU."""
-    return native.load_for(canvas, SOURCE)
-
-
-class _Composite(Function):
-    """`over`, stroke after stroke, each on its own box; the backward pass walks the strokes in reverse.
-
-    Autograd would copy the whole canvas for every stroke; this keeps only what each stroke covered.
-    """
-
-    @staticmethod
-    def forward(ctx, canvas, alpha, colour, box, start, picture, keep):  # type: ignore[no-untyped-def]
-        canvas, colour = canvas.clone(memory_format=torch.contiguous_format), colour.contiguous()
-        before = alpha.new_empty(3, len(alpha)) if keep else None
-        ctx.sizes = (len(box), len(alpha), *canvas.shape[-2:])
-        native.call(
-            _kernel(canvas), "composite_forward", (canvas, alpha, colour, box, start, picture, before), *ctx.sizes
-        )
-        ctx.save_for_backward(alpha, colour, box, start, picture, before)
-        return canvas
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        grad = grad.clone(memory_format=torch.contiguous_format)
-        alpha, colour = ctx.saved_tensors[:2]
-        grad_alpha = torch.empty_like(alpha)
-        grad_colour = alpha.new_zeros(torch.get_num_threads(), *colour.shape)  # a row for each band of the canvas
-        tensors = (grad, *ctx.saved_tensors, grad_alpha, grad_colour)
-        native.call(_kernel(grad), "composite_backward", tensors, *ctx.sizes)
-        return grad, grad_alpha, grad_colour.sum(0), None, None, None, None

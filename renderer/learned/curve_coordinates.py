@@ -66,24 +66,7 @@ class Sweep:
 
     def locate(self, owner: Tensor, x: Tensor, y: Tensor) -> Place:
         """The places of pixel centres x, y (T,) on the strokes `owner` (T,). Differentiable in the strokes."""
-        sx, sy, bx, by, ax, ay, fx, fy, lx, ly, cx, cy, reach = self.packed().T.index_select(1, owner).unbind(0)
-        px, py = x - sx, y - sy
-        with torch.no_grad():
-            t = _solve(px, py, bx, by, ax, ay, cx, cy)
-        # One more step of Newton's, to differentiate: the derivative of the root (implicit function theorem).
-        value, slope = _sweep(t, px, py, bx, by, ax, ay, cx, cy)
-        t = (t - value / slope.detach()).clamp(0, 1)
-        # What remains: before the start and behind the end, along the tangent; across.
-        rx, ry = px - (ax * t + bx) * t, py - (ay * t + by) * t
-        mx, my = 2 * ax * t + bx + cx, 2 * ay * t + by + cy
-        ox, oy = bx + cx, by + cy
-        before = ((rx * ox + ry * oy) / (fx * ox + fy * oy).clamp(min=LEAST)).clamp(max=0) * (t == 0)
-        ex, ey = 2 * ax + bx + cx, 2 * ay + by + cy
-        behind = ((rx * ex + ry * ey) / (lx * ex + ly * ey).clamp(min=LEAST)).clamp(min=0) * (t == 1)
-        qx, qy = rx - before * fx - behind * lx, ry - before * fy - behind * ly
-        side = (qy * mx - qx * my) / (mx * mx + my * my + LEAST**2).sqrt()
-        distance = (rx * rx + ry * ry + 1e-6).sqrt()
-        return Place(t, before / reach, behind / reach, side / reach, distance / reach)
+        return locate(self.packed(), owner, x, y)
 
     @torch.no_grad()
     def arc(self, owner: Tensor, t: Tensor) -> Tensor:
@@ -95,6 +78,28 @@ class Sweep:
         piece = (t * ARCS).long().clamp(max=ARCS - 1)
         below = sums.flatten()[owner * (ARCS + 1) + piece]
         return below + pieces.flatten()[owner * ARCS + piece] * (t * ARCS - piece)
+
+
+def locate(packed: Tensor, owner: Tensor, x: Tensor, y: Tensor) -> Place:
+    """`Sweep.locate` from the numbers of `Sweep.packed`, `(B, 13)`."""
+    sx, sy, bx, by, ax, ay, fx, fy, lx, ly, cx, cy, reach = packed.T.index_select(1, owner).unbind(0)
+    px, py = x - sx, y - sy
+    with torch.no_grad():
+        t = _solve(px, py, bx, by, ax, ay, cx, cy)
+    # One more step of Newton's, to differentiate: the derivative of the root (implicit function theorem).
+    value, slope = _sweep(t, px, py, bx, by, ax, ay, cx, cy)
+    t = (t - value / slope.detach()).clamp(0, 1)
+    # What remains: before the start and behind the end, along the tangent; across.
+    rx, ry = px - (ax * t + bx) * t, py - (ay * t + by) * t
+    mx, my = 2 * ax * t + bx + cx, 2 * ay * t + by + cy
+    ox, oy = bx + cx, by + cy
+    before = ((rx * ox + ry * oy) / (fx * ox + fy * oy).clamp(min=LEAST)).clamp(max=0) * (t == 0)
+    ex, ey = 2 * ax + bx + cx, 2 * ay + by + cy
+    behind = ((rx * ex + ry * ey) / (lx * ex + ly * ey).clamp(min=LEAST)).clamp(min=0) * (t == 1)
+    qx, qy = rx - before * fx - behind * lx, ry - before * fy - behind * ly
+    side = (qy * mx - qx * my) / (mx * mx + my * my + LEAST**2).sqrt()
+    distance = (rx * rx + ry * ry + 1e-6).sqrt()
+    return Place(t, before / reach, behind / reach, side / reach, distance / reach)
 
 
 def sweeps(strokes: Tensor, size: tuple[int, int], reach: Tensor) -> Sweep:

@@ -11,6 +11,7 @@ from torch.nn.functional import avg_pool2d
 from renderer.brush import Brush, Window
 from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.learned.data import on_path, painterly
+from renderer.learned.kernel_distance import kernel_distance
 from renderer.learned.train import alpha_error
 
 SEEN = 0.01  # alpha
@@ -78,20 +79,20 @@ def fidelity(renderer: Brush, brush: MyPaint, n: int, seed: int) -> dict[str, fl
     """Figures for a checkpoint, on `n` strokes.
 
     alpha_mse: see `renderer.learned.train.alpha_error`; alpha_mse_of_chance: below it no network falls that knows only the
-    stroke (half the mean squared difference of two seeds). kernel_distance: see `kernel_distance`, in thousandths;
+    stroke (half the mean squared difference of two seeds). kernel_distance: see `appearance_distance`, in thousandths;
     kernel_distance_of_chance: between two seeds of the true brush.
     """
     other = MyPaint(brush.path, brush.seed + 1)
     return {
         "alpha_mse": alpha_error(renderer, brush, n, seed),
         "alpha_mse_of_chance": alpha_error(other, brush, n, seed) / 2,
-        "kernel_distance": 1e3 * kernel_distance(renderer, brush, n, seed),
-        "kernel_distance_of_chance": 1e3 * kernel_distance(other, brush, n, seed),
+        "kernel_distance": 1e3 * appearance_distance(renderer, brush, n, seed),
+        "kernel_distance_of_chance": 1e3 * appearance_distance(other, brush, n, seed),
     }
 
 
 @torch.no_grad()
-def kernel_distance(renderer: Brush, brush: Brush, n: int, seed: int, side: int = 128) -> float:
+def appearance_distance(renderer: Brush, brush: Brush, n: int, seed: int, side: int = 128) -> float:
     """How far apart the looks of two brushes are, whatever falls where: 0 for the same, .01 for ink and liner, 1.9 for ink
     and nothing.
 
@@ -107,15 +108,10 @@ def kernel_distance(renderer: Brush, brush: Brush, n: int, seed: int, side: int 
     there = Window(left.to(device), top.to(device), PATCH, PATCH)
     ours = _looks(renderer(strokes.to(device), (side, side), there).alpha.cpu())
     theirs = _looks(brush(strokes, (side, side), window).alpha)
-    apart = _kernel(ours, ours) + _kernel(theirs, theirs) - _kernel(ours, theirs) - _kernel(theirs, ours)
-    return float((apart.sum() - apart.trace()) / (n * (n - 1)))
+    return kernel_distance(ours, theirs, divisor=1.0, paired=True)  # paired: the same stroke at the same place
 
 
 def _looks(alpha: Tensor) -> Tensor:
     """(n, 1, PATCH, PATCH) -> (n, D): four levels, each of the same weight."""
     levels = [avg_pool2d(alpha, 2**k).flatten(1) * 2**k / PATCH for k in range(4)]
     return torch.cat(levels, 1).double() / 2
-
-
-def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    return (a @ b.T + 1) ** 3

@@ -11,11 +11,11 @@ from renderer.brushes.bezier import box_around, colours, pixel_centres
 from renderer.brushes.mypaint import MYPAINT
 from renderer.learned.curve_coordinates import Place, Sweep, sweeps
 from renderer.learned.stochastic import GRAIN, TILE, Grain, StrokeNoise, stroke_noise
-from renderer.learned.textures import lookup, pixels_of, wrapped
+from renderer.ops.decode_texture import CAP, decode_texture, texture_nodes
+from renderer.ops.pixels import lookup, pixels_of
 from renderer.ops.triton_strokes import StrokeCodes, corners
 
 OUTSIDE = -12.0  # the logit on the border of every texture
-CAP = 4  # of a texture's rows, how many lie before the start, and as many behind the end
 PIXELS = 1.0  # how far beyond its reach a brush may touch pixels, by anti-aliasing
 FINE, COARSE = 0.25, 32.0  # basic radii in pixels between which anti-aliasing matters
 
@@ -100,11 +100,9 @@ class NeuralBrush(nn.Module):
         return box_around(start, end, self._reach(strokes.detach(), size), size)
 
     def patch_alphas(self, strokes: Tensor, size: tuple[int, int], box: Tensor, start: Tensor, total: int) -> Tensor:
-        """The alphas of `renderer.canvas.Patches`, `(total,)`; where there is a compiler and no grain, by a fused kernel."""
+        """The alphas of `renderer.canvas.Patches`, `(total,)`; without grain by one fused operation."""
         if self.grain is None:
-            alpha = wrapped(*self._shapes_and_logits(strokes, size), box, start, total)
-            if alpha is not None:
-                return alpha
+            return decode_texture(*self._shapes_and_logits(strokes, size), box, start, total)
         owner, x, y = pixels_of(box, start, total)
         return self.at(strokes, size, owner, x.to(strokes), y.to(strokes))
 
@@ -116,7 +114,7 @@ class NeuralBrush(nn.Module):
         return StrokeCodes(shapes, logits, shapes.new_zeros(()), corners(*self.bounds(strokes, size)))
 
     def _shapes_and_logits(self, strokes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """`(N, 15)` numbers of each stroke, see `renderer.learned.textures.wrapped`, and its texture `(N, along, across)`."""
+        """`(N, 15)` numbers of each stroke, see `renderer.ops.decode_texture`, and its texture `(N, along, across)`."""
         sweep = sweeps(strokes, size, self._reach(strokes, size))
         logits = self._logits(strokes, size, sweep, self.stroke_noise(strokes).latent)
         shapes = torch.cat((sweep.packed(), sweep.length / sweep.reach, self._strength(strokes)), -1)
@@ -141,7 +139,8 @@ class NeuralBrush(nn.Module):
         sweep = sweeps(strokes, size, self._reach(strokes, size))
         logits = self._logits(strokes, size, sweep, stroke_noise.latent)
         place = sweep.locate(owner, x, y)
-        row, column = self._nodes(sweep, owner, place)
+        length = (sweep.length / sweep.reach)[:, 0][owner]
+        row, column = texture_nodes(place, length, self.along, self.across)
         if self.grain is None or mean:
             value = lookup(logits[:, 0], owner, row, column)
         else:
@@ -219,21 +218,6 @@ class NeuralBrush(nn.Module):
         # Amplitudes of grain end in 0, alphas in (almost) 0.
         alphas, amplitudes = pad(logits[:, :2], (1, 1), value=OUTSIDE), pad(logits[:, 2:], (1, 1))
         return torch.cat((alphas, amplitudes), 1)
-
-    def _nodes(self, sweep: Sweep, owner: Tensor, place: Place) -> tuple[Tensor, Tensor]:
-        """Where in a texture, in nodes: along, across."""
-        # Half of the rows are for what happens within a few reaches of both ends, however long the stroke is.
-        ell = (sweep.length / sweep.reach)[:, 0]
-        here, full = ell[owner], (1 + ell / (1 + ell))[owner]
-        t = place.t
-        early, late = t * here, (1 - t) * here
-        body = (t + 0.5 * (early / (1 + early) - late / (1 + late)) + 0.5 * (full - 1)) / full
-        # The ends are fans around the path's ends: by angle and distance, since round ends are what most brushes leave.
-        beyond = place.before + place.behind
-        angle = beyond / (beyond.abs() + place.side.abs() + 1e-6)  # from 0 at the sides to -1 or 1 along the path
-        row = CAP * (1 + angle.clamp(max=0)) + (self.along - 1 - 2 * CAP) * body + CAP * angle.clamp(min=0)
-        across = torch.where(place.side < 0, -place.distance, place.distance)
-        return row, (across + 1) * ((self.across - 1) / 2)
 
     def _noise(
         self,

@@ -1,14 +1,9 @@
-// Compositing of ragged marks: `over`, stroke after stroke, each on its own box of the canvas.
+// Compositing: `over`, stroke after stroke, each on its own box of the canvas: see composite.py.
 //
 // canvas (B, 3, H, W); strokes i = 0..N-1 in painting order; box[4i] = left, top, width, height, inside the canvas;
 // alpha[start[i] + y * width + x] is the mark; colour[3i..]; picture[i] in 0..B-1.
 // Every thread owns a band of rows of all pictures and walks all strokes, so that no two threads meet.
 #include <stdint.h>
-#ifdef _OPENMP
-#include <omp.h>
-#else
-static int omp_get_max_threads(void) { return 1; }
-#endif
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -16,10 +11,9 @@ static int omp_get_max_threads(void) { return 1; }
 // before (3, T) receives what each stroke covered, for the backward pass; it may be null.
 void composite_forward(float *canvas, const float *alpha, const float *colour, const int64_t *box, const int64_t *start,
                        const int64_t *picture, float *before, int64_t N, int64_t T, int64_t H, int64_t W, int threads) {
-    int bands = MAX(1, MIN(threads, omp_get_max_threads()));
-#pragma omp parallel for num_threads(bands) schedule(static, 1)
-    for (int band = 0; band < bands; band++) {
-        int64_t low = H * band / bands, high = H * (band + 1) / bands;
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int band = 0; band < threads; band++) {
+        int64_t low = H * band / threads, high = H * (band + 1) / threads;
         for (int64_t i = 0; i < N; i++) {
             const int64_t left = box[4 * i], top = box[4 * i + 1], width = box[4 * i + 2], height = box[4 * i + 3];
             for (int64_t y = MAX(top, low); y < MIN(top + height, high); y++) {
@@ -40,7 +34,7 @@ void composite_forward(float *canvas, const float *alpha, const float *colour, c
 }
 
 // grad (B, 3, H, W) comes in as the gradient of the finished canvas and leaves as that of the canvas before any stroke.
-// grad_colour (bands, N, 3) must be zero on entry; the caller sums over bands.
+// grad_colour (threads, N, 3) must be zero on entry; the caller sums over threads.
 void composite_backward(float *grad, const float *alpha, const float *colour, const int64_t *box, const int64_t *start,
                         const int64_t *picture, const float *before, float *grad_alpha, float *grad_colour, int64_t N,
                         int64_t T, int64_t H, int64_t W, int threads) {

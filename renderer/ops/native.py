@@ -1,4 +1,4 @@
-"""Small C kernels, compiled on first use and kept; where there is no compiler, PyTorch does the same work more slowly."""
+"""C kernels, compiled on first use and cached. Without a compiler, PyTorch computes the same values more slowly."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import functools
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,33 +30,66 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kaokore-painter"
 
 
+def available() -> bool:
+    """Whether kernels can be loaded: none is forbidden, and a compiler is installed or the cache is filled.
+
+    Compiles nothing, so that it may be asked for a help text.
+    """
+    if not _wanted():
+        return False
+    return shutil.which(_compiler()) is not None or all(_library(source).exists() for source in FOLDER.glob("*.c"))
+
+
 @functools.cache
 def load(source: Path) -> ctypes.CDLL | None:
-    """The compiled library of a C file, or None where it cannot be compiled (or KAOKORE_NATIVE=0 forbids it)."""
-    if os.environ.get("KAOKORE_NATIVE") == "0":
+    """The compiled library of a C file; None where KAOKORE_NATIVE=0 forbids it, or, with a warning, where it fails."""
+    if not _wanted():
         return None
-    # Code for one processor must not be loaded on another that shares the home directory.
-    name = hashlib.sha256(source.read_bytes() + repr((COMPILE, LINK, _processor())).encode()).hexdigest()[:20]
+    library = _library(source)
     try:
-        folder = cache_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        library = folder / f"{source.stem}-{name}.so"
+        library.parent.mkdir(parents=True, exist_ok=True)
         if not library.exists():
             _compile(source, library)
         return ctypes.CDLL(str(library))
     except (OSError, subprocess.SubprocessError):
+        _warn()
         return None
 
 
 def load_for(tensor: Tensor, source: Path) -> ctypes.CDLL | None:
-    """The same for work on `tensor`: kernels are written for single precision on the CPU, and None elsewhere."""
+    """`load` for work on `tensor`: kernels compute in single precision on the CPU; None for other tensors."""
     if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
         return None
     return load(source)
 
 
+def _wanted() -> bool:
+    return os.environ.get("KAOKORE_NATIVE") != "0"
+
+
+def _compiler() -> str:
+    return os.environ.get("CC", "gcc")
+
+
+def _library(source: Path) -> Path:
+    # Code for one processor must not be loaded on another that shares the home directory.
+    name = hashlib.sha256(source.read_bytes() + repr((COMPILE, LINK, _processor())).encode()).hexdigest()[:20]
+    return cache_folder() / f"{source.stem}-{name}.so"
+
+
+@functools.cache
+def _warn() -> None:
+    """Warn at the first kernel that cannot be built; the cache keeps the others silent."""
+    warnings.warn(
+        "The compiled kernels cannot be built; painting is then many times slower. Install gcc or set CC to a C compiler; "
+        "KAOKORE_NATIVE=0 chooses to paint without kernels.",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
 def _compile(source: Path, library: Path) -> None:
-    compiler = os.environ.get("CC", "gcc")
+    compiler = _compiler()
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         code, linked = Path(folder) / "code.o", Path(folder) / "linked.so"
         for threads in (["-fopenmp"], []):  # the second try is for compilers without OpenMP
@@ -74,8 +109,9 @@ def _processor() -> str:
         return f"{platform.machine()} {platform.processor()}"
 
 
-def call(library: ctypes.CDLL | None, name: str, tensors: Sequence[Tensor | None], *numbers: int | float) -> None:
-    """Calls a kernel: the addresses of contiguous CPU tensors (None is a null pointer), then numbers, then the threads."""
+def call(source: Path, name: str, tensors: Sequence[Tensor | None], *numbers: int | float) -> None:
+    """Call a kernel of a C file: addresses of contiguous CPU tensors (None is null), then numbers, then the threads."""
+    library = load(source)
     assert library is not None, "callers ask first whether the kernel is there"
     arguments: list[ctypes._SimpleCData | None] = []
     for tensor in tensors:

@@ -45,6 +45,39 @@ def corners(left: Tensor, top: Tensor, right: Tensor, bottom: Tensor) -> Tensor:
     return torch.stack((left, top, torch.maximum(right, left + 1), torch.maximum(bottom, top + 1)), -1).int()
 
 
+def composite_codes(canvas: Tensor, codes: StrokeCodes, colour: Tensor) -> Tensor:
+    """Lay B * N strokes over canvases (B, 3, H, W), see `renderer.ops.triton_composite.composite`."""
+    from renderer.ops.triton_composite import composite
+
+    shapes, grids, sharpness, box = codes
+    painted: Tensor = composite(canvas, shapes, grids, sharpness, colour, box)
+    return painted
+
+
+def score_codes(canvas: Tensor, target: Tensor, codes: StrokeCodes, palette: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Gains and best colours of B * K strokes, see `renderer.ops.triton_optimal_colour.score`."""
+    from renderer.ops.triton_optimal_colour import score
+
+    gain, colour = score(canvas.detach(), target.detach(), *codes, palette)
+    return gain, colour
+
+
+def composite_codes_greedily(
+    canvas: Tensor,
+    target: Tensor,
+    codes: StrokeCodes,
+    order: Tensor,
+    least: Tensor,
+    limit: int,
+    palette: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Paint a round's strokes in order, see `renderer.ops.triton_optimal_colour.paint_greedily`."""
+    from renderer.ops.triton_optimal_colour import paint_greedily
+
+    canvas, painted, colour = paint_greedily(canvas, target, *codes, order, least, limit, palette)
+    return canvas, painted, colour
+
+
 @functools.cache
 def _installed() -> bool:
     return importlib.util.find_spec("triton") is not None

@@ -55,7 +55,7 @@ def test_everything_on_a_gpu() -> None:
     assert len(strokes) == 9
     on_cuda(strokes)
     learner = LearningToPaint(shipped, TINY, "cuda")
-    on_cuda(learner.rollout_round(rand(2, 3, 32, 32), generator))
+    on_cuda(learner.play(rand(2, 3, 32, 32), generator))
     learner.update(0.0, generator)
 
 

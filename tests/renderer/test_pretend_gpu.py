@@ -10,9 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import agents.optimal_colour
-import renderer.canvas
-import renderer.learned.stroke_map
 from agents import huang2019
 from agents import mdp as dynamics
 from agents.huang2019 import LearningToPaint
@@ -34,6 +31,7 @@ from renderer.learned.huang2019 import Huang2019
 from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.learned.train import RandomStrokes, alpha_error, fit
+from renderer.ops import native
 from tests.renderer.pretend_gpu import OnGPU, pretend_gpu
 
 Device = torch.device
@@ -189,7 +187,7 @@ def learning_to_paint(device: Device) -> list[Tensor]:
     torch.manual_seed(0)
     learner = LearningToPaint(stroke_map(device), replace(huang2019.TINY, noise=0.1), device)
     generator = torch.Generator().manual_seed(0)
-    canvases = learner.rollout_round(random(2, 3, 32, 32, device=device), generator)
+    canvases = learner.play(random(2, 3, 32, 32, device=device), generator)
     learner.update(0.0, generator)
     return [canvases, learner.critic.fc.weight.detach()]
 
@@ -240,8 +238,7 @@ WHOLE = [
 
 @pytest.mark.parametrize("run", [*FORWARD.values(), *WHOLE], ids=[*FORWARD, *(run.__name__ for run in WHOLE)])
 def test_another_device_gives_the_same(run: Callable[[Device], list[Tensor]], monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (renderer.canvas, agents.optimal_colour, renderer.learned.stroke_map):
-        monkeypatch.setattr(module, "_kernel", lambda _: None)  # as it is on a GPU
+    monkeypatch.setattr(native, "load_for", lambda *_: None)  # as it is on a GPU
     expected = run(torch.device("cpu"))
     with pretend_gpu() as device:
         actual = run(device)

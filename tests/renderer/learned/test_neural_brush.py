@@ -9,8 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import renderer.canvas
-import renderer.learned.textures
 from painter.optimize import OptimizeConfig, optimize
 from renderer.brush import Brush, Window, expected
 from renderer.brushes.mixed import mixed
@@ -20,7 +18,7 @@ from renderer.io.checkpoint import Checkpoint, CheckpointError
 from renderer.learned.curve_coordinates import ITERATIONS, LEAST, STARTS
 from renderer.learned.load import load_brush
 from renderer.learned.neural_brush import CAP, NeuralBrush
-from renderer.ops import native
+from renderer.ops import decode_texture, native
 from tests.renderer.pretend_gpu import pretend_gpu
 
 SIZE = (30, 42)  # not square
@@ -123,7 +121,7 @@ def test_bounds_hold_the_mark_and_patches_are_it(network: NeuralBrush) -> None:
         torch.testing.assert_close(inside, below[0], rtol=0, atol=1e-5)
 
 
-@pytest.mark.skipif(native.load(renderer.learned.textures.SOURCE) is None, reason="there is no C compiler")
+@pytest.mark.skipif(native.load(decode_texture.SOURCE) is None, reason="there is no C compiler")
 @pytest.mark.parametrize("name", ["plain", "sized and directed", "latent"])
 @pytest.mark.parametrize("kind", ["any", "thin", "short", "fixed"])
 def test_the_kernel_does_what_pytorch_does(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +144,7 @@ def test_the_kernel_does_what_pytorch_does(name: str, kind: str, monkeypatch: py
         return [patches.alpha.detach(), leaf.grad, *weights]
 
     fused = drawn()
-    monkeypatch.setattr(renderer.learned.textures, "_kernel", lambda _: None)
+    monkeypatch.setattr(native, "load_for", lambda *_: None)
     reference = drawn()
     assert len(fused) == len(reference) == 2 + (8 if kind != "fixed" else 0)
     # A pixel on the seam of two regions may fall to either side.
@@ -157,7 +155,7 @@ def test_the_kernel_does_what_pytorch_does(name: str, kind: str, monkeypatch: py
 
 def test_the_kernel_s_numbers_are_python_s() -> None:
     assert LEAST == 3e-5
-    source = renderer.learned.textures.SOURCE.read_text()
+    source = decode_texture.SOURCE.read_text()
     found = dict(re.findall(r"#define (\w+) ([\de.-]+)f?\b", source))
     assert found == {
         "NUMBERS": "15",
@@ -280,8 +278,7 @@ def test_textures_without_room_are_refused(change: dict, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_another_device_gives_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (renderer.canvas, renderer.learned.textures):
-        monkeypatch.setattr(module, "_kernel", lambda _: None)  # as it is on a GPU
+    monkeypatch.setattr(native, "load_for", lambda *_: None)  # as it is on a GPU
 
     def everything(device: torch.device) -> list[Tensor]:
         network, strokes = make(name).to(device), sample(4, 15).to(device).requires_grad_()

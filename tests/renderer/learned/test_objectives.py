@@ -21,7 +21,7 @@ from renderer.learned.data import (
     on_path,
     painterly,
 )
-from renderer.learned.fidelity import fidelity, kernel_distance, traits
+from renderer.learned.fidelity import appearance_distance, fidelity, traits
 from renderer.learned.neural_brush import NeuralBrush
 from renderer.learned.objectives import Critic, Encoder, fit_adversarially, fit_variationally, point_loss
 from renderer.learned.stochastic import TILE
@@ -161,16 +161,18 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(form: str) -> None
         assert torch.equal(ours, wanted)
 
 
-def test_kernel_distance() -> None:
+def test_appearance_distance() -> None:
     brush, other = teacher(), student(hidden=8)
-    assert kernel_distance(brush, brush, 40, seed=0) == pytest.approx(0, abs=1e-12)
-    assert kernel_distance(other, brush, 40, seed=0) > 1e-4
+    assert appearance_distance(brush, brush, 40, seed=0) == pytest.approx(0, abs=1e-12)
+    assert appearance_distance(other, brush, 40, seed=0) > 1e-4
     # Without the diagonals, chance alone is nothing: grains elsewhere are no other look.
     grainy = teacher(grain=2)
     elsewhere = copy.deepcopy(grainy)
     assert elsewhere.grain is not None
     elsewhere.grain.noise.copy_(torch.randn(2, TILE, TILE, generator=torch.Generator().manual_seed(5)))
-    assert abs(kernel_distance(elsewhere, grainy, 300, seed=0)) < 0.3 * kernel_distance(other, grainy, 300, seed=0)
+    assert abs(appearance_distance(elsewhere, grainy, 300, seed=0)) < 0.3 * appearance_distance(
+        other, grainy, 300, seed=0
+    )
 
 
 @engine

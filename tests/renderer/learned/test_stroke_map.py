@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-import renderer.learned.stroke_map
 from renderer.brushes.bezier import AnalyticBezier
 from renderer.io.checkpoint import Checkpoint, CheckpointError
 from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import MAX_GRID, StrokeMap
+from renderer.ops import decode_stroke_map
 from renderer.strokes import BEZIER
 
 SIZE = (20, 28)
@@ -45,7 +45,7 @@ def test_a_map_that_the_kernel_has_no_room_for_is_refused(grid: int, tmp_path: P
 
 
 def test_the_limit_is_that_of_the_kernel() -> None:
-    source = renderer.learned.stroke_map.SOURCE.read_text()
+    source = decode_stroke_map.SOURCE.read_text()
     assert re.findall(r"#define MAX_GRID (\d+)", source) == [str(MAX_GRID)]
 
 

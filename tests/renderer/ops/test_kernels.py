@@ -12,19 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import agents.optimal_colour
-import renderer.canvas
-import renderer.learned.stroke_map
 from agents.optimal_colour import paint_greedily, score_candidates
 from renderer.brush import Brush, Mark, Window
 from renderer.brushes.bezier import AnalyticBezier, bounds
 from renderer.canvas import draw_patches, over, paint
 from renderer.learned.stroke_map import StrokeMap
-from renderer.ops import native
+from renderer.ops import decode_stroke_map, native
 from renderer.strokes import BEZIER
 
-ROOT = Path(native.__file__).parents[1]
-SOURCES = [native.FOLDER / name for name in ("composite.c", "optimal_colour.c", "stroke_map.c")]
+SOURCES = sorted(native.FOLDER.glob("*.c"))
 SIZE = (18, 26)
 
 compiled = pytest.mark.skipif(native.load(SOURCES[0]) is None, reason="there is no C compiler")
@@ -87,7 +83,7 @@ def test_stroke_map(window: Window | None) -> None:
     for module, dtype in ((fast, torch.float32), (slow, torch.float64)):
         module.zero_grad()
         strokes = sample(12, seed=2).to(dtype).requires_grad_()
-        assert (renderer.learned.stroke_map._kernel(strokes) is None) == (dtype == torch.float64)
+        assert (native.load_for(strokes, decode_stroke_map.SOURCE) is None) == (dtype == torch.float64)
         alpha = module(strokes, SIZE, window).alpha
         weights = torch.rand(alpha.shape, generator=torch.Generator().manual_seed(3)).to(dtype)
         (alpha * weights).sum().backward()
@@ -123,9 +119,8 @@ def test_stroke_map_far_from_the_stroke_is_zero_and_finite() -> None:
     assert strokes.grad.isfinite().all()
 
 
-def without(monkeypatch: pytest.MonkeyPatch, *modules: object) -> None:
-    for module in modules:
-        monkeypatch.setattr(module, "_kernel", lambda _: None)
+def without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "load_for", lambda *_: None)
 
 
 def gradients_of(result: Callable[..., Tensor], *inputs: Tensor) -> list[Tensor]:
@@ -149,17 +144,17 @@ def test_paint(monkeypatch: pytest.MonkeyPatch) -> None:
         return (paint(canvas, strokes, brush) - weights).square().sum()
 
     with_kernel = gradients_of(objective, canvas, strokes)
-    without(monkeypatch, renderer.canvas)
+    without_kernels(monkeypatch)
     for actual, wanted in zip(with_kernel, gradients_of(objective, canvas, strokes), strict=True):
         close(actual, wanted)
 
 
 @compiled
 def test_paint_with_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bands of rows do not meet, also where there are more threads than rows."""
+    """Each thread owns a band of rows: values and gradients do not depend on how many, not even with more than rows."""
     canvas, strokes = pictures(1, 2, (5, 30)), sample(1, 20, seed=7)
     results = []
-    for threads in (1, 3, 8):
+    for threads in (1, 3, 8):  # the kernels are told how many
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         results.append(gradients_of(lambda a, b: paint(a, b, network()).square().sum(), canvas, strokes))
     for other in results[1:]:
@@ -172,7 +167,7 @@ def test_ragged_boxes_are_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """StrokeMap's own way to draw all boxes at once, against one call for each shape of window."""
     strokes = sample(15, seed=8)
     fast = draw_patches(network(), strokes, SIZE)
-    without(monkeypatch, renderer.learned.stroke_map)
+    without_kernels(monkeypatch)
     slow = draw_patches(network(), strokes, SIZE)
     whole = network()(strokes, SIZE).alpha[:, 0]
     for patches in (fast, slow):
@@ -211,8 +206,7 @@ def test_fitted(monkeypatch: pytest.MonkeyPatch, least: float, limit: int) -> No
         return tuple(tensor.detach() for tensor in (*detached, gradient, *gradients))
 
     actual = all_of(canvas, strokes)
-    assert isinstance(score_candidates(canvas, target, strokes, brush).drawn, renderer.canvas.Patches)
-    without(monkeypatch, agents.optimal_colour)
+    without_kernels(monkeypatch)
     expected = all_of(canvas, strokes)
     for ours, wanted in zip(actual, expected, strict=True):
         assert wanted.abs().max() > 0
@@ -241,34 +235,46 @@ def test_loading_a_kernel_keeps_subnormal_numbers() -> None:
     assert torch.tensor(1e-40).mul(1.0) != 0
 
 
-# Where there is no kernel. `__wrapped__` goes past the memory of `functools.cache`.
+# Without kernels. `__wrapped__` bypasses the memory of `functools.cache`.
 load = native.load.__wrapped__
 
 
-def test_kernels_can_be_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KAOKORE_NATIVE", "0")
-    assert load(SOURCES[0]) is None
-
-
-def test_a_missing_compiler_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty cache, and no warning so far."""
     monkeypatch.delenv("KAOKORE_NATIVE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    native._warn.cache_clear()
+
+
+@pytest.mark.usefixtures("_fresh")
+def test_kernels_can_be_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAOKORE_NATIVE", "0")
+    assert not native.available()
+    assert load(SOURCES[0]) is None, "and no warning"
+
+
+@pytest.mark.usefixtures("_fresh")
+def test_a_missing_compiler_warns_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CC", "/nonexistent")
-    assert load(SOURCES[0]) is None
+    assert not native.available()
+    with pytest.warns(RuntimeWarning, match="many times slower") as warned:
+        assert [load(source) for source in SOURCES] == [None] * 4
+    assert len(warned) == 1
     assert not list((tmp_path / "kaokore-painter").iterdir())
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_fresh")
+def test_a_cache_that_cannot_be_written_warns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.delenv("KAOKORE_NATIVE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert load(SOURCES[0]) is None
+    with pytest.warns(RuntimeWarning, match="many times slower"):
+        assert load(SOURCES[0]) is None
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
+@pytest.mark.usefixtures("_fresh")
 def test_a_kernel_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("KAOKORE_NATIVE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     source = tmp_path / "answer.c"
     source.write_text("int answer(void) { return 42; }")
     assert load(source).answer() == 42
@@ -278,8 +284,19 @@ def test_a_kernel_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         assert load(source).answer() == 42
     source.write_text("int answer(void) { return 43; }")
     assert load(source).answer() == 43, "another source is another library"
-    source.write_text("int answer(void) { this is no C }")
-    assert load(source) is None
+    source.write_text("int answer(void) { this is not C }")
+    with pytest.warns(RuntimeWarning, match="many times slower"):
+        assert load(source) is None
+
+
+@compiled
+@pytest.mark.usefixtures("_fresh")
+def test_a_filled_cache_needs_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    for source in SOURCES:
+        assert load(source) is not None
+    monkeypatch.setenv("CC", "/nonexistent")
+    assert native.available()
+    assert all(load(source) is not None for source in SOURCES)
 
 
 def test_everything_paints_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,5 +304,5 @@ def test_everything_paints_without_kernels(monkeypatch: pytest.MonkeyPatch) -> N
     canvas, strokes = pictures(1, 8), sample(1, 6, seed=11)
     module: nn.Module = network()
     before = paint(canvas, strokes, module)  # type: ignore[arg-type]
-    without(monkeypatch, renderer.canvas, agents.optimal_colour, renderer.learned.stroke_map)
+    without_kernels(monkeypatch)
     torch.testing.assert_close(paint(canvas, strokes, module), before, rtol=0, atol=0.03)  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
-// The pixel-wise half of painter.neural_brush.NeuralBrush without grain: the same formulas as its PyTorch code
-// (painter.sweep, NeuralBrush._nodes, painter.textures.lookup), over ragged boxes.
+// Alphas of strokes from textures in curve coordinates: see decode_texture.py and renderer/learned/curve_coordinates.py, which
+// have the same formulas in PyTorch.
 //
 // Stroke i: shape[15i..] = start x, y; linear x, y; square x, y; first x, y; last x, y; extra x, y; reach; length / reach;
 // strength.  logits[i] (A, C).  box[4i..] = left, top, width, height in canvas pixels.
@@ -12,13 +12,13 @@
 #define STARTS 8
 #define ITERATIONS 6
 #define CHUNK 256  // pixels of a row at a time
-#define LEAST 3e-5f  // as in painter.sweep
+#define LEAST 3e-5f  // as in curve_coordinates.py
 
 typedef struct {
     float sx, sy, bx, by, ax, ay, fx, fy, lx, ly, cx, cy, reach, ell, strength;
 } Stroke;
 
-// What a pixel is on a stroke: see painter.sweep.Place.
+// What a pixel is on a stroke: see curve_coordinates.Place.
 typedef struct {
     float value, slope, next;  // of the last step of Newton's method, and where it leads
     float t, rx, ry, mx, my, norm, before, behind, qx, qy, side, distance;  // lengths in pixels
@@ -97,7 +97,7 @@ static inline Pixel locate(const Stroke *s, float px, float py, float t0, int A,
     return p;
 }
 
-void textures_forward(const float *shapes, const float *all_logits, const int64_t *box, const int64_t *start,
+void decode_texture_forward(const float *shapes, const float *all_logits, const int64_t *box, const int64_t *start,
                           float *alpha, float *all_t, int64_t N, int64_t A, int64_t C, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
     for (int64_t i = 0; i < N; i++) {
@@ -129,7 +129,7 @@ void textures_forward(const float *shapes, const float *all_logits, const int64_
 }
 
 // grad_shapes (N, 15) and grad_logits (N, A, C) must be zero on entry.
-void textures_backward(const float *shapes, const float *all_logits, const int64_t *box, const int64_t *start,
+void decode_texture_backward(const float *shapes, const float *all_logits, const int64_t *box, const int64_t *start,
                            const float *all_t, const float *grad_alpha, float *grad_shapes, float *grad_logits, int64_t N,
                            int64_t A, int64_t C, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)

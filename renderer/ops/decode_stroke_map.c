@@ -1,4 +1,4 @@
-// The pixel-wise half of painter.networks.StrokeMap: the same formulas as its PyTorch code, over ragged boxes.
+// Alphas of strokes from maps of curve parameters: see decode_stroke_map.py, which has the same formulas in PyTorch.
 //
 // Stroke i: shape[14i..] = centre x, y; signed scale x, y of the own frame; ax, bx, cx; ay, by, cy (curve = (a t + b) t + c);
 // r0, dr; w0, dw.  maps[i] (2, G, G): nearest t, last t.  box[4i..] = left, top, width, height in canvas pixels.
@@ -38,7 +38,7 @@ static Row map_row(const float *maps, int G, float v) {
     return out;
 }
 
-void stroke_map_forward(const float *shapes, const float *all_maps, const int64_t *box, const int64_t *start, float *alpha,
+void decode_stroke_map_forward(const float *shapes, const float *all_maps, const int64_t *box, const int64_t *start, float *alpha,
                         int64_t N, int64_t G, float sharpness, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
     for (int64_t i = 0; i < N; i++) {
@@ -68,7 +68,7 @@ void stroke_map_forward(const float *shapes, const float *all_maps, const int64_
 }
 
 // grad_shapes (N, 14), grad_maps (N, 2, G, G) and grad_sharpness (N) must be zero on entry.
-void stroke_map_backward(const float *shapes, const float *all_maps, const int64_t *box, const int64_t *start,
+void decode_stroke_map_backward(const float *shapes, const float *all_maps, const int64_t *box, const int64_t *start,
                          const float *grad_alpha, float *grad_shapes, float *grad_maps, float *grad_sharpness, int64_t N,
                          int64_t G, float sharpness, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)

@@ -1,11 +1,7 @@
-// Strokes that take the colour that suits the target best, and what they gain.
+// Marks in the colours that suit a target best: see optimal_compositing.py, which has the same formulas in PyTorch.
 //
-// For a mark of coverage a over a canvas b with target t (d = t - b), the squared error left by colour c is
-// E - 2 c A + c^2 B with A = sum a (d + a b), B = sum a^2, E = sum (d + a b)^2, so that c = A / B (clamped to [0, 1]).
-// B is the same for all channels, so that of a palette the colour nearest to A / B is the best.
-//
-// canvas, target (B, 3, H, W); candidates i = 0..B*K-1, those of picture p at p*K..p*K+K-1; ragged alpha, box and start as
-// in composite.c. Pictures (and, for gains, candidates) are shared out among threads.
+// canvas, target (B, 3, H, W); candidates i = 0..B*K-1, those of picture p at p*K..p*K+K-1; alpha, box and
+// start as in composite.c. Threads share out the pictures, in score_marks the candidates.
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,7 +52,7 @@ static float fit(const Mark m, const float *canvas, const float *target, const f
     return gained;
 }
 
-void gains_forward(const float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
+void score_marks_forward(const float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
                    const float *palette, float *gain, float *colour, int64_t B, int64_t K, int64_t H, int64_t W, int64_t P,
                    int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 8)
@@ -69,7 +65,7 @@ void gains_forward(const float *canvas, const float *target, const float *alpha,
 }
 
 // The colour is optimal (or held, at its limit or by the palette), so that only the direct effect of alpha remains.
-void gains_backward(const float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
+void score_marks_backward(const float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
                     const float *colour, const float *grad_gain, float *grad_alpha, int64_t B, int64_t K, int64_t H,
                     int64_t W, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 8)
@@ -93,7 +89,7 @@ void gains_backward(const float *canvas, const float *target, const float *alpha
 // Walks the candidates of each picture in `order` (B, K) and paints those whose gain on the canvas as it is then is at
 // least `least[i]`, until `limit` are painted. painted (B, limit) receives their indices, -1 where there were too few.
 // before (3, T) keeps what each covered, weight (B * K,) and free (B * K, 3) are for the backward pass.
-void paint_fitted_forward(float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
+void composite_greedily_forward(float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
                           const int64_t *order, const float *least, const float *palette, int64_t *painted, float *colour,
                           float *weight, float *free, float *before, int64_t B, int64_t K, int64_t limit, int64_t T,
                           int64_t H, int64_t W, int64_t P, int threads) {
@@ -125,7 +121,7 @@ void paint_fitted_forward(float *canvas, const float *target, const float *alpha
 }
 
 // grad (B, 3, H, W): of the canvas after, in; of the canvas before, out. grad_alpha must be zero on entry.
-void paint_fitted_backward(float *grad, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
+void composite_greedily_backward(float *grad, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
                            const int64_t *painted, const float *colour, const float *weight, const float *free,
                            const float *before, float *grad_alpha, int64_t B, int64_t limit, int64_t T, int64_t H,
                            int64_t W, int threads) {

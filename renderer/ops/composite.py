@@ -1,0 +1,96 @@
+"""Composite strokes over a canvas, each on its own box."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
+
+from renderer.ops import native
+
+SOURCE = native.FOLDER / "composite.c"
+
+
+def composite(
+    canvas: Tensor,
+    alpha: Tensor,
+    colour: Tensor,
+    box: Tensor,
+    start: Tensor,
+    picture: Tensor,
+    texture: Tensor | None = None,
+) -> Tensor:
+    """Lay marks over canvases: Porter and Duff's *over* with an opaque canvas, mark after mark.
+
+    Differentiable in `canvas`, `alpha`, `colour` and `texture`.
+
+    Args:
+        canvas: `(B, 3, H, W)`.
+        alpha: `(T,)` in [0, 1], laid out by `box` and `start` as `renderer.ops` describes.
+        colour: `(N, 3)`, one flat colour for each mark.
+        box: `(N, 4)` left, top, width, height, inside the canvas.
+        start: `(N,)` index of the first pixel of each mark in `alpha`.
+        picture: `(N,)` which canvas, 0 to B - 1, each mark lies on; marks of one canvas in painting order.
+        texture: `(3, T)`, a colour for every pixel instead of `colour`.
+
+    Returns:
+        The canvases afterwards, `(B, 3, H, W)`.
+    """
+    if texture is None and alpha.dtype == canvas.dtype and native.load_for(canvas, SOURCE) is not None:
+        keep = torch.is_grad_enabled()  # inside a Function it is always off
+        painted: Tensor = _Native.apply(canvas, alpha, colour, box, start, picture, keep)
+        return painted
+    return reference(canvas, alpha, colour, box, start, picture, texture)
+
+
+def reference(
+    canvas: Tensor,
+    alpha: Tensor,
+    colour: Tensor,
+    box: Tensor,
+    start: Tensor,
+    picture: Tensor,
+    texture: Tensor | None = None,
+) -> Tensor:
+    """`composite` in PyTorch."""
+    height, width = canvas.shape[-2:]
+    canvases = list(canvas.unbind())
+    rows = zip(picture.tolist(), box.tolist(), start.tolist(), strict=True)
+    for i, (p, (left, top, w, h), first) in enumerate(rows):
+        mark = alpha[first : first + w * h].view(h, w)
+        pigment = colour[i, :, None, None] if texture is None else texture[:, first : first + w * h].view(3, h, w)
+        below = canvases[p][:, top : top + h, left : left + w]
+        change = mark * (pigment - below)
+        canvases[p] = canvases[p] + pad(change, (left, width - left - w, top, height - top - h))
+    return torch.stack(canvases)
+
+
+class _Native(Function):
+    """`composite` in C; the backward pass walks the strokes in reverse.
+
+    Autograd would copy the whole canvas for every stroke; this keeps only what each stroke covered.
+    """
+
+    @staticmethod
+    def forward(ctx, canvas, alpha, colour, box, start, picture, keep):  # type: ignore[no-untyped-def]
+        canvas, colour = canvas.clone(memory_format=torch.contiguous_format), colour.contiguous()
+        before = alpha.new_empty(3, len(alpha)) if keep else None
+        ctx.sizes = (len(box), len(alpha), *canvas.shape[-2:])
+        tensors = (canvas, alpha, colour, box, start, picture, before)
+        native.call(SOURCE, "composite_forward", tensors, *ctx.sizes)
+        ctx.save_for_backward(alpha, colour, box, start, picture, before)
+        return canvas
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        grad = grad.clone(memory_format=torch.contiguous_format)
+        alpha, colour = ctx.saved_tensors[:2]
+        grad_alpha = torch.empty_like(alpha)
+        # Each thread owns a band of the canvas and a row of this tensor.
+        grad_colour = alpha.new_zeros(torch.get_num_threads(), *colour.shape)
+        tensors = (grad, *ctx.saved_tensors, grad_alpha, grad_colour)
+        native.call(SOURCE, "composite_backward", tensors, *ctx.sizes)
+        return grad, grad_alpha, grad_colour.sum(0), None, None, None, None
