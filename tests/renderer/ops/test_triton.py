@@ -32,7 +32,7 @@ SHARED = {80: 163 * 1024, 90: 227 * 1024}  # bytes that a block may have
 
 @pytest.mark.skipif(INTERPRETED, reason="starts this file itself")
 def test_values() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(Path(__file__))]
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", str(Path(__file__))]
     ran = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout[-4000:]
     assert " passed" in ran.stdout
