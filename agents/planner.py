@@ -67,7 +67,7 @@ def refine_independently(
 
     def loss(shapes: Tensor) -> Tensor:
         allowed = constraints.apply(shapes, renderer.space)
-        return -score_candidates(canvas, target, allowed, renderer, constraints.palette).gain.sum()
+        return -score_candidates(canvas, target, allowed, renderer, constraints.colours).gain.sum()
 
     pace = _pace(strokes, cell, (canvas.shape[-2], canvas.shape[-1]), renderer.space)
     return constraints.apply(_descend(loss, strokes, pace, steps, rate), renderer.space)

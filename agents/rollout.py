@@ -62,7 +62,7 @@ def rollout_round(
     parts = [policy(canvas, target, grid) for grid in grids]
     strokes = torch.cat(parts, 1)
     strokes = constraints.apply(strokes if translate is None else translate(strokes), renderer.space)
-    proposed = score_candidates(canvas, target, strokes, renderer, constraints.palette)
+    proposed = score_candidates(canvas, target, strokes, renderer, constraints.colours)
     offered = proposed.gain
     if planning.independent_steps > 0:
         chosen = top_k_per_cell(offered.detach(), _cells(grids, policy.each, canvas.device), 2 * limit + 2)
@@ -73,7 +73,7 @@ def rollout_round(
         strokes = refine_independently(
             strokes, sides[chosen], canvas, target, renderer, planning.independent_steps, planning.lr, constraints
         )
-        proposed = score_candidates(canvas, target, strokes, renderer, constraints.palette)
+        proposed = score_candidates(canvas, target, strokes, renderer, constraints.colours)
     gain = proposed.gain.detach()
     B, K = gain.shape
     order = (gain if noise is None else gain * noise).argsort(1, descending=True)
@@ -81,7 +81,7 @@ def rollout_round(
     # Below the floor a stroke changes nothing that could be seen.
     least = (gain * min_gain_ratio).clamp(min=1e-6) if min_gain_ratio > 0 else torch.full_like(gain, -torch.inf)
     before = canvas
-    canvas, strokes, real = paint_greedily(canvas, target, proposed, order, least, limit, renderer, constraints.palette)
+    canvas, strokes, real = paint_greedily(canvas, target, proposed, order, least, limit, renderer, constraints.colours)
     if planning.joint_steps > 0:
         steps = min(planning.joint_steps, 8 + 2 * int(real.sum(1).max()))  # few strokes agree soon
         strokes = refine_jointly(strokes, real, before, target, renderer, steps, planning.lr, constraints)

@@ -1,37 +1,18 @@
-"""`python -m experiments.classify train | evaluate | table`: tell gender and social status of KaoKore faces."""
+"""Classify gender and social status of KaoKore faces: `python -m experiments.classify train | evaluate | table`."""
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
-
-import tyro
-
-from experiments.cli import run
+from experiments.cli import Command, run_subcommand
 from experiments.figures.classifier_table import Table, table
 from experiments.train_classifier import Train, train
 from kaokore.classify.evaluate import Evaluate, evaluate
 
 
-@tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes)
-@dataclass(frozen=True)
-class Options:
-    """What to do; each explains itself with --help."""
-
-    command: Train | Evaluate | Table
-
-
-def main(options: Options) -> object:
-    """Does what the subcommand says."""
-    match options.command:
-        case Train():
-            return train(options.command)
-        case Evaluate():
-            return evaluate(options.command)
-        case Table():
-            return table(options.command)
+def main() -> None:
+    """Read the command line and run one subcommand."""
+    commands = {"train": Command(train, Train), "evaluate": Command(evaluate, Evaluate), "table": Command(table, Table)}
+    run_subcommand(commands, __doc__)
 
 
 if __name__ == "__main__":
-    sys.argv[0] = "classify"  # what help and the runs' record call this, instead of __main__
-    run(main, Options, __doc__)
+    main()

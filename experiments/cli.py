@@ -1,4 +1,4 @@
-"""What all scripts share at the edge: options from a dataclass, one sentence for a mistake, exit codes."""
+"""The command line of every script: options from a dataclass, one line for invalid input, exit codes."""
 
 from __future__ import annotations
 
@@ -6,58 +6,71 @@ import argparse
 import io
 import math
 import sys
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
-import tyro
 
 from kaokore import DatasetError, fetch_image
 from renderer.errors import InputError
 
 Config = TypeVar("Config")
+Presets = Mapping[str, tuple[str, Config]]  # a line of help and the configuration, by name
 KAOKORE = "kaokore:"  # before the number of one of its faces
 
 
-def require_gradient(renderer: str) -> None:
-    """Raises `InputError` for the name of a true brush, through which nothing can be optimised."""
-    if renderer == "exact" or "mypaint:" in renderer:
-        raise InputError("Painting needs a gradient, which a true brush has not; use --renderer bezier or ink.")
+class Command(NamedTuple):
+    """A subcommand: `function` is called with a `config` that is read from the command line."""
+
+    function: Callable[[Any], object]
+    config: type[Any]
+    presets: Presets[Any] | None = None
 
 
 def run(
     function: Callable[[Config], object],
     config: type[Config],
     description: str | None = None,
-    presets: Mapping[str, Config] | None = None,
+    presets: Presets[Config] | None = None,
+    *,
+    renamed: Mapping[str, str] | None = None,
+    arguments: Sequence[str] | None = None,
+    prog: str | None = None,
 ) -> None:
-    """Reads `config` from the command line and calls `function` with it. The first of `presets` is the default.
+    """Read `config` from the command line and call `function` with it.
 
-    Exit code 2 and one sentence for the user's mistakes, 130 for Ctrl-C; what was finished stays on disk.
+    Exits with code 2 and one line for an `InputError` or a `DatasetError`, with 130 after Ctrl-C; finished work stays on
+    disk. The options of a nested dataclass keep its field's name as a prefix (`--learn.horizon`), unless the field is an
+    `OmitArgPrefixes[...]` of tyro's.
+
+    Args:
+        function: What the command does.
+        config: Dataclass of the options.
+        description: Help text of the command; by default that of `function`.
+        presets: Sets of defaults; the name of one may come first on the command line. The first of them is the default.
+        renamed: New names of options by the old ones, which still work but warn.
+        arguments: The command line; by default `sys.argv[1:]`.
+        prog: The command's name in its help; by default `python -m experiments.NAME`.
     """
-    arguments = sys.argv[1:]
-    default: Any = None
-    if presets:
-        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-        first.add_argument("--preset", choices=presets, default=next(iter(presets)))
-        chosen, arguments = first.parse_known_args(arguments)
-        default = presets[chosen.preset]
-        names = ", ".join(presets)
-        description = (
-            f"{description or function.__doc__}\n--preset sets all defaults: {names} (shown: {chosen.preset})."
-        )
-    options: Any = tyro.cli(
-        config,
-        description=description or function.__doc__,
-        args=arguments,
-        default=default,
-        config=(tyro.conf.OmitArgPrefixes,),  # --horizon, not --learn.horizon
-    )
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files need not be text
+    import tyro
+
+    given = renamed_options(renamed or {}, sys.argv[1:] if arguments is None else arguments)
+    settings: dict[str, Any] = {"description": description or function.__doc__, "prog": prog or program()}
+    options: Any
     try:
+        if presets is None:
+            options = tyro.cli(config, args=given, **settings)
+        else:
+            options = tyro.extras.overridable_config_cli(
+                {name: (_preset_help(name, presets, settings["description"]), presets[name][1]) for name in presets},
+                args=_with_preset(given, presets),
+                **settings,
+            )
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
         function(options)
     except (InputError, DatasetError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -67,8 +80,95 @@ def run(
         sys.exit(130)
 
 
+def run_subcommand(
+    commands: Mapping[str, Command],
+    description: str | None = None,
+    *,
+    renamed: Mapping[str, str] | None = None,
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Run the one of `commands` that the first argument names, with the others as its command line; see `run`."""
+    given = sys.argv[1:] if arguments is None else arguments
+    name = choose(given, {name: command.config.__doc__ or "" for name, command in commands.items()}, description)
+    function, config, presets = commands[name]
+    run(
+        function,
+        config,
+        config.__doc__,
+        presets,
+        renamed=renamed,
+        arguments=given[1:],
+        prog=f"{program()} {name}",
+    )
+
+
+def choose(
+    arguments: Sequence[str], commands: Mapping[str, str], description: str | None, prog: str | None = None
+) -> str:
+    """The subcommand that the first of `arguments` names; `--help` lists all `commands` with a line of help."""
+    parser = argparse.ArgumentParser(prog or program(), description=description, formatter_class=_Verbatim)
+    subparsers = parser.add_subparsers(dest="command", required=True)
+    for name, about in commands.items():
+        subparsers.add_parser(name, help=about.strip().partition("\n")[0].replace("%", "%%"), add_help=False)
+    return str(parser.parse_args(arguments[:1]).command)
+
+
+_Verbatim = argparse.RawDescriptionHelpFormatter
+
+
+def program() -> str:
+    """The running command as it is typed, such as `python -m experiments.repaint`; never with a path of this machine."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    name = "" if spec is None else spec.name.removesuffix(".__main__")
+    if not name.startswith("experiments"):  # a test, or a file that was started by its path
+        name = f"experiments.{Path(sys.argv[0]).stem}"
+    return f"python -m {name}"
+
+
+def renamed_options(renamed: Mapping[str, str], arguments: Sequence[str]) -> list[str]:
+    """The arguments with old names of options replaced by the new ones; each gives a `DeprecationWarning`.
+
+    >>> with warnings.catch_warnings():  # the command line shows it
+    ...     warnings.simplefilter("ignore")
+    ...     renamed_options({"--smallest": "--min-radius"}, ["a.jpg", "--smallest=0.1"])
+    ['a.jpg', '--min-radius=0.1']
+    """
+    current = []
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        new = renamed.get(option.replace("_", "-"))
+        if new is not None:
+            warnings.warn(f"{option} is now {new}; the old name will be removed.", DeprecationWarning, stacklevel=3)
+            argument = f"{new}{equals}{value}"
+        current.append(argument)
+    return current
+
+
+def _with_preset(arguments: list[str], presets: Presets[Any]) -> list[str]:
+    """The arguments with the name of a preset in front: the given one, that of the old option --preset, or the first."""
+    for place, argument in enumerate(arguments):
+        option, equals, value = argument.partition("=")
+        if option == "--preset":
+            name = value if equals else "".join(arguments[place + 1 : place + 2])
+            if name not in presets:
+                raise InputError(f"There is no preset {name!r}; choose one of {', '.join(presets)}.")
+            warnings.warn(
+                f"--preset {name} is now {name}, as the first argument; --preset will be removed.",
+                DeprecationWarning,
+                stacklevel=3,
+            )
+            return [name, *arguments[:place], *arguments[place + (1 if equals else 2) :]]
+    # A first argument that is no option is a preset, or a mistake that tyro reports with the presets' names.
+    return arguments if arguments and not arguments[0].startswith("-") else [next(iter(presets)), *arguments]
+
+
+def _preset_help(name: str, presets: Presets[Any], description: str | None) -> str:
+    lines = [f"* {other}: {about}" for other, (about, _) in presets.items()]
+    return "\n\n".join([description or "", f"Presets, to be named first ({name} is shown here):", *lines])
+
+
 def require(config: object, **least: float) -> None:
-    """Raises `InputError` unless the options named are numbers and at least so large, and the seed fits all streams."""
+    """Raise `InputError` unless the named options are finite and at least so large, and the seed is in [0, 2^32)."""
     for name, low in least.items():
         value = getattr(config, name)
         if not low <= value < math.inf:
@@ -78,18 +178,32 @@ def require(config: object, **least: float) -> None:
         raise InputError(f"--seed must be between 0 and {2**32 - 1:,}, not {seed}.")
 
 
-def picture_path(given: str, root: str | None) -> Path:
-    """The file of a picture, or of kaokore:ID, which is downloaded where missing. Raises `DatasetError`."""
-    return fetch_image(root, given.removeprefix(KAOKORE)) if given.startswith(KAOKORE) else Path(given)
+def require_gradient(brush: str) -> None:
+    """Raise `InputError` for the name of a reference brush, which is not differentiable."""
+    if brush == "exact" or "mypaint:" in brush:
+        raise InputError(f"Brush {brush!r} is not differentiable; use bezier or ink.")
+
+
+def picture_path(picture: str, root: str | None) -> Path:
+    """The path of a picture given as a path or as `kaokore:ID`, which is downloaded if missing.
+
+    Args:
+        picture: A path, or `kaokore:` and the number of a face.
+        root: KaoKore's folder; else KAOKORE_ROOT, else data/kaokore.
+
+    Raises:
+        DatasetError: There is no such face, or it cannot be downloaded.
+    """
+    return fetch_image(root, picture.removeprefix(KAOKORE)) if picture.startswith(KAOKORE) else Path(picture)
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one. Raises `InputError` for a device that this machine does not have."""
+    """The device called `name`; `auto` is the GPU if there is one. Raises `InputError` if it cannot be used."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # a number that comes back, which `meta` has not
+        torch.zeros(1, device=device).item()  # the device `meta` has no values
     except (RuntimeError, AssertionError, ImportError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
         raise InputError(f"The device {name!r} cannot be used here ({reason}); use auto or cpu.") from error

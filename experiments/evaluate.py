@@ -18,6 +18,7 @@ from typing import Any
 
 import matplotlib
 import torch
+import tyro
 from torch import Tensor
 from tqdm import tqdm
 
@@ -27,8 +28,8 @@ from experiments.cli import choose_device, run
 from experiments.outputs import finishing_brush
 from experiments.runs import describe_run
 from kaokore.loading import load_faces
-from painter.api import METHODS, Method, paint_with
 from painter.losses.perceptual import Perceptual
+from painter.methods import METHODS, Method, paint_with
 from painter.metrics import measure
 from painter.optimize import OptimizeConfig
 from renderer.errors import InputError
@@ -58,7 +59,7 @@ class Config:
     renderer: str = "bezier"
     agent: str = "agent"
     """The agent's checkpoint: ours, or one of experiments.train_huang2019."""
-    planning: Planning = DEFAULT_PLANNING
+    planning: tyro.conf.OmitArgPrefixes[Planning] = DEFAULT_PLANNING
     seed: int = 0
     device: str = "auto"
     out: str = "evaluation"
@@ -87,7 +88,7 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
                 seconds = time.monotonic() - begun
                 height, width = face.shape[1:]
                 painting = Painting.by(renderer, last.strokes, (height, width))
-                picture = painting.render(renderer=brush)
+                picture = painting.render(brush=brush)
                 rows.append({"seconds": seconds, **asdict(measure(picture, face, perceptual))})
             results.append({"method": method, "strokes": count, **_summary(rows)})
             line = f"mse {results[-1]['mse']:.5f} (median {results[-1]['mse_median']:.5f})"
@@ -126,4 +127,5 @@ def _figure(results: list[dict[str, Any]], path: Path, title: str) -> None:
 
 
 if __name__ == "__main__":
-    run(evaluate_agent, Config, __doc__)
+    renamed = {"--alone": "--independent-steps", "--together": "--joint-steps", "--rate": "--lr"}
+    run(evaluate_agent, Config, __doc__, renamed=renamed)

@@ -1,4 +1,4 @@
-"""The files of a finished painting, and the brush that draws them."""
+"""The files of a finished painting."""
 
 from __future__ import annotations
 
@@ -8,34 +8,27 @@ from pathlib import Path
 from torch import Tensor
 
 from renderer.brush import Brush
-from renderer.errors import InputError
 from renderer.io.images import write_png
-from renderer.io.painting import Painting, brush_record, true_brush
-from renderer.io.svg import write_svg
-from renderer.io.video import write_gif, write_mp4
-
-LARGEST_GIF = 256  # pixels on the long side: larger ones take tens of megabytes
-
-
-def finishing_brush(renderer: Brush) -> Brush | None:
-    """What a painting that was made through `renderer` is drawn with in the end: None for its true brush, as
-    `Painting.render` takes it; the learned one, with a word about it, where MyPaint's engine is not installed."""
-    try:
-        true_brush(renderer.space, (1, 1), brush_record(renderer))
-    except InputError as error:
-        reason = str(error).partition(";")[0]
-        print(f"Drawn with the learned brush, not with the true one ({reason}).", file=sys.stderr)
-        return renderer
-    return None
+from renderer.io.painting import GIF_SIZE, MissingBrushError, Painting, brush_record, reference_brush
 
 
 def write_painting(
-    painting: Painting, picture: Tensor, folder: Path, video_size: int | None, brush: Brush | None = None
+    painting: Painting, image: Tensor, folder: Path, video_size: int | None, brush: Brush | None = None
 ) -> None:
-    """Writes strokes.safetensors, painting.png (`picture`), painting.svg, and with `video_size` painting.mp4 and .gif."""
+    """Write strokes.safetensors, painting.png (`image`), painting.svg, and with `video_size` painting.mp4 and .gif."""
     painting.save(folder / "strokes.safetensors")
-    write_png(picture, folder / "painting.png")
-    write_svg(painting, folder / "painting.svg", renderer=brush)
+    write_png(image, folder / "painting.png")
+    painting.export(folder / "painting.svg", size=max(painting.size()), brush=brush)
     if video_size is not None:
-        write_mp4(painting, folder / "painting.mp4", video_size, brush)
-        write_gif(painting, folder / "painting.gif", min(video_size, LARGEST_GIF), brush)
+        painting.export(folder / "painting.mp4", size=video_size, brush=brush)
+        painting.export(folder / "painting.gif", size=min(video_size, GIF_SIZE), brush=brush)
+
+
+def finishing_brush(brush: Brush) -> Brush | None:
+    """None where the reference brush can draw; else `brush`. For callers that do not use `Painting.default_brush` yet."""
+    try:
+        reference_brush(brush.space, (1, 1), brush_record(brush))
+    except MissingBrushError as error:
+        print(f"Drawn with the learned brush {error.learned}: {error.reason}.", file=sys.stderr)
+        return brush
+    return None

@@ -21,27 +21,24 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
-from agents.registry import Agent, load_agent
-from experiments.cli import KAOKORE, choose_device, picture_path, require, require_gradient, run
-from experiments.outputs import finishing_brush, write_painting
+from experiments.cli import KAOKORE, picture_path, require, require_gradient, run
+from experiments.outputs import write_painting
 from experiments.runs import describe_run
 from kaokore import DatasetError
-from painter.api import METHODS, Colour, Method, paint_with
+from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
 from painter.losses.perceptual import Perceptual
-from painter.metrics import Measures, measure
+from painter.methods import METHODS, Method, Step
+from painter.metrics import Measures as Metrics
+from painter.metrics import measure
 from painter.optimize import OptimizeConfig
-from renderer.brush import Brush
-from renderer.constraints import StrokeConstraints, palette_of, parse_palette
+from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
 from renderer.io.files import atomic, check_writable
 from renderer.io.images import find_images, fit, read_image
 from renderer.io.painting import Painting
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 COLUMNS = ("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual")
-MOST_STROKES = 100_000
-LARGEST = 4096  # pixels a side while painting; strokes can be replayed larger
 
 
 @dataclass(frozen=True)
@@ -92,98 +89,70 @@ class Config:
 
 
 def repaint(config: Config) -> None:
-    """Repaint pictures stroke by stroke."""
+    """Repaint images stroke by stroke."""
     _check(config)
     out = Path(config.out)
     rows = _read_rows(out / "metrics.csv")
     inputs = _find(config)
-    device = choose_device(config.device)
-    renderer = load_brush(config.renderer, device)
-    agent = None if config.method == "optimize" else load_agent(config.agent, renderer, device)
+    painter = Painter(
+        cast(Method, config.method),  # checked at the start
+        brush=config.renderer,
+        agent=config.agent,
+        device=config.device,
+        config=OptimizeConfig(steps=config.steps),
+    )
     perceptual = Perceptual()
     check_writable(out)
-    constraints = {
-        "opaque": config.opaque,
-        "smallest": config.min_radius,
-        "largest": config.max_radius,
-        "blend": config.blend,
-        "palette": config.palette,
-    }
-    provenance = {
-        "method": config.method,
-        **constraints,
-        "seed": config.seed,
-        "renderer": config.renderer,
-        **describe_run(),
-    }
-    brush = finishing_brush(renderer)
     mistakes = 0
     for name, stem, path in inputs:
         try:
             target = fit(read_image(path, config.size), config.size)
-            background = _background(config, target)
-            strokes, seconds = _paint(config, target.to(device), renderer, agent, background, stem)
-            painting = Painting.by(renderer, strokes, target.shape[1:], background, {"input": name, **provenance})
-            picture = painting.render(renderer=brush)
-            measures = measure(picture, target, perceptual)
-            write_painting(painting, picture, out / stem, config.video_size if config.video else None, brush)
-            row = _row(name, config, len(strokes), seconds, measures)
+            painting, seconds = _paint(painter, config, name, target, stem)
+            image = painting.render()
+            metrics = measure(image, target, perceptual)
+            write_painting(painting, image, out / stem, config.video_size if config.video else None)
+            row = _row(name, config, len(painting.strokes), seconds, metrics)
             rows = [*(old for old in rows if (old["input"], old["method"]) != (name, config.method)), row]
             _write_rows(rows, out / "metrics.csv")
             print(
-                f"{out / stem}: {len(strokes)} strokes in {seconds:.1f} s, mse {measures.mse:.5f}, ssim {measures.ssim:.3f}"
+                f"{out / stem}: {len(painting.strokes)} strokes in {seconds:.1f} s, mse {metrics.mse:.5f}, "
+                f"ssim {metrics.ssim:.3f}"
             )
         except (InputError, DatasetError) as error:
             if len(inputs) == 1:
                 raise
             mistakes += 1
             print(f"error: {error}", file=sys.stderr)
-    print(f"Open {out}/*/painting.png, painting.svg or painting.mp4; the figures are in {out}/metrics.csv.")
+    print(f"Open {out}/*/painting.png, painting.svg or painting.mp4; the metrics are in {out}/metrics.csv.")
     if mistakes:
         raise InputError(f"{mistakes} of {len(inputs)} inputs could not be painted; the others are done.")
 
 
 def _check(config: Config) -> None:
+    """Find the user's mistakes before any work."""
     if config.method not in METHODS:
         raise InputError(f"There is no method {config.method!r}; choose one of {', '.join(METHODS)}.")
-    if not 1 <= config.strokes <= MOST_STROKES:
-        raise InputError(f"--strokes must be between 1 and {MOST_STROKES:,}, not {config.strokes}.")
-    for option, value in (("--size", config.size), ("--film-size", config.video_size)):
-        if not 1 <= value <= LARGEST:
-            raise InputError(f"{option} must be between 1 and {LARGEST} pixels, not {value}.")
+    if not 1 <= config.strokes <= MAX_STROKES:
+        raise InputError(f"--strokes must be between 1 and {MAX_STROKES:,}, not {config.strokes}.")
+    for option, value in (("--size", config.size), ("--video-size", config.video_size)):
+        if not 1 <= value <= MAX_SIZE:
+            raise InputError(f"{option} must be between 1 and {MAX_SIZE} pixels, not {value}.")
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
     require(config, steps=1)
-    _limits(config, torch.zeros(3, 1, 1)).apply(BEZIER.sample(1), BEZIER)  # so that mistakes are found before work
-    _background(config, torch.zeros(3, 1, 1))
+    _constraints(config).for_image(torch.zeros(3, 1, 1)).apply(BEZIER.sample(1), BEZIER)
+    background_colour(config.background, torch.zeros(3, 1, 1))
     require_gradient(config.renderer)
     if not config.input:
-        raise InputError("Nothing to paint: give pictures, folders of pictures or kaokore:ID.")
+        raise InputError("Nothing to paint: give images, folders of images or kaokore:ID.")
 
 
-def _limits(config: Config, picture: Tensor) -> StrokeConstraints:
-    palette = None
+def _constraints(config: Config) -> StrokeConstraints:
+    palette: Tensor | int | None = None
     if config.palette is not None:
-        count = int(config.palette) if config.palette.isascii() and config.palette.isdecimal() else None
-        if count == 0:
-            raise InputError("--palette needs one colour at least.")
-        palette = parse_palette(config.palette) if count is None else palette_of(picture, count)
-        palette = palette.to(picture.device)
+        counted = config.palette.isascii() and config.palette.isdecimal()
+        palette = int(config.palette) if counted else parse_palette(config.palette)
     return StrokeConstraints(config.opaque, config.min_radius, config.max_radius, palette, config.blend)
-
-
-def _background(config: Config, picture: Tensor) -> Colour:
-    if config.background == "mean":
-        red, green, blue = picture.mean((1, 2)).tolist()
-        return red, green, blue
-    try:
-        (colour,) = parse_palette(config.background)
-    except (InputError, ValueError):
-        raise InputError(
-            f"--background is one colour, such as '#c69c5a', or mean, not {config.background!r}."
-        ) from None
-    red, green, blue = colour.tolist()
-    return red, green, blue
 
 
 def _find(config: Config) -> list[tuple[str, str, Path]]:
@@ -209,31 +178,37 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
     return found
 
 
-def _paint(
-    config: Config, target: Tensor, renderer: Brush, agent: Agent | None, background: Colour, label: str
-) -> tuple[Tensor, float]:
-    """The strokes, and the seconds that painting took."""
-    generator = torch.Generator().manual_seed(config.seed)
-    optimize = OptimizeConfig(steps=config.steps, seconds=config.seconds)
-    method = cast(Method, config.method)  # checked at the start
-    constraints = _limits(config, target)
-    work = (method, target, config.strokes, renderer, agent, optimize, generator)
+def _paint(painter: Painter, config: Config, name: str, target: Tensor, label: str) -> tuple[Painting, float]:
+    """The painting, and the seconds that it took."""
+    made_by = ("opaque", "min_radius", "max_radius", "blend", "palette", "renderer")
+    record = {"input": name, **{option: getattr(config, option) for option in made_by}, **describe_run()}
     begun = time.monotonic()
-    strokes = target.new_zeros(0, renderer.space.width)
     with tqdm(
         total=100, desc=label, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
     ) as bar:
-        for progress in paint_with(*work, constraints, background):
-            strokes = progress.strokes
-            bar.n = min(100, int(100 * progress.spent))
-            bar.set_postfix_str(f"{len(strokes)} strokes", refresh=False)
+
+        def show(step: Step) -> None:
+            bar.n = min(100, int(100 * step.progress))
+            bar.set_postfix_str(f"{len(step.strokes)} strokes", refresh=False)
             bar.update(0)
-    return strokes, time.monotonic() - begun
+
+        painting = painter.paint(
+            target,
+            strokes=config.strokes,
+            seconds=config.seconds,
+            size=config.size,
+            constraints=_constraints(config),
+            background=config.background,
+            seed=config.seed,
+            provenance=record,
+            on_step=show,
+        )
+    return painting, time.monotonic() - begun
 
 
-def _row(name: str, config: Config, strokes: int, seconds: float, measures: Measures) -> dict[str, str]:
+def _row(name: str, config: Config, strokes: int, seconds: float, metrics: Metrics) -> dict[str, str]:
     row = {"input": name, "method": config.method, "strokes": str(strokes), "seconds": f"{seconds:.3f}"}
-    return row | {key: f"{value:.6g}" for key, value in asdict(measures).items()}
+    return row | {key: f"{value:.6g}" for key, value in asdict(metrics).items()}
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
@@ -261,4 +236,10 @@ def _write_rows(rows: list[dict[str, str]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(repaint, Config, __doc__)
+    renamed = {
+        "--smallest": "--min-radius",
+        "--largest": "--max-radius",
+        "--ground": "--background",
+        "--film-size": "--video-size",
+    }
+    run(repaint, Config, __doc__, renamed=renamed)

@@ -54,7 +54,7 @@ class Config:
     steps: int = 400
     """Gradient steps."""
     stage_shares: tuple[float, ...] | None = None
-    """How strokes are shared out among layers, coarse to fine: `--budgets 10 40 150`; by default many more to fine ones."""
+    """How strokes are divided among layers, coarse to fine: `--stage-shares 10 40 150`; by default mostly to fine ones."""
     size: int = 128
     """Pixels on the long side while painting."""
     content: tuple[str, ...] = ContentConfig.layers
@@ -132,7 +132,7 @@ def stylize(config: Config) -> None:
     seconds = time.monotonic() - begun
 
     painting = Painting.by(renderer, strokes, target.shape[-2:], provenance=asdict(config) | describe_run())
-    picture = painting.render(renderer=brush)
+    picture = painting.render(brush=brush)
     write_painting(painting, picture, out, config.video_size if config.video else None, brush)
     measures = measure(picture, target.cpu(), Perceptual())
     print(
@@ -188,4 +188,4 @@ def _guides(config: Config, space: StrokeSpace, target: Tensor, reference: Tenso
 
 
 if __name__ == "__main__":
-    run(stylize, Config, __doc__)
+    run(stylize, Config, __doc__, renamed={"--budgets": "--stage-shares", "--film-size": "--video-size"})

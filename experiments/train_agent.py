@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import tyro
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -50,7 +51,7 @@ class Config:
     """Residual blocks of the policy."""
     each: int = 4
     """Strokes that the policy proposes for each cell."""
-    learn: TrainConfig = DEFAULT_PLANNING
+    learn: tyro.conf.OmitArgPrefixes[TrainConfig] = DEFAULT_PLANNING
     evaluate_faces: int = 48
     """Dev faces that a checkpoint is chosen by."""
     evaluate_strokes: int = 200
@@ -150,4 +151,4 @@ def paint(policy: Policy, renderer: Brush, face: Tensor, count: int) -> Tensor:
 
 
 if __name__ == "__main__":
-    run(train_agent, Config, __doc__)
+    run(train_agent, Config, __doc__, renamed={"--limits": "--constraints"})

@@ -1,7 +1,7 @@
 """Teach an agent by the recipe of Huang et al. (2019), "Learning to Paint": the baseline of ours.
 
 python -m experiments.train_huang2019 --root ../shared/kaokore                  # sized for two cores
-python -m experiments.train_huang2019 --preset paper --device cuda              # the paper's numbers
+python -m experiments.train_huang2019 paper --device cuda                       # the paper's numbers
 python -m experiments.train_huang2019 --reward l2 --no-model-based              # its ablations
 python -m experiments.train_huang2019 --resume runs/FOLDER                      # go on where it stopped
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import mean
 
 import torch
+import tyro
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -40,7 +41,7 @@ class Config:
     """The learned renderer to train through."""
     episodes: int = 600
     """Batches of faces, each painted once from a white canvas."""
-    recipe: Huang2019Config = huang2019.CPU
+    recipe: tyro.conf.OmitArgPrefixes[Huang2019Config] = huang2019.CPU
     evaluate_faces: int = 48
     """Dev faces that are measured, at 128 pixels, with as many strokes as an episode has."""
     minutes_between_saves: float = 4.0
@@ -56,6 +57,7 @@ class Config:
 CPU = Config()
 PAPER = Config(episodes=50_000, recipe=huang2019.PAPER, minutes_between_saves=15.0)
 TINY = Config(episodes=3, recipe=huang2019.TINY, evaluate_faces=2)
+PRESETS = {"cpu": ("sized for two cores", CPU), "paper": ("the paper's numbers, for a GPU", PAPER)}
 
 
 def train_huang2019(config: Config) -> Path:
@@ -153,4 +155,4 @@ def _paint(learner: LearningToPaint, renderer: Brush, face: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
-    run(train_huang2019, Config, __doc__, {"cpu": CPU, "paper": PAPER})
+    run(train_huang2019, Config, __doc__, PRESETS)

@@ -2,7 +2,7 @@
 
 python -m experiments.stylegan train --root ../shared/kaokore --minutes 60      # an hour, then saves and stops
 python -m experiments.stylegan train --resume runs/FOLDER --minutes 60          # another hour
-python -m experiments.stylegan train --preset paper --root data/kaokore         # 256 px, for a GPU
+python -m experiments.stylegan train paper --root data/kaokore         # 256 px, for a GPU
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import tyro
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -43,8 +44,8 @@ class Train:
     """KaoKore's folder; else KAOKORE_ROOT, else data/kaokore."""
     version: str = "1.1"
     """Of KaoKore."""
-    networks: NetworkConfig = field(default_factory=NetworkConfig)
-    learn: TrainConfig = field(default_factory=TrainConfig)
+    networks: tyro.conf.OmitArgPrefixes[NetworkConfig] = field(default_factory=NetworkConfig)
+    learn: tyro.conf.OmitArgPrefixes[TrainConfig] = field(default_factory=TrainConfig)
     images: float = 2000.0
     """Thousands of faces to show the discriminator in all, over all sessions."""
     minutes: float | None = None
@@ -84,6 +85,11 @@ TINY = Train(
     evaluate_every=0.0,
     evaluate_faces=8,
 )
+PRESETS = {
+    "cpu": ("64 pixels, a small network", CPU),
+    "gpu": ("64 pixels, a larger network", GPU),
+    "paper": ("256 pixels, after Karras et al. (2020b)", PAPER),
+}
 
 
 def train(config: Train) -> Path:

@@ -72,7 +72,7 @@ class Config:
     """Gradient steps."""
     size: int = 128
     """Pixels of the square canvas while painting."""
-    view: ViewConfig = VIEWS
+    view: tyro.conf.OmitArgPrefixes[ViewConfig] = VIEWS
     geometry_lr: float = RATES.geometry_lr
     """How far strokes move in a step: further than after a picture, because nothing places them well."""
     colour_lr: float = RATES.colour_lr
@@ -115,7 +115,7 @@ def visualize(config: Config) -> None:
     seconds = time.monotonic() - begun
 
     painting = Painting.by(renderer, strokes, (config.size, config.size), provenance=asdict(config) | describe_run())
-    picture = painting.render(renderer=brush)
+    picture = painting.render(brush=brush)
     write_painting(painting, picture, out, config.video_size if config.video else None, brush)
     with torch.no_grad():
         said = tell(picture[None].to(device))
@@ -220,4 +220,5 @@ def _prepared(pictures: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
-    run(visualize, Config, __doc__)
+    renamed = {"--smallest": "--min-radius", "--shape-rate": "--geometry-lr", "--film-size": "--video-size"}
+    run(visualize, Config, __doc__, renamed=renamed)

@@ -1,5 +1,33 @@
-"""The learned renderer, and what is optimised through one."""
+"""Repaint images stroke by stroke: the public API, stroke optimisation, losses and the line-first method."""
 
-from renderer.learned.load import load_brush
+import importlib
+from typing import TYPE_CHECKING
 
-__all__ = ["load_brush"]
+if TYPE_CHECKING:
+    from painter.api import Painter
+    from painter.methods import Step
+    from painter.optimize import OptimizeConfig
+    from renderer.constraints import StrokeConstraints
+    from renderer.io.painting import Painting
+
+__all__ = ["OptimizeConfig", "Painter", "Painting", "Step", "StrokeConstraints"]
+
+_MODULES = {
+    "OptimizeConfig": "painter.optimize",
+    "Painter": "painter.api",
+    "Painting": "renderer.io.painting",
+    "Step": "painter.methods",
+    "StrokeConstraints": "renderer.constraints",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import public names on first use, so that `import painter` is quick."""
+    if name == "load_renderer":
+        import warnings
+
+        warnings.warn("painter.load_renderer is now renderer.load_brush", DeprecationWarning, stacklevel=2)
+        return importlib.import_module("renderer.learned.load").load_brush
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'painter' has no attribute {name!r}")

@@ -1,103 +1,330 @@
-"""The ways to paint: an agent alone, the optimiser alone, the agent's strokes refined by the optimiser, or masses first
-and lines on them."""
+"""The public API: a `Painter` repaints images stroke by stroke.
+
+from painter import Painter
+
+painter = Painter("agent", brush="ink")
+painting = painter.paint("face.jpg", strokes=200)
+painting.save("face.safetensors")
+painting.export("face.svg")
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from agents.registry import Agent
-from painter.lines import lines, masses
-from painter.optimize import OptimizeConfig, optimize
-from renderer.brush import Brush, expected
+from agents.planner import DEFAULT_PLANNING, Planning
+from agents.registry import Agent, load_agent
+from painter.losses.pixels import Loss, pixels
+from painter.methods import METHODS, Method, Step, Task, method_steps
+from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
+from painter.refine import Region, refine_steps
+from renderer.brush import Brush
 from renderer.canvas import blank
-from renderer.constraints import UNCONSTRAINED, StrokeConstraints
-from renderer.convert import translation
+from renderer.constraints import UNCONSTRAINED, StrokeConstraints, parse_colour
+from renderer.errors import InputError
+from renderer.io.images import as_image, fit, resize
+from renderer.io.painting import Colour, Painting
+from renderer.learned.load import load_brush
 
-Colour = tuple[float, float, float]
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    ImageLike = str | Path | Image.Image | np.ndarray | Tensor
+
 WHITE: Colour = (1.0, 1.0, 1.0)
-Method = Literal["agent", "optimize", "hybrid", "lines"]
-METHODS = get_args(Method)
-LINES = 0.6  # of the strokes, at most, are lines
-MASS = 0.012  # radius that the strokes of masses have at least, as a fraction of the short side
+MAX_STROKES = 100_000
+MAX_SIZE = 4096  # pixels a side while painting; a finished painting can be rendered larger
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a painting is: the part of the work that is done, and the strokes so far `(n, P)`."""
+class Painter:
+    """Repaints images with one brush and one method; loads its checkpoints once and can then paint many images.
 
-    spent: float
-    strokes: Tensor
+    Args:
+        method: how strokes are found. `agent`: a policy and planning, under a second a face. `optimize`: gradient descent
+            on the strokes. `hybrid`: the agent's strokes, optimised. `lines`: the agent paints masses, then ink lines
+            are traced on them.
+        brush: a name (`bezier`, `ink`, `flat+ink` ...), a checkpoint file, `module:Class`, or a `Brush`; differentiable.
+        agent: the agent's checkpoint (name or file), `module:Class`, or a callable as `agents.registry.Agent`.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1` ...
+        config: how strokes are optimised (optimize, hybrid, lines).
+        planning: how much the agent plans before each round.
 
-
-def paint_with(
-    method: Method,
-    target: Tensor,
-    count: int,
-    renderer: Brush,
-    agent: Agent | None,
-    config: OptimizeConfig,
-    generator: torch.Generator,
-    constraints: StrokeConstraints = UNCONSTRAINED,
-    background: Colour = WHITE,
-) -> Iterator[Progress]:
-    """Yields as `target` (3, H, W) is painted on `ground` with exactly `count` strokes; the last `strokes` are the painting.
-
-    agent: the policy paints; optimize: strokes are optimised; hybrid: the policy's strokes are; lines: the policy paints
-    the masses, and strokes that follow the ink lines are laid on them (`painter.lines`), with the last of mixed brushes.
+    Raises:
+        InputError: for an unknown method, brush, agent or device, and for a brush that is not differentiable.
     """
-    renderer = expected(renderer)
-    if method == "lines":
-        assert agent is not None, "lines need an agent for the masses"
-        yield from _masses_and_lines(target, count, renderer, agent, config, generator, constraints, background)
-        return
-    canvas = blank((target.shape[-2], target.shape[-1]), background, target.device)
-    strokes = target.new_zeros(0, renderer.space.width)
-    if method != "optimize":
-        assert agent is not None, "agent and hybrid need an agent"
-        for _, fresh in agent(canvas, target, count, constraints=constraints):
-            strokes = torch.cat((strokes, fresh))
-            share = 1.0 if method == "agent" else 0.1
-            yield Progress(share * len(strokes) / count, strokes)
-    if method != "agent":
-        start = strokes if method == "hybrid" else None
-        for step in optimize(
-            target, renderer, count, canvas, config, start=start, generator=generator, constraints=constraints
-        ):
-            yield Progress(step.spent, step.strokes)
+
+    def __init__(
+        self,
+        method: Method = "agent",
+        *,
+        brush: str | Brush = "bezier",
+        agent: str | Agent = "agent",
+        device: torch.device | str = "auto",
+        config: OptimizeConfig = DEFAULT_CONFIG,
+        planning: Planning = DEFAULT_PLANNING,
+    ) -> None:
+        if method not in METHODS:
+            raise InputError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
+        self.method: Method = method
+        self.device = choose_device(device)
+        self.brush = load_brush(brush, self.device) if isinstance(brush, str) else brush
+        if not getattr(self.brush, "differentiable", True):
+            raise InputError(f"Brush {brush!r} is not differentiable; use bezier or ink.")
+        self.config = config
+        self.agent: Agent | None = None
+        if method != "optimize":
+            self.agent = load_agent(agent, self.brush, self.device, planning) if isinstance(agent, str) else agent
+
+    def paint(self, image: ImageLike, *, on_step: Callable[[Step], object] | None = None, **options: Any) -> Painting:
+        """Paint one image.
+
+        Args:
+            image: see `steps`.
+            on_step: called after each step of the work, to show progress.
+            options: those of `steps`.
+
+        Returns:
+            The finished painting, on the CPU.
+        """
+        task, provenance = self._task(image, **options)
+        return self._finish(self._run(task), task, provenance, on_step=on_step)
+
+    def steps(
+        self,
+        image: ImageLike,
+        *,
+        strokes: int = 200,
+        seconds: float | None = None,
+        size: int = 128,
+        constraints: StrokeConstraints = UNCONSTRAINED,
+        background: str | Colour = "#ffffff",
+        seed: int = 0,
+        loss: Loss = pixels,
+        penalty: Callable[[Tensor], Tensor] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Iterator[Step]:
+        """Paint one image and yield after each step of the work.
+
+        Args:
+            image: a file, a PIL image, an array (H, W, 3) or a tensor (3, H, W); see `renderer.io.images.as_image`.
+            strokes: how many, exactly.
+            seconds: a time budget for optimising, instead of the configured number of steps.
+            size: pixels on the long side while painting; the painting can be rendered at any size.
+            constraints: limits on all strokes.
+            background: what the painting begins on: `#c69c5a`, (r, g, b) in [0, 1], or `mean`, the image's mean colour.
+            seed: of all randomness; with equal seeds, machines and thread counts, paintings are equal.
+            loss: what optimising lowers (optimize, hybrid), see `painter.losses`.
+            penalty: strokes (B, n, P) -> (B,), added to the loss.
+            provenance: what `paint` records in the painting beside its own entries; anything that JSON can hold.
+
+        Yields:
+            `Step` with `canvas`, `strokes` and `progress` in [0, 1]; the strokes of the last one are the painting.
+
+        Raises:
+            InputError: for an image that cannot be read and options out of range.
+        """
+        task, _ = self._task(
+            image,
+            strokes=strokes,
+            seconds=seconds,
+            size=size,
+            constraints=constraints,
+            background=background,
+            seed=seed,
+            loss=loss,
+            penalty=penalty,
+            provenance=provenance,
+        )
+        yield from self._run(task)
+
+    def paint_batch(self, images: Sequence[ImageLike], **options: Any) -> list[Painting]:
+        """Paint several images with the same options (see `steps`), each as `paint` alone would paint it."""
+        return [self.paint(image, **options) for image in images]
+
+    def refine(self, painting: Painting, image: ImageLike, **options: Any) -> Painting:
+        """Improve a painting, or repaint a region of it; takes the options of `refine_steps`.
+
+        Returns:
+            A new painting with the strokes of the old one, improved where they may be, and the added ones on top.
+        """
+        steps, task = self._refinement(painting, image, **options)
+        record = {"refined_by": self.method, "strokes_before": len(painting.strokes)}
+        return self._finish(steps, task, {**painting.provenance, **record}, background=painting.background)
+
+    def refine_steps(
+        self,
+        painting: Painting,
+        image: ImageLike,
+        *,
+        region: ImageLike | None = None,
+        strokes: int = 0,
+        locked: Tensor | slice | Sequence[int] | None = None,
+        seconds: float | None = None,
+        constraints: StrokeConstraints = UNCONSTRAINED,
+        seed: int = 0,
+        loss: Loss = pixels,
+    ) -> Iterator[Step]:
+        """Improve a painting, or repaint a region of it, and yield after each step.
+
+        Methods `agent` and `lines` add strokes and leave the old ones as they are; `optimize` and `hybrid` also move the
+        old strokes that are not locked.
+
+        Args:
+            painting: made with this painter's brush; its size is the working size.
+            image: what to paint, as for `steps`; it is scaled to the painting's size.
+            region: a mask, white (above one half) where the painting may change, of any size. Outside of it nothing
+                changes, bit for bit, at the working size: strokes that reach outside are locked, and new ones stay inside.
+            strokes: how many to add on top.
+            locked: old strokes that stay as they are: indices, a slice, or a bool tensor (N,).
+            seconds, constraints, seed, loss: as for `steps`.
+
+        Yields:
+            `Step`; the strokes of the last one are the painting.
+
+        Raises:
+            InputError: for a painting of another brush, an empty region, and as `steps`.
+        """
+        steps, _ = self._refinement(
+            painting,
+            image,
+            region=region,
+            strokes=strokes,
+            locked=locked,
+            seconds=seconds,
+            constraints=constraints,
+            seed=seed,
+            loss=loss,
+        )
+        yield from steps
+
+    def _run(self, task: Task) -> Iterator[Step]:
+        return method_steps(self.method, task, self.brush, self.agent)
+
+    def _task(
+        self,
+        image: ImageLike,
+        *,
+        strokes: int = 200,
+        seconds: float | None = None,
+        size: int = 128,
+        constraints: StrokeConstraints = UNCONSTRAINED,
+        background: str | Colour = "#ffffff",
+        seed: int = 0,
+        loss: Loss = pixels,
+        penalty: Callable[[Tensor], Tensor] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> tuple[Task, dict[str, Any]]:
+        """What to paint, and what the painting records of how it was made."""
+        if not 1 <= strokes <= MAX_STROKES:
+            raise InputError(f"strokes must be between 1 and {MAX_STROKES:,}, not {strokes}.")
+        if not 1 <= size <= MAX_SIZE:
+            raise InputError(f"size must be between 1 and {MAX_SIZE} pixels, not {size}.")
+        target = fit(as_image(image, size), size)
+        colour = background_colour(background, target)
+        task = Task(
+            target.to(self.device),
+            blank((target.shape[1], target.shape[2]), colour, self.device),
+            strokes,
+            constraints.for_image(target).to(self.device),
+            self._config(seconds),
+            loss,
+            penalty,
+            torch.Generator().manual_seed(seed),
+        )
+        record = {"method": self.method, "seed": seed, **constraints.provenance()}
+        return task, {**record, **(provenance or {})}
+
+    def _refinement(
+        self,
+        painting: Painting,
+        image: ImageLike,
+        *,
+        region: ImageLike | None = None,
+        strokes: int = 0,
+        locked: Tensor | slice | Sequence[int] | None = None,
+        seconds: float | None = None,
+        constraints: StrokeConstraints = UNCONSTRAINED,
+        seed: int = 0,
+        loss: Loss = pixels,
+    ) -> tuple[Iterator[Step], Task]:
+        if not 0 <= strokes <= MAX_STROKES - len(painting.strokes):
+            raise InputError(
+                f"strokes must be 0 at least, and {MAX_STROKES:,} at most with the old ones, not {strokes}."
+            )
+        self.brush.space.require(painting.space)
+        size = painting.size()
+        target = resize(as_image(image, max(size)), size)
+        mask = None if region is None else Region.of(as_image(region), size)
+        task = Task(
+            target.to(self.device),
+            blank(size, painting.background, self.device),
+            len(painting.strokes) + strokes,
+            constraints.for_image(target).to(self.device),
+            self._config(seconds),
+            loss,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        fixed = torch.zeros(len(painting.strokes), dtype=torch.bool)
+        if locked is not None:
+            fixed[torch.as_tensor(locked) if not isinstance(locked, slice) else locked] = True
+        start = painting.strokes.to(self.device)
+        return refine_steps(self.method, task, self.brush, self.agent, start, fixed.to(self.device), mask), task
+
+    def _config(self, seconds: float | None) -> OptimizeConfig:
+        if seconds is None:
+            return self.config
+        if not 0 < seconds < math.inf:
+            raise InputError(f"seconds must be a positive number, not {seconds}.")
+        return replace(self.config, seconds=seconds)
+
+    def _finish(
+        self,
+        steps: Iterator[Step],
+        task: Task,
+        provenance: Mapping[str, Any],
+        background: Colour | None = None,
+        on_step: Callable[[Step], object] | None = None,
+    ) -> Painting:
+        strokes = task.target.new_zeros(0, self.brush.space.width)
+        for step in steps:
+            strokes = step.strokes
+            if on_step is not None:
+                on_step(step)
+        if background is None:
+            red, green, blue = task.canvas[:, 0, 0].tolist()
+            background = red, green, blue
+        return Painting.by(self.brush, strokes, task.target.shape[1:], background, provenance)
 
 
-def _masses_and_lines(
-    target: Tensor,
-    count: int,
-    renderer: Brush,
-    agent: Agent,
-    config: OptimizeConfig,
-    generator: torch.Generator,
-    constraints: StrokeConstraints,
-    background: Colour,
-) -> Iterator[Progress]:
-    bare = canvas = blank((target.shape[-2], target.shape[-1]), background, target.device)
-    traced = translation(renderer, 1.0)(lines(target, int(LINES * count)))
-    strokes = target.new_zeros(0, renderer.space.width)
-    broad = replace(constraints, min_radius=max(constraints.min_radius, min(MASS, constraints.max_radius)), brush=0.0)
-    for painted, fresh in agent(bare, masses(target), count - len(traced), constraints=broad):
-        canvas, strokes = painted, torch.cat((strokes, fresh))
-        yield Progress(0.3 * len(strokes) / count, strokes)
-    if len(traced) == 0:
-        return
-    # Nothing is placed anew: a line that is worth little is still a line. And lines only settle: descending freely on the
-    # error, they would blur into the noise of old paper. A fifth of the steps is enough for that.
-    steps = -(-config.steps // 5)
-    refined = replace(
-        config, steps=steps, relocations=0, geometry_lr=config.geometry_lr / 6, colour_lr=config.colour_lr / 8
-    )
-    thin = replace(constraints, brush=1.0)
-    for step in optimize(
-        target, renderer, len(traced), canvas, refined, start=traced, generator=generator, constraints=thin
-    ):
-        yield Progress(0.3 + 0.7 * step.spent, torch.cat((strokes, step.strokes)))
+def background_colour(background: str | Colour, image: Tensor) -> Colour:
+    """What `#c69c5a`, `mean` (of `image`, (3, H, W)) or (r, g, b) stand for, in [0, 1]. Raises `InputError`."""
+    if not isinstance(background, str):
+        return background
+    if background == "mean":
+        red, green, blue = image.mean((1, 2)).tolist()
+        return red, green, blue
+    try:
+        return parse_colour(background)
+    except InputError:
+        raise InputError(f"A background is one colour, such as '#c69c5a', or mean, not {background!r}.") from None
+
+
+def choose_device(name: torch.device | str = "auto") -> torch.device:
+    """The device called `name`; `auto` is a GPU where there is one. Raises `InputError` for one that cannot be used."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # `meta`, for one, holds no values
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
+        raise InputError(f"The device {str(name)!r} cannot be used here ({reason}); use auto or cpu.") from error
+    return device

@@ -50,6 +50,9 @@ class OptimizeConfig:
     """The same for colour and opacity."""
 
 
+DEFAULT_CONFIG = OptimizeConfig()
+
+
 @dataclass(frozen=True)
 class Progress:
     """After each gradient step: the part of the budget that is spent, the loss before it (of several pictures, the mean),
@@ -72,21 +75,33 @@ def optimize(
     generator: torch.Generator | None = None,
     constraints: StrokeConstraints = UNCONSTRAINED,
     penalty: Callable[[Tensor], Tensor] | None = None,
+    locked: Tensor | None = None,
 ) -> Iterator[Progress]:
     """Yields after each gradient step; the last `strokes`, `(count, P)`, are the painting of `target` (3, H, W).
 
     `canvas` (3, H, W) is the ground. `start` (n, P) are strokes to refine; the others up to `count` are added.
     `limits` hold for all strokes, also while they are optimised. `penalty` (B, n, P) -> (B,) is added to the loss: what
     strokes themselves should be, whatever picture they leave. Several pictures of one size are painted at once: target and
-    canvas (B, 3, H, W), start (B, n, P), strokes (B, count, P).
+    canvas (B, 3, H, W), start (B, n, P), strokes (B, count, P). `locked` (n,) bool: which strokes of `start` stay bit for
+    bit as they are; no stroke is relocated then, so that the order of painting stays, too.
     """
     if target.dim() == 3:
         start = None if start is None else start[None]
         batch = optimize(
-            target[None], renderer, count, canvas[None], config, loss, start, generator, constraints, penalty
+            target[None], renderer, count, canvas[None], config, loss, start, generator, constraints, penalty, locked
         )
         yield from (replace(progress, strokes=progress.strokes[0]) for progress in batch)
         return
+    if locked is not None:
+        config = replace(config, relocations=0)
+
+    def allowed_strokes(values: Tensor) -> Tensor:
+        allowed = constraints.apply(values, renderer.space)
+        if locked is None or start is None:
+            return allowed
+        n = len(locked)
+        return torch.cat((torch.where(locked[:, None], start[:, :n], allowed[:, :n]), allowed[:, n:]), 1)
+
     begun, step, spent = time.monotonic(), 0, 0.0
     strokes = target.new_zeros(len(target), count, renderer.space.width)
     painted = 0 if start is None else min(start.shape[1], count)
@@ -101,19 +116,19 @@ def optimize(
         while events and spent >= events[0].when:
             event = events.pop(0)
             with torch.no_grad():
-                strokes = constraints.apply(scaled * rate, renderer.space)
+                strokes = allowed_strokes(scaled * rate)
                 if event.move:
                     pictures = zip(canvas, strokes, target, strict=True)
                     order = torch.stack([_by_worth(*parts, event.count, renderer) for parts in pictures])
                     _reorder(optimizer, scaled, order)
                     painted = count - event.count
-                    strokes = constraints.apply(scaled * rate, renderer.space)
+                    strokes = allowed_strokes(scaled * rate)
                 now = paint(canvas, strokes[:, :painted], renderer)
                 for k, picture in enumerate(target):
                     placed = place(picture, now[k], event.count, event.radius, generator, renderer.space)
                     scaled[k, painted : painted + event.count] = placed / rate
                 painted += event.count
-        allowed = constraints.apply(scaled[:, :painted] * rate, renderer.space)
+        allowed = allowed_strokes(scaled[:, :painted] * rate)
         value = loss(paint(canvas, allowed, renderer), target)
         if penalty is not None:
             value = value + penalty(allowed)
@@ -123,7 +138,7 @@ def optimize(
         optimizer.step()
         with torch.no_grad():
             scaled.copy_(torch.minimum(scaled.clamp(min=0), 1 / rate))
-            strokes = constraints.apply((scaled * rate).clamp(0, 1), renderer.space)
+            strokes = allowed_strokes((scaled * rate).clamp(0, 1))
         step += 1
         spent = step / config.steps if config.seconds is None else (time.monotonic() - begun) / config.seconds
         spent = min(spent, 1.0)

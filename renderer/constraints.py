@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import torch
@@ -18,7 +19,7 @@ class StrokeConstraints:
 
     opaque: no transparency: opacity is 1 all along
     smallest, largest: radius, as fractions of the canvas' short side
-    palette: the only colours, `(K, 3)` sRGB in [0, 1]
+    palette: the only colours, `(K, 3)` sRGB in [0, 1], or how many to choose from each image (`for_image`)
     brush: of mixed brushes (`renderer.brushes.mixed`), the only one: 0 the first, 1 the last, between them a mixture
 
     Raises `InputError` for limits that no stroke can keep.
@@ -27,7 +28,7 @@ class StrokeConstraints:
     opaque: bool = False
     min_radius: float = 0.0
     max_radius: float = 1.0
-    palette: Tensor | None = None
+    palette: Tensor | int | None = None
     brush: float | None = None
 
     def __post_init__(self) -> None:
@@ -38,6 +39,30 @@ class StrokeConstraints:
             )
         if self.brush is not None and not 0 <= self.brush <= 1:
             raise InputError(f"A place between brushes is from 0 (the first) to 1 (the last), not {self.brush}.")
+        if isinstance(self.palette, int) and self.palette < 1:
+            raise InputError("A palette needs one colour at least.")
+
+    @property
+    def colours(self) -> Tensor | None:
+        """The palette (K, 3), chosen already."""
+        assert not isinstance(self.palette, int), "for_image chooses the colours of a palette"
+        return self.palette
+
+    def for_image(self, image: Tensor) -> StrokeConstraints:
+        """These constraints with the palette chosen from an image (3, H, W), where it is given as a number of colours."""
+        return replace(self, palette=palette_of(image, self.palette)) if isinstance(self.palette, int) else self
+
+    def to(self, device: torch.device | str) -> StrokeConstraints:
+        """These constraints with the palette on `device`."""
+        return replace(self, palette=self.palette.to(device)) if isinstance(self.palette, Tensor) else self
+
+    def provenance(self) -> dict[str, Any]:
+        """What differs from no constraints at all, as JSON can hold it; colours as `#rrggbb`."""
+        record = {name: getattr(self, name) for name in ("opaque", "min_radius", "max_radius", "brush")}
+        record = {name: value for name, value in record.items() if value != getattr(UNCONSTRAINED, name)}
+        if self.palette is not None:
+            record["palette"] = self.palette if isinstance(self.palette, int) else [hex_code(c) for c in self.palette]
+        return record
 
     def apply(self, strokes: Tensor, space: StrokeSpace) -> Tensor:
         """Strokes `(..., P)` in [0, 1] as near to the given ones as is allowed.
@@ -55,8 +80,8 @@ class StrokeConstraints:
         allowed[..., radius] = allowed[..., radius].clamp(self.min_radius / high, self.max_radius / high)
         if self.opaque:
             allowed[..., opacity] = 1
-        if self.palette is not None:
-            allowed[..., colour] = nearest(allowed[..., colour], self.palette)
+        if self.colours is not None:
+            allowed[..., colour] = nearest(allowed[..., colour], self.colours)
         if mixed and self.brush is not None:
             allowed[..., space.columns("brush")] = self.brush
         return strokes + (allowed - strokes).detach() if strokes.requires_grad else allowed
@@ -100,3 +125,21 @@ def parse_palette(text: str) -> Tensor:
     if not codes or any(len(code) != 3 for code in codes):
         raise InputError(f"{text!r} is no palette; give colours such as '#1a1a1a,#c0392b', six digits each.")
     return torch.tensor([list(code) for code in codes]) / 255
+
+
+def parse_colour(text: str) -> tuple[float, float, float]:
+    """A colour such as `#c69c5a` -> (r, g, b) sRGB in [0, 1]. Raises `InputError`."""
+    colours = parse_palette(text)
+    if len(colours) != 1:
+        raise InputError(f"{text!r} is {len(colours)} colours; give one, such as '#c69c5a'.")
+    red, green, blue = colours[0].tolist()
+    return red, green, blue
+
+
+def hex_code(colour: Tensor) -> str:
+    """sRGB (3,) in [0, 1] -> `#rrggbb`.
+
+    >>> hex_code(torch.tensor([1.0, 0.5020, 0.0]))
+    '#ff8000'
+    """
+    return "#" + "".join(f"{value:02x}" for value in (colour.clamp(0, 1) * 255).round().int().tolist())

@@ -32,7 +32,7 @@ def help_of(module: str, *subcommands: str) -> str:
         code = stopped.code
     finally:
         sys.argv = arguments
-    assert printed.getvalue() and not code, f"{module} {subcommands} has no help"
+    assert printed.getvalue() and not code, f"{module} {subcommands} has no help"  # noqa: PT018
     return printed.getvalue()
 
 

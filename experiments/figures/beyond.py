@@ -21,8 +21,8 @@ from agents.registry import load_agent
 from experiments.cli import require, run
 from experiments.outputs import finishing_brush
 from kaokore.fake_faces import draw_face
-from painter.api import paint_with
 from painter.losses.perceptual import Perceptual
+from painter.methods import paint_with
 from painter.metrics import Measures, measure
 from painter.optimize import OptimizeConfig
 from renderer.io.files import atomic
@@ -69,7 +69,7 @@ def beyond(config: Config) -> Path:
         *_, last = paint_with(config.method, target, config.strokes, renderer, agent, optimize, generator)  # type: ignore[arg-type]
         seconds = time.monotonic() - begun
         painting = Painting.by(renderer, last.strokes, target.shape[1:])
-        picture = painting.render(renderer=brush)
+        picture = painting.render(brush=brush)
         measures = measure(picture, target, perceptual)
         rows.append(_row(name, target, seconds, measures))
         pairs.append((target, picture))

@@ -20,7 +20,7 @@ from experiments.cli import run
 from renderer.brush import Brush
 from renderer.errors import InputError
 from renderer.io.files import atomic
-from renderer.io.painting import brush_record, true_brush
+from renderer.io.painting import brush_record, reference_brush
 from renderer.learned.load import load_brush
 
 # The strokes that the alpha MSE is measured on, wherever it is: never a training's seed, and far from the numbers of the
@@ -68,7 +68,7 @@ def fidelity_sheet(config: Config) -> Path:
         raise InputError(f"--columns must be between 1 and {WORST_OF}, --side between 8 and 1024 pixels.")
     generator = torch.Generator().manual_seed(config.seed)
     renderer = load_brush(config.renderer)
-    brush = true_brush(renderer.space, (config.side, config.side), brush_record(renderer))
+    brush = reference_brush(renderer.space, (config.side, config.side), brush_record(renderer))
     picture = sheet(renderer, brush, generator, config.columns, config.side)
     with atomic(out) as path:
         Image.fromarray(picture).save(path, optimize=True)

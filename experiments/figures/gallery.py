@@ -22,7 +22,8 @@ from tqdm import tqdm
 from agents.registry import load_agent
 from experiments.cli import require, run
 from kaokore import fetch_image, resolve_root
-from painter.api import WHITE, Method, paint_with
+from painter.api import WHITE
+from painter.methods import Method, paint_with
 from painter.optimize import OptimizeConfig
 from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
@@ -145,7 +146,7 @@ def _show(look: Look, targets: Sequence[Tensor], config: Config, folder: Path) -
         *_, last = paint_with(*work)
         provenance = {"look": asdict(look), "seed": config.seed}
         painting = Painting.by(renderer, last.strokes, target.shape[1:], background, provenance)
-        true, preview = painting.render(), painting.render(renderer=renderer)
+        true, preview = painting.render(), painting.render(brush=renderer)
         figures.append((float((true - target).square().mean()), float((true - preview).square().mean())))
         sheet.append(true if config.shown == config.size else painting.render(config.shown))
         if i == config.filmed:
@@ -176,4 +177,4 @@ def _page(sections: Sequence[str], size: int) -> str:
 
 
 if __name__ == "__main__":
-    run(gallery, Config, __doc__)
+    run(gallery, Config, __doc__, renamed={"--film-size": "--video-size"})

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from agents.registry import load_agent
 from experiments.cli import run
 from kaokore import fetch_image, resolve_root
-from painter.api import paint_with
+from painter.methods import paint_with
 from painter.optimize import OptimizeConfig
 from renderer.io.images import fit, read_image, write_png
 from renderer.io.painting import Painting

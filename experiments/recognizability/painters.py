@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from agents.registry import Agent, load_agent
 from experiments.outputs import finishing_brush
-from painter.api import METHODS, Method, paint_with
+from painter.methods import METHODS, Method, paint_with
 from painter.optimize import OptimizeConfig
 from renderer.brush import Brush
 from renderer.errors import InputError
@@ -41,7 +40,7 @@ class Painter:
 
     def picture(self, strokes: Tensor, size: tuple[int, int]) -> Tensor:
         """The painting (3, H, W) in [0, 1] as it ends up on paper."""
-        return Painting.by(self.renderer, strokes, size).render(renderer=self.brush)
+        return Painting.by(self.renderer, strokes, size).render(brush=self.brush)
 
 
 def parse_painter(name: str) -> tuple[Method, str]:
@@ -57,7 +56,7 @@ def parse_painter(name: str) -> tuple[Method, str]:
         raise InputError(
             f"{name} cannot paint, for a true brush has no gradient; name a learned one, such as bezier or ink."
         )
-    return cast(Method, method), renderer or BRUSH
+    return method, renderer or BRUSH
 
 
 def load_painter(name: str, agent: str, device: torch.device) -> Painter:

@@ -147,6 +147,48 @@ def fit(picture: Tensor, longest: int) -> Tensor:
     return torch.from_numpy(resized).permute(2, 0, 1).contiguous().clamp(0, 1)
 
 
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """An image (3, H, W) at exactly `size` (height, width), by area interpolation."""
+    resized = _resize(image.permute(1, 2, 0).cpu().numpy(), size)
+    return torch.from_numpy(np.ascontiguousarray(resized)).permute(2, 0, 1).contiguous().clamp(0, 1)
+
+
+def as_image(image: str | Path | Image.Image | np.ndarray | Tensor, longest: int | None = None) -> Tensor:
+    """Convert what people hold images in to `(3, H, W)` float32 sRGB in [0, 1], on the CPU.
+
+    Args:
+        image: a file, a PIL image of any mode, an array (H, W) or (H, W, 1 | 3 | 4), or a tensor (1 | 3 | 4, H, W).
+            Arrays and tensors hold uint8, uint16, bool, or floats in [0, 1]; a fourth channel is opacity, laid over white.
+        longest: the side that the image will be reduced to later, see `read_image`.
+
+    Raises:
+        ImageError: for a file that cannot be read, other shapes, and floats outside [0, 1].
+    """
+    if isinstance(image, (str, os.PathLike)):
+        return read_image(image, longest)
+    if isinstance(image, Image.Image):
+        if image.mode not in ("L", "RGB", "RGBA", "I;16"):
+            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        return as_image(_turned(np.atleast_3d(np.asarray(image)), _orientation(image)))
+    if isinstance(image, Tensor):
+        values = image.detach().cpu()
+        values = values[None] if values.dim() == 2 else values
+    else:
+        values = torch.from_numpy(np.array(np.atleast_3d(image))).movedim(-1, 0)  # a copy: not all arrays are writable
+    if values.dim() != 3 or values.shape[0] not in (1, 3, 4) or 0 in values.shape:
+        order = "(3, H, W)" if isinstance(image, Tensor) else "(H, W, 3)"
+        raise ImageError(f"An image has the shape {order}, not {tuple(image.shape)}.")
+    whites = {torch.uint8: 255.0, torch.uint16: 65535.0, torch.bool: 1.0}
+    if not values.is_floating_point() and values.dtype not in whites:
+        raise ImageError(f"An image holds uint8, uint16, bool or floats, not {values.dtype}.")
+    values = values.float() / whites.get(values.dtype, 1.0)
+    if not bool(((values >= 0) & (values <= 1)).all()):  # false for NaN, too
+        raise ImageError("An image's floats must be numbers between 0 and 1.")
+    if values.shape[0] == 4:
+        values = values[:3] * values[3:] + (1 - values[3:])
+    return values.expand(3, -1, -1).contiguous()
+
+
 def _resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if size == pixels.shape[:2]:
         return pixels

@@ -1,17 +1,21 @@
-"""A painting: strokes, what their columns mean, and the ground they lie on; one small file, drawn at any size."""
+"""A painting: strokes, their stroke space and a background in one small file; rendered at any size."""
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
 import os
+import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -22,27 +26,52 @@ from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED, Mixed, MixedTrue, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.canvas import blank, paint_steps
+from renderer.constraints import parse_colour
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.images import fitted_size, to_bytes
 from renderer.strokes import BEZIER, StrokeSpace
 
+Colour = tuple[float, float, float]
+"""sRGB in [0, 1]."""
+
 FORMAT = "kaokore-painting/1"
+FORMAT_JSON = "kaokore-strokes/1"
+EXPORTS = (".png", ".jpg", ".svg", ".mp4", ".gif", ".json", ".safetensors")
+IMAGE_SIZE, VIDEO_SIZE, GIF_SIZE = 1536, 512, 256  # pixels on the long side of exports
 LARGEST = 16_384  # pixels on the long side
-AT_ONCE = 16_000_000  # pixels of marks that may be in memory at once, if every stroke covered the canvas
+AT_ONCE = 16_000_000  # pixels of marks in memory at once, if every stroke covered the canvas
 
 
 class PaintingError(InputError):
     """A file is no painting, or a painting's strokes cannot be right."""
 
 
+class MissingBrushError(PaintingError):
+    """MyPaint's engine, or one of its brushes, is not installed; `learned` names the learned brush that can stand in."""
+
+    def __init__(self, reason: str, learned: str) -> None:
+        super().__init__(f"{reason}; or draw the painting with the learned brush, --renderer {learned}.")
+        self.reason, self.learned = reason, learned
+
+
+class MissingBrushWarning(UserWarning):
+    """A painting is drawn with a learned brush, for want of the reference brush."""
+
+
 @dataclass(frozen=True, eq=False)
 class Painting:
-    """strokes (N, P) in [0, 1], in painting order; height and width in pixels as it was painted; background in sRGB.
+    """Strokes in painting order, and all that is needed to render them again.
 
-    Without strokes it is its ground. `provenance` is anything that JSON can hold; of strokes of MYPAINT and MIXED, with what
-    `brush_record` says of the brush. Raises `PaintingError` for strokes
-    outside [0, 1] (or not numbers) and for columns that the space does not have.
+    Attributes:
+        strokes: (N, P) floats in [0, 1]; none is a bare background.
+        space: what the P columns mean.
+        height, width: pixels, as it was painted.
+        background: sRGB in [0, 1].
+        provenance: how it was made, anything that JSON can hold; of strokes of MyPaint brushes, also which (`brush_record`).
+
+    Raises:
+        PaintingError: for strokes outside [0, 1] or not finite, and for columns that the space does not have.
     """
 
     strokes: Tensor
@@ -64,24 +93,32 @@ class Painting:
         if not (1 <= self.height <= LARGEST and 1 <= self.width <= LARGEST):
             raise PaintingError(f"A painting has 1 to {LARGEST} pixels a side, not {self.width}x{self.height}.")
         if len(self.background) != 3 or not all(0 <= value <= 1 for value in self.background):
-            raise PaintingError(f"A ground is three numbers between 0 and 1, not {self.background}.")
+            raise PaintingError(f"A background is three numbers between 0 and 1, not {self.background}.")
 
     @classmethod
     def by(
         cls,
-        renderer: Brush,
+        brush: Brush,
         strokes: Tensor,
         size: Sequence[int],
-        background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        background: Colour = (1.0, 1.0, 1.0),
         provenance: Mapping[str, Any] | None = None,
     ) -> Painting:
-        """A painting of strokes (N, P) of `renderer`'s space, on any device, of size (height, width); knows its brush."""
+        """A painting made with `brush`, which it records.
+
+        Args:
+            brush: whose stroke space the strokes have.
+            strokes: (N, P), on any device.
+            size: (height, width) in pixels.
+            background: sRGB in [0, 1].
+            provenance: further entries; anything that JSON can hold.
+        """
         height, width = size
-        record = {**(provenance or {}), **brush_record(renderer)}
-        return cls(strokes.cpu(), renderer.space, height, width, background, record)
+        record = {**(provenance or {}), **brush_record(brush)}
+        return cls(strokes.detach().cpu(), brush.space, height, width, background, record)
 
     def save(self, path: str | Path) -> None:
-        """Writes one safetensors file, whole or not at all: the same bytes for the same painting. Raises `InputError`."""
+        """Write one safetensors file, whole or not at all; equal paintings give equal bytes. Raises `InputError`."""
         about = {
             "format": FORMAT,
             "space": json.loads(self.space.to_json()),
@@ -96,7 +133,7 @@ class Painting:
 
     @classmethod
     def load(cls, path: str | Path) -> Painting:
-        """The painting that `save` wrote, bit for bit. Raises `PaintingError`."""
+        """Read what `save` wrote, bit for bit. Raises `PaintingError`."""
         path = Path(path)
         if not os.path.isfile(path):  # unlike Path.is_file, also where a name is too long
             raise PaintingError(f"There is no painting {path}.")
@@ -123,32 +160,155 @@ class Painting:
             raise PaintingError(f"A painting can be drawn with 1 to {LARGEST} pixels on its long side, not {longest}.")
         return fitted_size((self.height, self.width), longest)
 
-    def render(self, longest: int | None = None, renderer: Brush | None = None) -> Tensor:
-        """The picture (3, H, W) in [0, 1], drawn with the true brush or another renderer of the same space."""
+    def render(self, longest: int | None = None, brush: Brush | None = None) -> Tensor:
+        """Render the painting as an image (3, H, W) in [0, 1].
+
+        Args:
+            longest: pixels on the long side; as it was painted for None.
+            brush: of the same stroke space; the default is `default_brush`.
+        """
         canvas = blank(self.size(longest), self.background)
-        for canvas in self._steps(longest, renderer, every=max(1, len(self.strokes))):  # noqa: B007
+        for canvas in self._steps(longest, brush, every=max(1, len(self.strokes))):  # noqa: B007
             pass
         return canvas.clamp(0, 1)
 
-    def frames(self, count: int, longest: int | None = None, renderer: Brush | None = None) -> Iterator[Tensor]:
-        """Yields `count` canvases (3, H, W), from the blank ground to the finished picture, at the pace of `pace`.
+    def frames(self, count: int, longest: int | None = None, brush: Brush | None = None) -> Iterator[Tensor]:
+        """Yield `count` canvases (3, H, W), from the blank background to the finished painting, timed by `schedule`.
 
         The same tensor each time, changed in place: copy what is to be kept.
         """
-        canvases = self._steps(longest, renderer)
+        canvases = self._steps(longest, brush)
         canvas, shown = next(canvases), 0
-        for wanted in pace(len(self.strokes), count):
+        for wanted in schedule(len(self.strokes), count):
             while shown < wanted:
                 canvas, shown = next(canvases), shown + 1
             yield canvas
 
-    def _steps(self, longest: int | None, renderer: Brush | None, every: int = 1) -> Iterator[Tensor]:
+    def default_brush(self, longest: int | None = None) -> Brush:
+        """The reference brush; or, with a warning, the learned one where MyPaint's engine is not installed."""
+        try:
+            return reference_brush(self.space, self.size(longest), self.provenance)
+        except MissingBrushError as error:
+            # Only names of shipped brushes: a painting may come from anywhere, and must not choose files or modules.
+            if not re.fullmatch(r"[\w+-]+", error.learned):
+                raise
+            try:
+                brush = _learned_brush(error.learned)
+            except InputError:
+                raise error from None
+            warnings.warn(f"Drawn with the learned brush {error.learned}: {error.reason}.", MissingBrushWarning, 2)
+            return brush
+
+    def edit(
+        self,
+        *,
+        remove: Sequence[int] | slice | Tensor | None = None,
+        order: Sequence[int] | Tensor | None = None,
+        recolour: Mapping[str, str] | Callable[[Tensor], Tensor] | None = None,
+        background: Colour | None = None,
+    ) -> Painting:
+        """A changed copy.
+
+        Args:
+            remove: the strokes to leave out: indices, a slice or a bool tensor (N,).
+            order: a permutation of the indices of all strokes, the first at the bottom.
+            recolour: colours to replace as `{"#c0392b": "#2b7ac0"}` (compared at 8 bits a channel), or a function from
+                colours (N, 3), sRGB in [0, 1], to new ones.
+            background: its new colour.
+
+        Raises:
+            PaintingError: for indices out of range and an order that is no permutation.
+        """
+        strokes, kept = self.strokes, torch.ones(len(self.strokes), dtype=torch.bool)
+        if recolour is not None:
+            colours = strokes[:, self.space.columns("colour")]
+            colours = recolour(colours) if callable(recolour) else _replaced(colours, recolour)
+            strokes = self.space.put(strokes, "colour", colours)
+        try:
+            if remove is not None:
+                kept[remove if isinstance(remove, slice) else torch.as_tensor(remove)] = False
+        except (IndexError, TypeError) as error:
+            raise PaintingError(f"There are no such strokes to remove; the painting has {len(strokes)}.") from error
+        if order is not None:
+            index = torch.as_tensor(order)
+            if not torch.equal(index.sort().values, torch.arange(len(strokes))):
+                raise PaintingError(f"An order names each of the {len(strokes)} strokes once.")
+            strokes, kept = strokes[index], kept[index]
+        return replace(self, strokes=strokes[kept], background=background or self.background)
+
+    def export(self, path: str | Path, *, size: int | None = None, brush: Brush | None = None) -> Path:
+        """Write the painting in the format of the suffix: .png, .jpg, .svg, .mp4, .gif, .json or .safetensors.
+
+        Args:
+            path: the file to write, whole or not at all.
+            size: pixels on the long side; by default 1,536 for images, 512 for videos, 256 for GIFs.
+            brush: what draws it, see `render`. JSON holds the strokes in physical units instead (`to_json`).
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: for another suffix, and where the file cannot be written.
+        """
+        # Here, because these modules draw paintings and import this one.
+        from renderer.io.images import write_jpeg, write_png
+        from renderer.io.svg import write_svg
+        from renderer.io.video import write_gif, write_mp4
+
+        path = Path(path)
+        match path.suffix.lower():
+            case ".png":
+                write_png(self.render(size or IMAGE_SIZE, brush), path)
+            case ".jpg" | ".jpeg":
+                write_jpeg(self.render(size or IMAGE_SIZE, brush), path)
+            case ".svg":
+                write_svg(self, path, size or IMAGE_SIZE, brush)
+            case ".mp4":
+                write_mp4(self, path, size or VIDEO_SIZE, brush)
+            case ".gif":
+                write_gif(self, path, size or GIF_SIZE, brush)
+            case ".json":
+                with atomic(path) as temporary:
+                    temporary.write_text(self.to_json() + "\n", encoding="utf-8")
+            case ".safetensors":
+                self.save(path)
+            case _:
+                raise InputError(f"{path} should end in one of {', '.join(EXPORTS)}.")
+        return path
+
+    def to_json(self) -> str:
+        """The strokes in the physical units of their fields, one object a stroke, with size, background and units."""
+        fields = {field.name: {"unit": field.unit, "low": field.low, "high": field.high} for field in self.space.fields}
+        columns = {name: self.space.get(self.strokes.double(), name).tolist() for name in fields}
+        strokes = [
+            {name: [round(value, 6) for value in values[i]] for name, values in columns.items()}
+            for i in range(len(self.strokes))
+        ]
+        about = {"format": FORMAT_JSON, "height": self.height, "width": self.width, "background": self.background}
+        return json.dumps({**about, "space": self.space.name, "fields": fields, "strokes": strokes})
+
+    def show(self, size: int = 512) -> None:
+        """Show the painting: in a notebook below the cell, elsewhere in a window of the system's image viewer."""
+        image = Image.fromarray(to_bytes(self.render(size)))
+        try:
+            from IPython import get_ipython
+            from IPython.display import display
+        except ImportError:
+            notebook = None
+        else:
+            notebook = get_ipython()
+        if notebook is None:
+            image.show()
+        else:
+            display(image)
+
+    def _steps(self, longest: int | None, brush: Brush | None, every: int = 1) -> Iterator[Tensor]:
         height, width = self.size(longest)
-        renderer = true_brush(self.space, (height, width), self.provenance) if renderer is None else renderer
-        renderer.space.require(self.space)
+        brush = self.default_brush(longest) if brush is None else brush
+        brush.space.require(self.space)
         chunk = max(1, min(256, AT_ONCE // (height * width)))
         background = blank((height, width), self.background)
-        return paint_steps(background, self.strokes.detach().cpu().to(background), renderer, every, chunk)
+        return paint_steps(background, self.strokes.detach().cpu().to(background), brush, every, chunk)
 
     def _repr_png_(self) -> bytes:
         """Shown by a notebook, enlarged if it is small."""
@@ -157,8 +317,8 @@ class Painting:
         return buffer.getvalue()
 
 
-def true_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mapping[str, Any] | None = None) -> Brush:
-    """The brush that strokes of `space` were meant for; of MYPAINT and MIXED, what `provenance` names (`brush_record`).
+def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mapping[str, Any] | None = None) -> Brush:
+    """The exact brush that strokes of `space` are meant for; of MYPAINT and MIXED, what `provenance` names (`brush_record`).
 
     The Bezier brush takes fewer samples a pixel on large canvases: its time grows with the samples, and edges are finer
     anyway. Raises `SpaceError` for another space, `PaintingError` where MyPaint's brush or engine is missing.
@@ -180,8 +340,16 @@ def true_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mapping[st
         brushes = [_mypaint(name, myb) for name, myb in zip(names, files, strict=True)]
         return brushes[0] if space == MYPAINT else mixed(brushes)
     except InputError as error:
-        reason, learned = str(error).rstrip("."), "+".join(names)
-        raise PaintingError(f"{reason}; or draw the painting with the learned brush, --renderer {learned}.") from error
+        raise MissingBrushError(str(error).rstrip("."), "+".join(names)) from error
+
+
+@functools.cache
+def _learned_brush(name: str) -> Brush:
+    from renderer.learned.load import (
+        load_brush,  # here, because brushes load checkpoints, and those import this package
+    )
+
+    return load_brush(name)
 
 
 def _mypaint(name: str, myb: object) -> MyPaint:
@@ -208,12 +376,22 @@ def brush_record(renderer: Brush) -> dict[str, Any]:
     return {name: getattr(renderer, name) for name in ("brush", "myb") if hasattr(renderer, name)}
 
 
-def pace(strokes: int, frames: int) -> list[int]:
-    """How many strokes show in each of `frames` frames: from 0 to all, slowly at first.
+def schedule(strokes: int, frames: int) -> list[int]:
+    """How many strokes are shown in each of `frames` frames: from 0 to all, slowly at first.
 
-    The first strokes change the picture most, and are the ones that a person wants to see put down.
+    The first strokes change the canvas most, so they get the most time.
 
-    >>> pace(100, 5), pace(1, 3)
+    >>> schedule(100, 5), schedule(1, 3)
     ([0, 7, 25, 57, 100], [0, 1, 1])
     """
     return [math.ceil(strokes * (i / max(1, frames - 1)) ** 2) for i in range(frames)]
+
+
+def _replaced(colours: Tensor, changes: Mapping[str, str]) -> Tensor:
+    """Colours (N, 3) with those named `#rrggbb` replaced."""
+    codes = (colours * 255).round()
+    result = colours.clone()
+    for old, new in changes.items():
+        found = (codes == colours.new_tensor(parse_colour(old)).mul(255).round()).all(1)
+        result[found] = colours.new_tensor(parse_colour(new))
+    return result

@@ -18,7 +18,7 @@ import numpy as np
 from renderer.brush import Brush
 from renderer.brushes.bezier import curves
 from renderer.io.files import atomic
-from renderer.io.painting import Painting, true_brush
+from renderer.io.painting import Painting
 from renderer.io.svg_marks import Trace, trace
 from renderer.io.svg_outlines import discs, outline
 from renderer.strokes import BEZIER
@@ -41,7 +41,7 @@ def to_svg(painting: Painting, longest: int | None = None, renderer: Brush | Non
     """An SVG 1.1 document; `longest`: pixels at which it is first shown.
 
     Marks are traced as `renderer` draws them. Without one, Bezier strokes are outlines, and others are traced as the true
-    brush draws them, `renderer.io.painting.true_brush`. Strokes that cannot be seen, for want of width or opacity, are left
+    brush draws them, `Painting.default_brush`. Strokes that cannot be seen, for want of width or opacity, are left
     out. Raises `SpaceError` for a renderer of other strokes, `PaintingError` where the true brush is missing.
     """
     height, width = painting.size(longest)
@@ -54,7 +54,7 @@ def to_svg(painting: Painting, longest: int | None = None, renderer: Brush | Non
         lines.extend(_outlines(painting))
     else:
         size = painting.height, painting.width
-        renderer = true_brush(painting.space, size, painting.provenance) if renderer is None else renderer
+        renderer = painting.default_brush(longest) if renderer is None else renderer
         renderer.space.require(painting.space)
         for i, stroke in enumerate(painting.strokes.detach().cpu().float()):
             mark = trace(renderer, stroke, size)

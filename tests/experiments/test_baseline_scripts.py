@@ -78,18 +78,17 @@ def test_ppo_trains_and_resumes_as_if_never_stopped(tmp_path, root, monkeypatch)
 
 
 def test_presets(monkeypatch):
-    for arguments, size, episodes in ((["--preset", "paper"], 128, 50_000), ([], 64, 600), (["--size", "48"], 48, 600)):
+    for arguments, size, episodes in ((["paper"], 128, 50_000), ([], 64, 600), (["--size", "48"], 48, 600)):
         seen = []
         monkeypatch.setattr(sys, "argv", ["script.py", *arguments])
-        cli.run(
-            seen.append, train_huang2019.Config, presets={"cpu": train_huang2019.CPU, "paper": train_huang2019.PAPER}
-        )
+        cli.run(seen.append, train_huang2019.Config, presets=train_huang2019.PRESETS)
         assert (seen[0].recipe.size, seen[0].episodes) == (size, episodes)
 
 
 @pytest.mark.parametrize(
     ("script", "options"),
     [
+        (train_huang2019, ["cloud"]),
         (train_huang2019, ["--preset", "cloud"]),
         (train_huang2019, ["--episodes", "0"]),
         (train_huang2019, ["--size", "8"]),
@@ -106,7 +105,7 @@ def test_presets(monkeypatch):
 )
 def test_impossible_options_are_one_sentence(tmp_path, monkeypatch, capsys, script, options):
     monkeypatch.setattr(sys, "argv", ["script.py", "--runs", str(tmp_path / "runs"), *options])
-    presets = {"cpu": train_huang2019.CPU} if script is train_huang2019 else None
+    presets = train_huang2019.PRESETS if script is train_huang2019 else None
     train = getattr(script, script.__name__.split(".")[-1])
     with pytest.raises(SystemExit) as stopped:
         cli.run(train, script.Config, presets=presets)

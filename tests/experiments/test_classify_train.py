@@ -11,9 +11,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from experiments import cli
 from experiments import train_classifier as training
-from experiments.classify import Options, main
+from experiments.classify import main
 from experiments.figures.classifier_table import PUBLISHED, Table, collect, markdown, table
 from experiments.train_classifier import TINY, Train, train
 from kaokore import DatasetError, KaoKore, write_fake_kaokore
@@ -240,7 +239,7 @@ def exit_code(monkeypatch, *arguments):
     """As from the command line."""
     monkeypatch.setattr(sys, "argv", ["classify", *map(str, arguments)])
     try:
-        cli.run(main, Options)
+        main()
     except SystemExit as stopped:
         return stopped.code
     return 0

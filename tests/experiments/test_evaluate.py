@@ -10,7 +10,7 @@ from agents.huang2019 import TINY, Actor
 from agents.planner import NO_PLANNING, Planning
 from agents.policy import Policy
 from experiments.evaluate import Config, evaluate_agent
-from painter.api import METHODS
+from painter.methods import METHODS
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.strokes import BEZIER

@@ -25,7 +25,7 @@ from painter import metrics as measures
 from painter.losses.perceptual import Perceptual
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
-from renderer.io.painting import Painting
+from renderer.io.painting import MissingBrushWarning, Painting, reference_brush
 from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
@@ -104,7 +104,7 @@ def test_every_method_writes_everything(tmp_path, agent, method):
 @pytest.mark.parametrize(("palette", "colours"), [("#102030,#c0392b", 2), ("5", 5)])
 def test_strokes_keep_within_limits(tmp_path, agent, method, palette, colours):
     source = picture(tmp_path / "face.png")
-    limits = {"opaque": True, "smallest": 0.02, "largest": 0.1, "palette": palette}
+    limits = {"opaque": True, "min_radius": 0.02, "max_radius": 0.1, "palette": palette}
     config = Config((source,), str(tmp_path), method, 25, size=32, steps=20, agent=agent, video=False, **limits)
     repaint(config)
     painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
@@ -116,33 +116,38 @@ def test_strokes_keep_within_limits(tmp_path, agent, method, palette, colours):
 
 
 @pytest.mark.parametrize(("renderer", "method"), [("ink", "optimize"), ("ink", "agent"), ("flat+ink", "lines")])
-def test_without_the_engine_the_learned_brush_draws(tmp_path, agent, capsys, monkeypatch, renderer, method):
+def test_without_the_engine_the_learned_brush_draws(tmp_path, agent, monkeypatch, renderer, method):
     def missing(*_):
         raise InputError("The brush engine is not installed; run `make brushes` first.")
 
     monkeypatch.setattr("renderer.brushes.mypaint.load", missing)
     source = picture(tmp_path / "face.png")
-    repaint(
-        Config((source,), str(tmp_path), method, 12, size=32, steps=5, agent=agent, renderer=renderer, video_size=32)
+    config = Config(
+        (source,), str(tmp_path), method, 12, size=32, steps=5, agent=agent, renderer=renderer, video_size=32
     )
+    with pytest.warns(MissingBrushWarning, match="learned brush"):
+        repaint(config)
     assert {file.name for file in (tmp_path / "face").iterdir()} == FILES
-    assert "learned brush" in capsys.readouterr().err
     painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
-    learned = painting.render(renderer=load_brush(renderer))
+    learned = painting.render(brush=load_brush(renderer))
     shown = np.asarray(Image.open(tmp_path / "face" / "painting.png")).transpose(2, 0, 1) / 255
     assert np.abs(shown - learned.numpy()).max() < 1 / 255
     with pytest.raises(InputError, match="make brushes"):
-        painting.render()
+        reference_brush(painting.space, painting.size(), painting.provenance)
 
 
 @pytest.mark.parametrize("method", ["agent", "optimize", "hybrid", "lines"])
-def test_another_ground(tmp_path, agent, method):
+def test_another_background(tmp_path, agent, method):
     source = picture(tmp_path / "face.png")
-    for ground in ("#204060", "mean"):
-        repaint(Config((source,), str(tmp_path), method, 1, size=32, steps=5, agent=agent, video=False, ground=ground))
+    for background in ("#204060", "mean"):
+        repaint(
+            Config(
+                (source,), str(tmp_path), method, 1, size=32, steps=5, agent=agent, video=False, background=background
+            )
+        )
         painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
         target = np.asarray(Image.open(source)) / 255
-        wanted = target.mean((0, 1)) if ground == "mean" else np.array([0x20, 0x40, 0x60]) / 255
+        wanted = target.mean((0, 1)) if background == "mean" else np.array([0x20, 0x40, 0x60]) / 255
         assert painting.background == pytest.approx(wanted, abs=0.01)
         shown = np.asarray(Image.open(tmp_path / "face" / "painting.png")) / 255
         bare = np.abs(shown - wanted).max(-1) < 0.01
@@ -228,10 +233,10 @@ def test_bad_pictures_end_in_one_sentence(tmp_path, agent, monkeypatch, capsys, 
         (["--seconds", "nan"], "--seconds"),
         (["--seconds", "-1"], "--seconds"),
         (["--renderer", "nonesuch"], "bezier"),
-        (["--renderer", "exact"], "gradient"),
-        (["--renderer", "mypaint:ink+mypaint:flat"], "gradient"),
-        (["--ground", "red"], "one colour"),
-        (["--ground", "#102030,#ffffff"], "one colour"),
+        (["--renderer", "exact"], "not differentiable"),
+        (["--renderer", "mypaint:ink+mypaint:flat"], "not differentiable"),
+        (["--background", "red"], "one colour"),
+        (["--background", "#102030,#ffffff"], "one colour"),
         (["--blend", "2"], "not 2"),
         (["--agent", "nonesuch"], "no checkpoint"),
         (["--agent", "bezier"], "policy"),
@@ -312,7 +317,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, agent):
     folder.mkdir()
     for i in range(40):
         picture(folder / f"{i:02d}.png", seed=i)
-    options = ["--out", str(out), "--agent", agent, "--strokes", "20", "--size", "32", "--film-size", "32"]
+    options = ["--out", str(out), "--agent", agent, "--strokes", "20", "--size", "32", "--video-size", "32"]
     process = subprocess.Popen(
         [sys.executable, "-m", "experiments.repaint", str(folder), *options],
         cwd=ROOT,
@@ -405,7 +410,7 @@ def test_names_need_not_be_text(tmp_path, agent, monkeypatch, capsys):
     picture(tmp_path / "face.png")
     odd, out = os.fsdecode(os.fsencode(tmp_path) + b"/\x8a\xe7.png"), tmp_path / "out"
     (tmp_path / "face.png").rename(odd)
-    options = ("--agent", agent, "--strokes", 2, "--size", 16, "--film-size", 16)
+    options = ("--agent", agent, "--strokes", 2, "--size", 16, "--video-size", 16)
     for _ in range(2):  # the table is read, too
         code, said = command(monkeypatch, capsys, odd, "--out", out, *options)
         assert code == 0, said
@@ -441,7 +446,7 @@ def test_what_is_no_table_is_left_alone(tmp_path, agent, monkeypatch, capsys, co
         (["--seed", "-1"], "--seed"),
         (["--seed", str(2**70)], "--seed"),
         (["--steps", "0"], "--steps"),
-        (["--film-size", "0"], "--film-size"),
+        (["--video-size", "0"], "--video-size"),
         (["--seconds", "inf"], "--seconds"),
         (["--strokes", "100001"], "100,000"),
         (["--device", "meta"], "auto or cpu"),
@@ -455,9 +460,9 @@ def test_what_is_no_table_is_left_alone(tmp_path, agent, monkeypatch, capsys, co
         (["--palette", "red"], "six digits"),
         (["--palette", "0"], "one colour"),
         (["--palette", ""], "six digits"),
-        (["--smallest", "0.3"], "largest is 0.25"),
-        (["--smallest", "0.1", "--largest", "0.05"], "short side"),
-        (["--largest", "nan"], "short side"),
+        (["--min-radius", "0.3"], "largest is 0.25"),
+        (["--min-radius", "0.1", "--max-radius", "0.05"], "short side"),
+        (["--max-radius", "nan"], "short side"),
     ],
 )
 def test_more_bad_options(tmp_path, monkeypatch, capsys, options, words):

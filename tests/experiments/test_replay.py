@@ -107,7 +107,7 @@ def test_strokes_of_mypaint_are_not_bezier_s(tmp_path: Path, ink: str) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"out": "a.jpg"},
+        {"out": "a.bmp"},
         {"out": "a"},
         {"size": 0},
         {"size": -5},

@@ -249,7 +249,7 @@ def exit_code(monkeypatch, *arguments):
     """As from the command line."""
     monkeypatch.setattr(sys, "argv", ["stylegan", *map(str, arguments)])
     try:
-        command_line.start()
+        command_line.main()
     except SystemExit as stopped:
         return stopped.code
     return 0
@@ -269,11 +269,11 @@ def test_presets_are_read(root, tmp_path, monkeypatch):
     """The paper's preset, made small by options, with the rest as it stands there."""
     small = ["--size", 8, "--channels", 64, "--most-channels", 8, "--latent", 8, "--evaluate-every", 0]
     arguments = ["--root", root, "--runs", tmp_path, "--minutes", 0, *small]
-    assert exit_code(monkeypatch, "train", "--preset", "paper", *arguments) == 0
+    assert exit_code(monkeypatch, "train", "paper", *arguments) == 0
     (folder,) = tmp_path.iterdir()
     record = json.loads((folder / "config.json").read_text())
     assert record["script"] == "stylegan"
-    assert record["command"].startswith("python -m experiments.stylegan train --preset paper")
+    assert record["command"].startswith("python -m experiments.stylegan train paper")
     assert record["arguments"]["learn"]["r1"] == PAPER.learn.r1
     assert record["arguments"]["networks"]["mapping"] == PAPER.networks.mapping
 
@@ -310,7 +310,7 @@ def test_presets_are_read(root, tmp_path, monkeypatch):
         {"root": "nowhere"},
         {"version": "2.0"},
         {"resume": "nowhere"},
-        {"preset": "large"},
+        {"preset": "large"},  # the old form
     ],
     ids=str,
 )
@@ -336,7 +336,7 @@ def test_impossible_trainings_are_one_sentence(root, tmp_path, monkeypatch, caps
         (["sample", "--device", "meta"], "meta"),
         (["interpolate", "--n", 1], "--n must"),
         (["interpolate", "--seconds", 0], "--seconds"),
-        (["interpolate", "--film-size", 9999], "--film-size"),
+        (["interpolate", "--video-size", 9999], "--video-size"),
         (["interpolate", "--out", "film.avi", "--seconds", 0.1], ".mp4 or .gif"),
         (["mix", "--rows", 0], "--rows"),
         (["mix", "--layers", 99], "--layers"),

@@ -107,13 +107,13 @@ def test_style_gives_its_colours_and_keeps_them_with_weight(tmp_path):
     ("options", "message"),
     [
         (["--content", "relu8_8"], "no layer 'relu8_8'; it has relu1_1"),
-        (["--renderer", "exact"], "needs a gradient"),
+        (["--renderer", "exact"], "'exact' is not differentiable"),
         (["--curve-weight", "1"], "no --style whose lines"),
         (["--curve-weight", "1", "--field", "zigzag"], "no field 'zigzag'"),
         (["--style", "nowhere.png"], "no picture nowhere.png"),
         (["--size", "9999"], "--size can be 2048 at most"),
         (["--strokes", "0"], "--strokes must be at least 1"),
-        (["--budgets", "3", "0"], "--budgets are positive numbers"),
+        (["--stage-shares", "3", "0"], "--stage-shares are positive numbers"),
         (["--content-source", "vgg19", "--content", "relu9_9"], "vgg19 has no layer"),
         (["--style-weight", "-1"], "--style-weight must be at least 0"),
     ],
@@ -166,7 +166,7 @@ def test_other_things_to_paint(tmp_path, capsys, wanted):
         (["--feature", "relu1_1:64"], "has 0 to 63"),
         (["--feature", "block99:1"], "it has block0 to block17"),
         (["--class", "lemon", "--views", "0"], "1 view at least"),
-        (["--class", "lemon", "--renderer", "mypaint:ink"], "needs a gradient"),
+        (["--class", "lemon", "--renderer", "mypaint:ink"], "not differentiable"),
     ],
 )
 def test_mistakes_of_visualize(tmp_path, monkeypatch, capsys, options, message):

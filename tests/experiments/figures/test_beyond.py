@@ -8,7 +8,7 @@ from PIL import Image
 
 from agents.registry import load_agent
 from experiments.figures.beyond import Config, beyond, others
-from painter.api import paint_with
+from painter.methods import paint_with
 from painter.optimize import OptimizeConfig
 from renderer.canvas import paint
 from renderer.errors import InputError

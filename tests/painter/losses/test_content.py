@@ -111,7 +111,7 @@ def test_strokes_follow_it() -> None:
     renderer, target = load_brush("bezier"), picture(0)[0]
     loss, ground = content_loss(SMALL), blank((32, 48))
     begun = loss(ground[None], target[None]).item()
-    config = OptimizeConfig(steps=25, stages=2, moves=0, radius=(0.25, 0.1), geometry_lr=0.02, colour_lr=0.05)
+    config = OptimizeConfig(steps=25, stages=2, relocations=0, radius=(0.25, 0.1), geometry_lr=0.02, colour_lr=0.05)
     *_, last = optimize(target, renderer, 12, ground, config, loss, generator=torch.Generator().manual_seed(0))
     assert last.loss < 0.6 * begun
 

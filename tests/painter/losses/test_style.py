@@ -174,7 +174,7 @@ def test_circles_run_around_and_rays_outwards() -> None:
 def test_a_painting_turns_its_strokes() -> None:
     renderer, target, ground = load_brush("bezier"), picture(0), blank((32, 48))
     guide = curve_guide(prescribed("90", (32, 48)), BEZIER)
-    config = OptimizeConfig(steps=40, stages=2, moves=0, radius=(0.2, 0.1), geometry_lr=0.02)
+    config = OptimizeConfig(steps=40, stages=2, relocations=0, radius=(0.2, 0.1), geometry_lr=0.02)
 
     def crossing(penalty: Any) -> float:
         generator = torch.Generator().manual_seed(0)

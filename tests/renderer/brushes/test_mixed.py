@@ -16,7 +16,7 @@ from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.canvas import blank, draw_patches, paint, paint_steps
 from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
-from renderer.io.painting import Painting, PaintingError, brush_record, true_brush
+from renderer.io.painting import Painting, PaintingError, brush_record, reference_brush
 from renderer.learned.load import load_brush
 from renderer.strokes import SpaceError
 from tests.renderer.brushes.test_mypaint import engine
@@ -122,7 +122,7 @@ def test_limits_fix_the_brush() -> None:
 
 def test_a_painting_must_name_its_brushes() -> None:
     with pytest.raises(PaintingError, match="does not say"):
-        true_brush(MIXED, SIZE, {"brush": "ink"})
+        reference_brush(MIXED, SIZE, {"brush": "ink"})
 
 
 @engine

@@ -16,7 +16,7 @@ from renderer.canvas import blank, paint
 from renderer.errors import InputError
 from renderer.io import painting as module
 from renderer.io.images import fit, to_bytes
-from renderer.io.painting import FORMAT, LARGEST, Painting, PaintingError, brush_record, pace, true_brush
+from renderer.io.painting import FORMAT, LARGEST, Painting, PaintingError, brush_record, reference_brush, schedule
 from renderer.io.video import show_video
 from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
 from tests.renderer.brushes.test_mypaint import engine
@@ -37,7 +37,7 @@ def metadata(**changes: object) -> dict[str, str]:
         "height": 8,
         "width": 8,
         "background": [1, 1, 1],
-        "provenance": {},
+        "made_by": {},
     }
     return {"painting": json.dumps({key: value for key, value in {**about, **changes}.items() if value != "left out"})}
 
@@ -74,7 +74,7 @@ def test_any_space_and_precision_is_kept(tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match="'dots' with 3 columns"):
         loaded.render()
     with pytest.raises(SpaceError):
-        loaded.render(renderer=ExactBezier())
+        loaded.render(brush=ExactBezier())
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_cannot_be_is_refused(change: dict) -> None:
         metadata(width=float("inf")),
         metadata(background=[1, 1]),
         metadata(background=None),
-        metadata(provenance=3),
+        metadata(made_by=3),
     ],
 )
 def test_foreign_files_are_one_sentence(tmp_path: Path, about: dict[str, str]) -> None:
@@ -167,7 +167,7 @@ def test_render_is_paint(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(one.render(), expected, atol=1e-5, rtol=0)
     monkeypatch.setattr(module, "AT_ONCE", 1)  # a stroke at a time
     torch.testing.assert_close(one.render(), expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(one.render(renderer=AnalyticBezier()), expected, atol=0.3, rtol=0)
+    torch.testing.assert_close(one.render(brush=AnalyticBezier()), expected, atol=0.3, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_impossible_sizes_are_one_sentence(longest: int) -> None:
 
 
 def test_large_canvases_take_fewer_samples() -> None:
-    samples = [true_brush(BEZIER, (size, 10)).supersample for size in (10, 1024, 1025, 4096, LARGEST)]
+    samples = [reference_brush(BEZIER, (size, 10)).supersample for size in (10, 1024, 1025, 4096, LARGEST)]
     assert samples == [4, 4, 2, 2, 1]
 
 
@@ -210,7 +210,7 @@ def test_no_strokes_is_the_ground() -> None:
 def test_frames_run_from_ground_to_picture(count: int) -> None:
     one = painting(7)
     frames = [frame.clone() for frame in one.frames(count, 16)]
-    shown = pace(7, count)
+    shown = schedule(7, count)
     assert len(frames) == len(shown) == count
     for frame, strokes in zip(frames, shown, strict=True):
         part = Painting(one.strokes[:strokes], BEZIER, 24, 32, one.background)
@@ -221,7 +221,7 @@ def test_frames_run_from_ground_to_picture(count: int) -> None:
 
 @given(st.integers(0, 5000), st.integers(2, 400))
 def test_pace(strokes: int, frames: int) -> None:
-    shown = pace(strokes, frames)
+    shown = schedule(strokes, frames)
     assert (shown[0], shown[-1], len(shown)) == (0, strokes, frames)
     steps = np.diff(shown)
     assert steps.min() >= 0

@@ -1,0 +1,157 @@
+"""The four ways to paint, each a generator of steps over tensors: agent, optimize, hybrid and lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from agents.registry import Agent
+from painter.lines import lines, masses
+from painter.losses.pixels import Loss, pixels
+from painter.optimize import DEFAULT_CONFIG, OptimizeConfig, optimize
+from renderer.brush import Brush, expected
+from renderer.canvas import blank, paint
+from renderer.constraints import UNCONSTRAINED, StrokeConstraints
+from renderer.convert import translation
+
+Method = Literal["agent", "optimize", "hybrid", "lines"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+MAX_LINE_SHARE = 0.6  # of all strokes, at most, become lines
+MIN_MASS_RADIUS = 0.012  # of the strokes below the lines, as a fraction of the short side
+AGENT_PROGRESS = 0.1  # of hybrid's work, the part of the agent; the optimiser takes the rest
+MASS_PROGRESS = 0.3  # of the work of lines, the part of the masses
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to paint, on what, and within which limits.
+
+    Attributes:
+        target: the image (3, H, W), sRGB in [0, 1].
+        canvas: what the first stroke falls on, (3, H, W).
+        count: how many strokes the painting gets, exactly.
+        constraints: hold for every stroke, also while strokes are optimised.
+        config: how strokes are optimised (optimize, hybrid, lines).
+        loss: what optimising lowers (optimize, hybrid); (B, 3, H, W) twice -> (B,).
+        penalty: added to the loss; strokes (B, n, P) -> (B,).
+        generator: the source of all randomness; on the CPU.
+    """
+
+    target: Tensor
+    canvas: Tensor
+    count: int
+    constraints: StrokeConstraints = UNCONSTRAINED
+    config: OptimizeConfig = DEFAULT_CONFIG
+    loss: Loss = pixels
+    penalty: Callable[[Tensor], Tensor] | None = None
+    generator: torch.Generator = field(default_factory=torch.Generator)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A painting in progress.
+
+    Attributes:
+        progress: the part of the work that is done, in [0, 1].
+        strokes: the strokes so far, (n, P), in painting order.
+    """
+
+    progress: float
+    strokes: Tensor
+    _start: Tensor
+    _brush: Brush
+
+    @property
+    def canvas(self) -> Tensor:
+        """The canvas (3, H, W) in [0, 1] with these strokes; drawn anew at each access."""
+        with torch.no_grad():
+            return paint(self._start, self.strokes, self._brush).clamp(0, 1)
+
+
+def method_steps(method: Method, task: Task, brush: Brush, agent: Agent | None) -> Iterator[Step]:
+    """Paint by one of `METHODS`; the strokes of the last step are the painting.
+
+    agent: the agent paints. optimize: strokes are optimised. hybrid: the agent's strokes are optimised. lines: the agent
+    paints the masses, and strokes that follow the ink lines are laid on them. All but optimize need an `agent`.
+    """
+    brush = expected(brush)  # where the grain of a stochastic brush falls cannot be planned
+    if method == "optimize":
+        yield from _optimize(task, brush, None)
+        return
+    assert agent is not None, f"{method} needs an agent"
+    if method == "lines":
+        yield from _lines(task, brush, agent)
+        return
+    share = 1.0 if method == "agent" else AGENT_PROGRESS
+    strokes = task.target.new_zeros(0, brush.space.width)
+    for _, fresh in agent(task.canvas, task.target, task.count, constraints=task.constraints):
+        strokes = torch.cat((strokes, fresh))
+        yield Step(share * len(strokes) / task.count, strokes, task.canvas, brush)
+    if method == "hybrid":
+        yield from _optimize(task, brush, strokes)
+
+
+def _optimize(task: Task, brush: Brush, start: Tensor | None) -> Iterator[Step]:
+    steps = optimize(
+        task.target,
+        brush,
+        task.count,
+        task.canvas,
+        task.config,
+        task.loss,
+        start=start,
+        generator=task.generator,
+        constraints=task.constraints,
+        penalty=task.penalty,
+    )
+    for step in steps:
+        yield Step(step.spent, step.strokes, task.canvas, brush)
+
+
+def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
+    """Masses first, then lines with the last of several brushes, as the scrolls were painted (`painter.lines`)."""
+    limits = task.constraints
+    traced = translation(brush, 1.0)(lines(task.target, int(MAX_LINE_SHARE * task.count)))
+    strokes, canvas = task.target.new_zeros(0, brush.space.width), task.canvas
+    broad = replace(limits, min_radius=max(limits.min_radius, min(MIN_MASS_RADIUS, limits.max_radius)), brush=0.0)
+    for painted, fresh in agent(task.canvas, masses(task.target), task.count - len(traced), constraints=broad):
+        canvas, strokes = painted, torch.cat((strokes, fresh))
+        yield Step(MASS_PROGRESS * len(strokes) / task.count, strokes, task.canvas, brush)
+    if len(traced) == 0:
+        return
+    # No line is relocated: one of low importance is still a line. And lines only settle, for a fifth of the steps and at
+    # low learning rates: optimised freely, they would blur into the noise of old paper.
+    config = task.config
+    settle = replace(
+        config,
+        steps=-(-config.steps // 5),
+        relocations=0,
+        geometry_lr=config.geometry_lr / 6,
+        colour_lr=config.colour_lr / 8,
+    )
+    thin = replace(task, canvas=canvas, count=len(traced), config=settle, loss=pixels, penalty=None)
+    thin = replace(thin, constraints=replace(limits, brush=1.0))
+    for step in _optimize(thin, brush, traced):
+        progress = MASS_PROGRESS + (1 - MASS_PROGRESS) * step.progress
+        yield Step(progress, torch.cat((strokes, step.strokes)), task.canvas, brush)
+
+
+def paint_with(
+    method: Method,
+    target: Tensor,
+    count: int,
+    brush: Brush,
+    agent: Agent | None,
+    config: OptimizeConfig,
+    generator: torch.Generator,
+    constraints: StrokeConstraints = UNCONSTRAINED,
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> Iterator[Step]:
+    """`method_steps` by ten arguments; goes as soon as all experiments use `Painter`."""
+    canvas = blank((target.shape[-2], target.shape[-1]), background, target.device)
+    yield from method_steps(method, Task(target, canvas, count, constraints, config, generator=generator), brush, agent)

@@ -1,0 +1,198 @@
+"""The public API: what `Painter` accepts, promises and refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from painter import OptimizeConfig, Painter, Painting, Step, StrokeConstraints
+from painter.refine import Region
+from renderer.canvas import blank
+from renderer.errors import InputError
+from renderer.strokes import BEZIER
+
+FEW_STEPS = OptimizeConfig(steps=60)
+
+
+def photograph(height: int = 24, width: int = 36, seed: int = 0) -> torch.Tensor:
+    """A smooth image (3, H, W) of a few colours, on the 8-bit grid."""
+    coarse = torch.rand(1, 3, 4, 6, generator=torch.Generator().manual_seed(seed))
+    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")[0]
+    return (smooth * 255).round() / 255
+
+
+@pytest.fixture(scope="module")
+def agent() -> Painter:
+    return Painter("agent", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def optimizer() -> Painter:
+    return Painter("optimize", device="cpu", config=FEW_STEPS)
+
+
+def error(painting: Painting, image: torch.Tensor) -> float:
+    return (painting.render() - image).square().mean().item()
+
+
+@pytest.mark.parametrize("method", ["agent", "optimize", "hybrid", "lines"])
+def test_every_method_paints_a_likeness_with_the_strokes_asked_for(method: str) -> None:
+    image = photograph()
+    painting = Painter(method, device="cpu", config=FEW_STEPS).paint(image, strokes=15, size=36)  # type: ignore[arg-type]
+    assert painting.strokes.shape == (15, BEZIER.width)
+    assert painting.size() == (24, 36)
+    assert painting.provenance["method"] == method
+    assert error(painting, image) < (1 - image).square().mean().item() / 4
+
+
+def test_all_kinds_of_images_give_the_same_painting(agent: Painter, tmp_path: Path) -> None:
+    image = photograph()
+    array = (image * 255).byte().permute(1, 2, 0).numpy()
+    Image.fromarray(array).save(tmp_path / "face.png")
+    kinds = [image, (image * 255).byte(), array, array / 255.0, Image.fromarray(array), str(tmp_path / "face.png")]
+    kinds += [tmp_path / "face.png", np.uint16(array) * 257, Image.fromarray(array).convert("RGBA")]
+    first, *others = (agent.paint(kind, strokes=6, size=36).strokes for kind in kinds)
+    for strokes in others:
+        torch.testing.assert_close(strokes, first, atol=1e-3, rtol=0)
+
+
+def test_the_last_step_is_the_painting(agent: Painter) -> None:
+    image, shown = photograph(), list[Step]()
+    painting = agent.paint(image, strokes=20, size=36, on_step=shown.append)
+    steps = list(agent.steps(image, strokes=20, size=36))
+    assert torch.equal(steps[-1].strokes, painting.strokes)
+    assert [step.progress for step in steps] == sorted(step.progress for step in steps)
+    assert steps[-1].progress == 1
+    assert len(shown) == len(steps)
+    assert steps[0].canvas.shape == image.shape
+    assert (steps[-1].canvas - painting.render()).abs().mean() < 0.02
+
+
+def test_seed_background_constraints_and_provenance(optimizer: Painter) -> None:
+    image = photograph()
+    constraints = StrokeConstraints(opaque=True, min_radius=0.05, palette=3)
+    options = {"strokes": 8, "size": 36, "constraints": constraints, "background": "#204060", "seed": 3}
+    painting = optimizer.paint(image, provenance={"note": "mine"}, **options)
+    assert torch.equal(painting.strokes, optimizer.paint(image, **options).strokes)
+    assert painting.background == pytest.approx((0x20 / 255, 0x40 / 255, 0x60 / 255))
+    assert (BEZIER.get(painting.strokes, "opacity") == 1).all()
+    assert len(BEZIER.get(painting.strokes, "colour").unique(dim=0)) <= 3
+    assert painting.provenance == {
+        **{"method": "optimize", "seed": 3, "opaque": True, "min_radius": 0.05, "palette": 3, "note": "mine"}
+    }
+    mean = optimizer.paint(image, strokes=1, size=36, background="mean").background
+    assert mean == pytest.approx(image.mean((1, 2)).tolist())
+
+
+def test_a_batch_is_each_image_alone(agent: Painter) -> None:
+    images = [photograph(seed=1), photograph(30, 20, seed=2)]
+    together = agent.paint_batch(images, strokes=5, size=32)
+    for painting, image in zip(together, images, strict=True):
+        assert torch.equal(painting.strokes, agent.paint(image, strokes=5, size=32).strokes)
+
+
+@pytest.mark.parametrize("method", ["agent", "optimize", "hybrid"])
+def test_nothing_changes_outside_a_region(method: str) -> None:
+    image = photograph(48, 64)
+    painter = Painter(method, device="cpu", config=FEW_STEPS)  # type: ignore[arg-type]
+    old = painter.paint(photograph(48, 64, seed=7), strokes=25, size=64)
+    mask = np.zeros((96, 128), bool)
+    mask[20:70, 30:100] = True
+    new = painter.refine(old, image, region=mask, strokes=10)
+    inside = Region.of(torch.from_numpy(mask).float().expand(3, -1, -1), (48, 64)).inside
+    before, after = old.render(), new.render()
+    assert torch.equal(before[:, ~inside], after[:, ~inside])
+    assert (after - image)[:, inside].square().mean() < (before - image)[:, inside].square().mean()
+    assert len(new.strokes) == 35
+    assert new.provenance["strokes_before"] == 25
+
+
+def test_locked_strokes_stay_bit_for_bit(optimizer: Painter) -> None:
+    image = photograph()
+    old = optimizer.paint(image, strokes=10, size=36)
+    new = optimizer.refine(old, image, locked=[0, 3], strokes=2)
+    assert torch.equal(new.strokes[[0, 3]], old.strokes[[0, 3]])
+    assert not torch.equal(new.strokes[:10], old.strokes)
+    assert torch.equal(optimizer.refine(old, image, locked=slice(None)).strokes, old.strokes)
+
+
+def test_an_agent_adds_strokes_and_leaves_the_old_ones(agent: Painter) -> None:
+    image = photograph()
+    old = agent.paint(image, strokes=6, size=36)
+    new = agent.refine(old, image, strokes=9)
+    assert torch.equal(new.strokes[:6], old.strokes)
+    assert len(new.strokes) == 15
+    assert error(new, image) < error(old, image)
+    assert torch.equal(agent.refine(old, image).strokes, old.strokes)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strokes": 0}, "strokes must be between"),
+        ({"size": 0}, "size must be between"),
+        ({"seconds": -1.0}, "seconds must be a positive"),
+        ({"background": "red"}, "one colour"),
+        ({"image": torch.rand(2, 5, 5)}, "shape"),
+        ({"image": torch.rand(3, 5, 5) * 2}, "between 0 and 1"),
+        ({"image": np.zeros((5, 5, 3), np.int64)}, "uint8"),
+        ({"image": "missing.png"}, "missing.png"),
+    ],
+)
+def test_bad_options_are_refused_in_one_line(agent: Painter, options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=rf"^[^\n]*{message}[^\n]*\.$"):
+        agent.paint(**{"image": photograph(), **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "magic"}, "choose one of agent"),
+        ({"agent": "nobody"}, "nobody"),
+        ({"device": "cuda:99"}, "cannot be used"),
+    ],
+)
+def test_bad_painters_are_refused_in_one_line(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=rf"^[^\n]*{message}[^\n]*\.$"):
+        Painter(**options)
+
+
+def test_a_refinement_needs_a_painting_of_the_same_brush_and_a_region(agent: Painter) -> None:
+    old = agent.paint(photograph(), strokes=3, size=36)
+    with pytest.raises(InputError, match="region is empty"):
+        agent.refine(old, photograph(), region=blank((8, 8), (0.0, 0.0, 0.0)))
+    with pytest.raises(InputError, match="stroke"):
+        Painter("agent", brush="ink", device="cpu").refine(old, photograph())
+
+
+def test_edits_give_a_changed_copy(agent: Painter) -> None:
+    painting = agent.paint(photograph(), strokes=6, size=36)
+    assert torch.equal(painting.edit(remove=[0, 2]).strokes, painting.strokes[[1, 3, 4, 5]])
+    assert torch.equal(painting.edit(order=[5, 4, 3, 2, 1, 0]).strokes, painting.strokes.flip(0))
+    assert torch.equal(painting.edit(order=[5, 4, 3, 2, 1, 0], remove=[5]).strokes, painting.strokes[:5].flip(0))
+    red = painting.edit(recolour=lambda colours: colours * 0 + colours.new_tensor([1.0, 0.0, 0.0]))
+    assert BEZIER.get(red.strokes, "colour").unique(dim=0).tolist() == [[1, 0, 0]]
+    blue = red.edit(recolour={"#ff0000": "#0000ff"}, background=(0.0, 0.0, 0.0))
+    assert BEZIER.get(blue.strokes, "colour").unique(dim=0).tolist() == [[0, 0, 1]]
+    assert blue.background == (0, 0, 0)
+    for wrong in ({"remove": [6]}, {"order": [0, 0, 1, 2, 3, 4]}):
+        with pytest.raises(InputError):
+            painting.edit(**wrong)
+
+
+def test_exports_by_suffix(agent: Painter, tmp_path: Path) -> None:
+    painting = agent.paint(photograph(), strokes=6, size=36)
+    for suffix in (".png", ".jpg", ".svg", ".mp4", ".gif", ".json", ".safetensors"):
+        assert painting.export(tmp_path / f"face{suffix}", size=48).stat().st_size > 100
+    with Image.open(tmp_path / "face.png") as image:
+        assert image.size == (48, 32)
+    import json
+
+    exported = json.loads((tmp_path / "face.json").read_text())
+    stroke = exported["strokes"][2]
+    assert stroke["radius"] == pytest.approx(BEZIER.get(painting.strokes, "radius")[2].tolist(), abs=1e-6)
+    assert exported["fields"]["radius"]["unit"].endswith("short side")
+    with pytest.raises(InputError, match=r"should end in one of .png"):
+        painting.export(tmp_path / "face.psd")
