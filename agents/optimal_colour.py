@@ -40,12 +40,14 @@ def score_candidates(
     `gain` is differentiable in the strokes' shapes (not in the canvas)."""
     B, K, _ = strokes.shape
     size = (canvas.shape[-2], canvas.shape[-1])
-    drawn: Patches | StrokeCodes | None = encode(renderer, strokes.flatten(0, 1), size)
-    if drawn is None:
+    drawn: Patches | StrokeCodes
+    codes = encode(renderer, strokes.flatten(0, 1), size)
+    if codes is None:
         drawn = draw_patches(renderer, strokes.flatten(0, 1), size)
         gain, colour = score_marks(canvas, target, drawn.alpha, drawn.box, drawn.start, palette)
     else:
-        gain, colour = score_codes(canvas, target, drawn, palette)
+        drawn = codes
+        gain, colour = score_codes(canvas, target, codes, palette)
     colour = colour.view(B, K, 3).detach()
     columns = renderer.space.columns("colour")
     coloured = torch.cat((strokes[..., : columns.start], colour, strokes[..., columns.stop :]), -1)

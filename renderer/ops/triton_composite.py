@@ -4,10 +4,10 @@ The canvas is cut into tiles of SIDE x SIDE pixels, as in rasterisers for Gaussi
 another; it lists the strokes whose boxes meet the tile, in painting order, and lays them over the tile's pixels, which stay
 in registers. No alpha is ever stored.
 
-The backward pass needs what each stroke covered. To compute it backwards would divide by 1 - alpha, which may be 0, so the
-program repeats the forward pass of its tile in segments of DEPTH strokes: it keeps the canvas before each segment, and before
-each stroke of one segment, in a scratch buffer of its own. With DEPTH = sqrt(N) both are small, and no stroke is drawn more
-than three times.
+The backward pass needs what each stroke covered. To compute it backwards would divide by 1 - alpha, which may be 0, so
+the program repeats the forward pass of its tile in segments of DEPTH strokes: it keeps the canvas before each segment, and
+before each stroke of one segment, in a scratch buffer of its own. With DEPTH = sqrt(N) both are small, and no stroke is
+drawn more than three times.
 """
 
 from __future__ import annotations
@@ -310,7 +310,11 @@ def _(canvas, shapes, grids, sharpness, colour, box):  # type: ignore[no-untyped
 def _(canvas, shapes, grids, sharpness, colour, box, grad):  # type: ignore[no-untyped-def]
     flat = torch.contiguous_format
     shape_grads = shapes.new_empty(len(shapes), 16)
-    return (*(torch.empty_like(x, memory_format=flat) for x in (canvas,)), shape_grads, *map(torch.empty_like, (grids, colour)))
+    return (
+        *(torch.empty_like(x, memory_format=flat) for x in (canvas,)),
+        shape_grads,
+        *map(torch.empty_like, (grids, colour)),
+    )
 
 
 def _save(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]

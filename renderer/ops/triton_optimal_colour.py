@@ -334,9 +334,7 @@ def score_backward(
         how = _constants(shapes, grids)
         tensors = (canvas, target, shapes, grids, sharpness, box, colour, grad.contiguous(), *grads)
         nodes = max(16, triton.next_power_of_2(how["ROWS"]))
-        _score_backward[(count,)](
-            *tensors, count // len(canvas), H, W, **how, NODES=nodes, num_warps=SCORE_WARPS
-        )
+        _score_backward[(count,)](*tensors, count // len(canvas), H, W, **how, NODES=nodes, num_warps=SCORE_WARPS)
     return grads[0], grads[1]
 
 

@@ -1,7 +1,7 @@
 """The Triton kernels compute what the reference computes (in Triton's interpreter), and compile for real GPUs.
 
-Whether a kernel is interpreted is decided when its module is imported, so that the cases with values run in a process of their
-own, with TRITON_INTERPRET=1.
+Whether a kernel is interpreted is decided when its module is imported, so that the cases with values run in a process of
+their own, with TRITON_INTERPRET=1.
 """
 
 from __future__ import annotations
@@ -231,7 +231,12 @@ def test_kernels_compile_for_gpus(kernel: str, brush: str, capability: int) -> N
         "score backward": (o._score_backward, o.SCORE_WARPS, c.SIDE),
         "paint": (o._paint, o.PAINT_WARPS, o.PAINT_SIDE),
     }[kernel]
-    constants: dict[str, int] = {**BRUSHES[brush], "SIDE": side, "CHUNK": c.CHUNK, "NODES": 16 if "map" in brush else 32}
+    constants: dict[str, int] = {
+        **BRUSHES[brush],
+        "SIDE": side,
+        "CHUNK": c.CHUNK,
+        "NODES": 16 if "map" in brush else 32,
+    }
     names = function.arg_names
     constants = {name: value for name, value in constants.items() if name in names}
     kinds = {name: "i32" if name in INTEGERS else ADDRESSES.get(name, "*fp32") for name in names}
