@@ -199,17 +199,8 @@ def _paint_rounds(painter: Painter, target: Tensor, count: int) -> tuple[Tensor,
     while asked < count:
         limit = min(max(6, asked // 2), count - asked)
         grids = grids_for(size, asked)
-        result = rollout_round(
-            policy,
-            painter.brush,
-            canvas,
-            target,
-            grids=grids,
-            max_strokes=limit,
-            min_gain_ratio=0.3,
-            planning=planning,
-        )
-        canvas, asked, painted = result.canvas, asked + limit, painted + result.mask.sum()
+        result = rollout_round(policy, painter.brush, canvas, target, grids, limit, 0.3, None, planning)
+        canvas, asked, painted = result.canvas, asked + limit, painted + result.real.sum()
     return canvas, int(painted)
 
 
