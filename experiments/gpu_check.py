@@ -37,7 +37,7 @@ from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.images import fit, read_image
 from renderer.learned.load import load_brush
-from renderer.ops.triton_strokes import encode
+from renderer.ops.triton_strokes import StrokeCodes, encode
 from renderer.strokes import BEZIER
 
 Figures = dict[str, Any]
@@ -157,7 +157,7 @@ def drawing(config: Config, device: torch.device, figures: Figures) -> None:
                 found |= {"megapixels_touched": COVERAGE * width * height / 1e6}
                 found |= _pass_times(lambda s, c=canvas: paint(c, s, brush), strokes, device)  # type: ignore[misc]
                 if codes is not None:
-                    found |= _kernel_times(canvas, codes, brush.space.get(strokes[0], "colour"), device)
+                    found |= _kernel_times(canvas, codes, device)
 
 
 def covering(count: int, seed: int = 0) -> Tensor:
@@ -278,25 +278,25 @@ def tuning(config: Config, device: torch.device, figures: Figures) -> None:
     strokes, canvas = covering(count).to(device), blank(size, device=device)[None]
     codes = encode(brush, strokes, size)
     assert codes is not None
-    codes = type(codes)(*(part.detach() for part in codes))
-    colour, grad = brush.space.get(strokes, "colour"), torch.rand_like(canvas)
+    codes = StrokeCodes(*(part.detach() for part in codes))
+    drawn, grad = (canvas, *codes[:3], codes.colour, codes.box), torch.rand_like(canvas)
     cases: list[tuple[Any, str, tuple[int, ...], Callable[[], object]]] = [
-        (c, "FORWARD_WARPS", (1, 2, 4), lambda: c.composite(canvas, *codes[:3], colour, codes.box)),
-        (c, "BACKWARD_WARPS", (2, 4, 8), lambda: c.composite_backward(canvas, *codes[:3], colour, codes.box, grad)),
-        (c, "PROGRAMS", (2, 4, 8, 16), lambda: c.composite_backward(canvas, *codes[:3], colour, codes.box, grad)),
-        (c, "PROGRAMS", (8, 16, 32), lambda: c.composite(canvas, *codes[:3], colour, codes.box)),
+        (c, "FORWARD_WARPS", (1, 2, 4), lambda: c.composite(*drawn)),
+        (c, "BACKWARD_WARPS", (2, 4, 8), lambda: c.composite_backward(*drawn, grad)),
+        (c, "PROGRAMS", (2, 4, 8, 16), lambda: c.composite_backward(*drawn, grad)),
+        (c, "PROGRAMS", (8, 16, 32), lambda: c.composite(*drawn)),
     ]
     small, number = (128, 128), 1024
     proposals = encode(brush, covering(number).to(device), small)
     assert proposals is not None
-    proposals = type(proposals)(*(part.detach() for part in proposals))
+    proposals = StrokeCodes(*(part.detach() for part in proposals))
     seen, wanted = torch.rand(1, 3, *small, device=device), torch.rand(1, 3, *small, device=device)
-    gain, best = o.score(seen, wanted, *proposals, None)
+    gain, best = o.score(seen, wanted, *proposals[:4], None)
     order, least = torch.arange(number, device=device)[None], torch.full((number,), -torch.inf, device=device)
     cases += [
-        (o, "SCORE_WARPS", (1, 2, 4), lambda: o.score(seen, wanted, *proposals, None)),
-        (o, "SCORE_WARPS", (1, 2, 4), lambda: o.score_backward(seen, wanted, *proposals, best, gain)),
-        (o, "PAINT_WARPS", (4, 8, 16), lambda: o.paint_greedily(seen, wanted, *proposals, order, least, 66, None)),
+        (o, "SCORE_WARPS", (1, 2, 4), lambda: o.score(seen, wanted, *proposals[:4], None)),
+        (o, "SCORE_WARPS", (1, 2, 4), lambda: o.score_backward(seen, wanted, *proposals[:4], best, gain)),
+        (o, "PAINT_WARPS", (4, 8, 16), lambda: o.paint_greedily(seen, wanted, *proposals[:4], order, least, 66, None)),
     ]
     for number_of_case, (module, name, values, call) in enumerate(cases):
         chosen = getattr(module, name)
@@ -349,10 +349,10 @@ def _pass_times(draw: Callable[[Tensor], Tensor], strokes: Tensor, device: torch
     return {"forward_ms": forward, "backward_ms": step - forward, "step_ms": step}
 
 
-def _kernel_times(canvas: Tensor, codes: Any, colour: Tensor, device: torch.device) -> Figures:
+def _kernel_times(canvas: Tensor, codes: StrokeCodes, device: torch.device) -> Figures:
     from renderer.ops.triton_composite import composite, composite_backward
 
-    shapes, grids, sharpness, box = (part.detach() for part in codes)
+    shapes, grids, sharpness, box, colour = (part.detach() for part in codes)
     grad = torch.rand_like(canvas)
     tensors = (canvas, shapes, grids, sharpness, colour, box)
     return {

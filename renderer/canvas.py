@@ -44,7 +44,7 @@ def paint(canvas: Tensor, strokes: Tensor, renderer: Brush) -> Tensor:
     if N > 0 and windows:
         codes = encode(renderer, strokes.flatten(0, 1), size)
         if codes is not None:
-            return composite_codes(canvas, codes, renderer.space.get(strokes, "colour").flatten(0, 1))
+            return composite_codes(canvas, codes)
         patches = draw_patches(renderer, strokes.flatten(0, 1), size)
         picture = torch.arange(B, device=canvas.device).repeat_interleave(N)
         return composite(canvas, patches.alpha, patches.colour, patches.box, patches.start, picture)

@@ -111,7 +111,8 @@ class NeuralBrush(nn.Module):
         if self.grain is not None:
             return None
         shapes, logits = self._shapes_and_logits(strokes, size)
-        return StrokeCodes(shapes, logits, shapes.new_zeros(()), corners(*self.bounds(strokes, size)))
+        box, colour = corners(*self.bounds(strokes, size)), MYPAINT.get(strokes, "colour")
+        return StrokeCodes(shapes, logits, shapes.new_zeros(()), box, colour)
 
     def _shapes_and_logits(self, strokes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """`(N, 15)` numbers of each stroke, see `renderer.ops.decode_texture`, and its texture `(N, along, across)`."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from renderer.brush import Mark, Window
 from renderer.brushes.bezier import bounds, colours, curves
 from renderer.ops.decode_stroke_map import MAX_GRID, decode_stroke_map
-from renderer.ops.triton_strokes import StrokeCodes, corners
+from renderer.ops.triton_strokes import StrokeCodes, corners, encode_stroke_map
 from renderer.strokes import BEZIER
 
 
@@ -62,7 +62,15 @@ class StrokeMap(nn.Module):
 
     def codes(self, strokes: Tensor, size: tuple[int, int]) -> StrokeCodes:
         """What the Triton kernels draw strokes `(N, P)` from."""
-        return StrokeCodes(*self._geometry(strokes, size), self.sharpness, corners(*bounds(strokes, size)))
+        weights = list(self.body.parameters())
+        hidden = len(weights[1])
+        frozen = not (torch.is_grad_enabled() and any(weight.requires_grad for weight in weights))
+        if frozen and hidden >= 16 and hidden & (hidden - 1) == 0:  # the kernel's matrices have such sides
+            shapes, maps, box, colour = encode_stroke_map(strokes, weights, size)
+            return StrokeCodes(shapes, maps, self.sharpness, box, colour)
+        shapes, maps = self._geometry(strokes, size)
+        box, colour = corners(*bounds(strokes, size)), BEZIER.get(strokes, "colour")
+        return StrokeCodes(shapes, maps, self.sharpness, box, colour)
 
     def _geometry(self, strokes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """The arguments `shapes` (B, 14) and `maps` (B, 2, G, G) of `decode_stroke_map`."""

@@ -19,12 +19,14 @@ class StrokeCodes(NamedTuple):
     grids:     (N, 2, G, G) a stroke map's two maps, or (N, along, across) logits of a texture
     sharpness: () of a stroke map's edge; unused by textures
     box:       (N, 4) int32: left, top, right, bottom of what a stroke may touch, in whole pixels
+    colour:    (N, 3)
     """
 
     shapes: Tensor
     grids: Tensor
     sharpness: Tensor
     box: Tensor
+    colour: Tensor
 
 
 def usable(tensor: Tensor) -> bool:
@@ -40,17 +42,26 @@ def encode(brush: Brush, strokes: Tensor, size: tuple[int, int]) -> StrokeCodes 
     return codes
 
 
+def encode_stroke_map(
+    strokes: Tensor, weights: list[Tensor], size: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Shapes, maps, box and colour of strokes (N, 13), see `renderer.ops.triton_encode.encode_stroke_map`."""
+    from renderer.ops.triton_encode import encode_stroke_map as fused
+
+    shapes, maps, box, colour = fused(strokes, weights, *size)
+    return shapes, maps, box, colour
+
+
 def corners(left: Tensor, top: Tensor, right: Tensor, bottom: Tensor) -> Tensor:
     """Bounds (N,) as `box` of `StrokeCodes`; a box holds one pixel at least."""
     return torch.stack((left, top, torch.maximum(right, left + 1), torch.maximum(bottom, top + 1)), -1).int()
 
 
-def composite_codes(canvas: Tensor, codes: StrokeCodes, colour: Tensor) -> Tensor:
+def composite_codes(canvas: Tensor, codes: StrokeCodes) -> Tensor:
     """Lay B * N strokes over canvases (B, 3, H, W), see `renderer.ops.triton_composite.composite`."""
     from renderer.ops.triton_composite import composite
 
-    shapes, grids, sharpness, box = codes
-    painted: Tensor = composite(canvas, shapes, grids, sharpness, colour, box)
+    painted: Tensor = composite(canvas, *codes[:3], codes.colour, codes.box)
     return painted
 
 
@@ -58,7 +69,7 @@ def score_codes(canvas: Tensor, target: Tensor, codes: StrokeCodes, palette: Ten
     """Gains and best colours of B * K strokes, see `renderer.ops.triton_optimal_colour.score`."""
     from renderer.ops.triton_optimal_colour import score
 
-    gain, colour = score(canvas.detach(), target.detach(), *codes, palette)
+    gain, colour = score(canvas.detach(), target.detach(), *codes[:4], palette)
     return gain, colour
 
 
@@ -74,7 +85,7 @@ def composite_codes_greedily(
     """Paint a round's strokes in order, see `renderer.ops.triton_optimal_colour.paint_greedily`."""
     from renderer.ops.triton_optimal_colour import paint_greedily
 
-    canvas, painted, colour = paint_greedily(canvas, target, *codes, order, least, limit, palette)
+    canvas, painted, colour = paint_greedily(canvas, target, *codes[:4], order, least, limit, palette)
     return canvas, painted, colour
 
 

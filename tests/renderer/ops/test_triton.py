@@ -42,6 +42,9 @@ def brush_called(name: str) -> Brush:
     if name == "grid of 5":
         torch.manual_seed(1)
         return StrokeMap(hidden=8, grid=5)
+    if name == "frozen grid of 5":
+        torch.manual_seed(1)
+        return StrokeMap(hidden=16, grid=5).requires_grad_(False)
     return load_brush(name)
 
 
@@ -66,7 +69,8 @@ def close(ours: Tensor, expected: Tensor, tolerance: float) -> None:
 CASES = {
     "two pictures": ("bezier", 2, 5, (20, 37), 0.0, 1.0),
     "one stroke": ("bezier", 1, 1, (16, 16), 0.0, 1.0),
-    "a stroke map of another grid": ("grid of 5", 1, 3, (17, 5), 0.0, 1.0),
+    "a stroke map that is trained": ("grid of 5", 1, 3, (17, 5), 0.0, 1.0),
+    "a stroke map of another grid": ("frozen grid of 5", 1, 3, (17, 5), 0.0, 1.0),
     "outside of the canvas": ("bezier", 1, 3, (18, 20), 1.05, 1.3),
     "a texture": ("ink", 2, 3, (19, 23), 0.0, 1.0),
     "an undirected texture, partly outside": ("watercolour", 1, 3, (16, 33), -0.2, 1.2),
@@ -196,24 +200,27 @@ def test_greedy_painting_is_differentiable_all_the_same(monkeypatch: pytest.Monk
 def test_operations_follow_the_rules_of_torch() -> None:
     """Fake implementations and autograd formulas agree with the kernels, so that `torch.compile` may trace them."""
     from renderer.ops.triton_composite import composite
+    from renderer.ops.triton_encode import encode_stroke_map
     from renderer.ops.triton_optimal_colour import score
 
     brush, canvas = brush_called("bezier"), random(1, 3, 9, 8, seed=1)
     assert isinstance(brush, StrokeMap)
-    shapes, grids, sharpness, box = brush.codes(random(2, 13, seed=3), (9, 8))
-    shapes, grids = shapes.detach().requires_grad_(), grids.detach().requires_grad_()
-    colour = random(2, 3, seed=4).requires_grad_()
+    strokes = random(2, 13, seed=3).requires_grad_()
+    shapes, grids, sharpness, box, colour = (part.detach() for part in brush.codes(strokes, (9, 8)))
+    for tensor in (shapes, grids, colour):
+        tensor.requires_grad_()
     checks = ("test_schema", "test_faketensor", "test_autograd_registration")
+    torch.library.opcheck(encode_stroke_map, (strokes, list(brush.body.parameters()), 9, 8), test_utils=checks)
     torch.library.opcheck(composite, (canvas, shapes, grids, sharpness, colour, box), test_utils=checks)
     torch.library.opcheck(
         score, (canvas, random(1, 3, 9, 8, seed=2), shapes, grids, sharpness, box, None), test_utils=checks
     )
 
 
-INTEGERS = {"B", "N", "K", "H", "W", "DEPTH", "SEGMENTS", "LIMIT", "COLOURS"}
+INTEGERS = {"B", "N", "K", "P", "H", "W", "DEPTH", "SEGMENTS", "STRIDE", "LIMIT", "COLOURS"}
 ADDRESSES = {"box": "*i32", "listings": "*i32", "order": "*i64", "painted": "*i64"}
 BRUSHES = {"stroke map": {"KIND": 0, "ROWS": 8, "COLUMNS": 8}, "texture": {"KIND": 1, "ROWS": 25, "COLUMNS": 17}}
-KERNELS = ["composite forward", "composite backward", "score", "score backward", "paint"]
+KERNELS = ["composite forward", "composite backward", "score", "score backward", "paint", "encode", "encode backward"]
 
 
 @pytest.mark.skipif(INTERPRETED, reason="interpreted kernels are not compiled")
@@ -222,6 +229,7 @@ KERNELS = ["composite forward", "composite backward", "score", "score backward",
 @pytest.mark.parametrize("brush", BRUSHES)
 def test_kernels_compile_for_gpus(kernel: str, brush: str, capability: int) -> None:
     from renderer.ops import triton_composite as c
+    from renderer.ops import triton_encode as e
     from renderer.ops import triton_optimal_colour as o
 
     function, warps, side = {
@@ -230,7 +238,13 @@ def test_kernels_compile_for_gpus(kernel: str, brush: str, capability: int) -> N
         "score": (o._score, o.SCORE_WARPS, c.SIDE),
         "score backward": (o._score_backward, o.SCORE_WARPS, c.SIDE),
         "paint": (o._paint, o.PAINT_WARPS, o.PAINT_SIDE),
+        "encode": (e._encode, e.WARPS, 0),
+        "encode backward": (e._encode_backward, e.WARPS, 0),
     }[kernel]
+    if "encode" in kernel:
+        if brush != "stroke map":
+            pytest.skip("textures are encoded by PyTorch")
+        shape = {"HIDDEN": 128, "NODES": 128, "PADDED": 128, "WIDE": 128, "ROWS": e.ROWS, "K": 32}
     constants: dict[str, int] = {
         **BRUSHES[brush],
         "SIDE": side,
@@ -238,7 +252,7 @@ def test_kernels_compile_for_gpus(kernel: str, brush: str, capability: int) -> N
         "NODES": 16 if "map" in brush else 32,
     }
     names = function.arg_names
-    constants = {name: value for name, value in constants.items() if name in names}
+    constants = {name: value for name, value in shape.items() if name in names}
     kinds = {name: "i32" if name in INTEGERS else ADDRESSES.get(name, "*fp32") for name in names}
     source = triton.compiler.ASTSource(
         fn=function, signature={**kinds, **dict.fromkeys(constants, "constexpr")}, constexprs=constants
