@@ -1,19 +1,23 @@
-"""Learning to Paint (Huang, Heng, Zhou; ICCV 2019, arXiv:1903.04411): the whole recipe, top to bottom.
+"""Learning to Paint (Huang, Heng, Zhou; ICCV 2019, arXiv:1903.04411): networks, replay memory and training.
 
-An actor sees canvas, target, step and coordinates, and lays a bundle of strokes. The value of a bundle is its reward
-plus the critic's value of the canvas that it leaves: the critic looks through the differentiable renderer, so that the
-actor learns from how pixels would change ("model-based DDPG", section 3.3). The reward is how much nearer the canvas
-came to the target, by the score of a Wasserstein discriminator that learns beside them (section 3.4), or by L2.
+The actor maps canvas, target, step and coordinates to a bundle of strokes a = pi(s). Model-based DDPG (section 3.3.1)
+evaluates a bundle through the differentiable brush, by the canvas s' that it leads to:
+
+    Q(s, a) = r(s, a) + discount * V(s'),    s' = step(s, a),    V(s') = critic(s')
+
+so that the gradient of Q with respect to the actor's weights passes through the pixels. The reward r (section 3.3.3) is
+the increase of the score of a Wasserstein discriminator, which is trained at the same time, or the decrease of the L2
+distance to the target.
 
     learner = LearningToPaint(renderer, CPU)
     while True:
-        learner.play(targets)           # one episode into the memory
+        learner.rollout(targets, generator)       # one episode, stored in the memory
         for _ in range(CPU.updates):
-            learner.update(progress)    # discriminator, critic, actor, target networks
+            learner.update(progress, generator)   # discriminator, critic, actor, slow copies
 
-`model_based=False` is the paper's ablation: the original DDPG, whose critic sees state and action instead of the canvas
-after. Departures from the authors' code: ground and renderer are this project's; networks are torchvision's ResNet with
-the paper's inputs, normalisation and activations; the discriminator's last map is averaged whole at any size.
+`model_based=False` is the paper's ablation: the original DDPG, whose critic takes state and action instead of the next
+state. Departures from the authors' code: background and brush are those of this project; the networks are torchvision's
+ResNet with the paper's inputs, normalisation and activations; the discriminator averages its last map at any size.
 """
 
 from __future__ import annotations
@@ -40,42 +44,44 @@ from renderer.strokes import BEZIER, StrokeSpace
 
 @dataclass(frozen=True)
 class Huang2019Config:
-    """The recipe's numbers; the defaults are those of the authors' code."""
+    """The numbers of the method; the defaults are those of the authors' code."""
 
     size: int = 128
-    """Pixels of the canvas' side."""
+    """Side of the canvas in pixels."""
     steps: int = 40
     """Bundles in an episode."""
     bundle: int = 5
     """Strokes in a bundle."""
     environments: int = 96
-    """Canvases painted side by side."""
+    """Canvases painted in parallel."""
     batch: int = 96
-    """Transitions an update learns from."""
+    """Transitions in an update."""
     updates: int = 10
     """Updates after each episode."""
     warmup: int = 10
-    """Episodes that only fill the memory."""
+    """Episodes before the first update, which only fill the memory."""
     memory: int = 800
-    """Episodes of one canvas that are remembered."""
+    """Capacity of the replay memory, in episodes of one canvas."""
     discount: float = 0.95**5
-    """A bundle."""
+    """Discount factor per bundle."""
     tau: float = 0.001
-    """How far target networks follow in an update."""
+    """Weight of the new parameters in an update of the slow copies (target networks)."""
     blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
-    """Residual blocks of each stage; these are ResNet-18."""
+    """Residual blocks of each stage; these are ResNet-18's."""
     reward: Literal["wgan", "l2"] = "wgan"
+    """Increase of the discriminator's score, or decrease of the L2 distance."""
     model_based: bool = True
-    """False: the original DDPG, as the paper's ablation."""
+    """Whether the critic evaluates the next state; False is the original DDPG, an ablation of the paper."""
     noise: float = 0.0
-    """Standard deviation of what is added to actions while playing."""
+    """Standard deviation of the exploration noise on actions."""
     actor_rate: float = 1e-3
-    """Adam's learning rate."""
+    """Adam's learning rate for the actor."""
     critic_rate: float = 3e-4
+    """Adam's learning rate for the critic."""
     decay: float = 0.3
-    """Factor of both rates later on."""
+    """Factor of both learning rates after `decay_after`."""
     decay_after: float = 0.2
-    """The part of the training after which they are so."""
+    """Fraction of the training after which the learning rates are lower."""
 
 
 PAPER = Huang2019Config()
@@ -97,7 +103,7 @@ TINY = Huang2019Config(
 
 
 class Actor(nn.Module):
-    """Observation (B, 9, H, W) -> a bundle of strokes (B, bundle, P) in [0, 1]."""
+    """Maps an observation (B, 9, H, W) to a bundle of strokes (B, bundle, P) in [0, 1]; a ResNet."""
 
     def __init__(
         self, size: int, steps: int, bundle: int, blocks: tuple[int, ...], space: StrokeSpace = BEZIER
@@ -108,25 +114,25 @@ class Actor(nn.Module):
         self.network.conv1 = nn.Conv2d(9, 64, 3, 2, 1, bias=False)
 
     def forward(self, observation: Tensor) -> Tensor:
-        """The bundle, the first stroke below."""
+        """Return the bundle, the first stroke at the bottom."""
         raw: Tensor = self.network(observation)
         return raw.sigmoid().view(len(raw), self.bundle, self.space.width)
 
 
 class TReLU(nn.Module):
-    """Translated ReLU with a learned threshold (Xiang & Li 2017), as beside weight normalisation in the paper."""
+    """Translated ReLU with a learned threshold (Xiang and Li 2017), max(x, threshold), used with weight normalisation."""
 
     def __init__(self) -> None:
         super().__init__()
         self.threshold = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The larger of x and the threshold."""
+        """Return the maximum of x and the threshold."""
         return F.relu(x - self.threshold) + self.threshold
 
 
 def make_critic(planes: int, blocks: tuple[int, ...]) -> nn.Module:
-    """(B, planes, H, W) -> (B, 1): a ResNet with weight normalisation instead of batch normalisation, and TReLU."""
+    """A ResNet (B, planes, H, W) -> (B, 1) with weight normalisation instead of batch normalisation, and TReLU."""
     network = ResNet(BasicBlock, list(blocks), num_classes=1, norm_layer=lambda _: nn.Identity())
     network.conv1 = nn.Conv2d(planes, 64, 3, 2, 1)
     network.relu = TReLU()
@@ -142,7 +148,7 @@ def make_critic(planes: int, blocks: tuple[int, ...]) -> nn.Module:
 
 
 class Discriminator(nn.Module):
-    """canvas and target, each (B, 3, H, W) -> (B,): how well the one passes for the other (a Wasserstein critic)."""
+    """Wasserstein critic: canvas and target, each (B, 3, H, W) in [0, 1], -> score (B,), high for equal images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,13 +159,13 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers, weight_norm(nn.Conv2d(128, 1, 5, 2, 2)))
 
     def forward(self, canvas: Tensor, target: Tensor) -> Tensor:
-        """The score."""
+        """Return the score."""
         score: Tensor = self.layers(torch.cat((target, canvas), 1))
         return score.mean((1, 2, 3))
 
 
 class Memory(nn.Module):
-    """Replay of whole episodes: canvases in bytes, targets, actions; the oldest are overwritten."""
+    """Replay memory of whole episodes: canvases and targets as bytes, actions as floats. The oldest are overwritten."""
 
     def __init__(self, config: Huang2019Config, width: int) -> None:
         super().__init__()
@@ -174,16 +180,16 @@ class Memory(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.long))
 
     def append(self, states: list[State], actions: list[Tensor]) -> None:
-        """An episode of several canvases: one more state than actions."""
-        canvases, acted = torch.stack([state.canvas for state in states], 1), torch.stack(actions, 1)
-        for canvas, target, action in zip(canvases, states[0].target, acted, strict=True):
+        """Store an episode of several canvases: T + 1 states and T actions (B, bundle, P)."""
+        canvases, taken = torch.stack([state.canvas for state in states], 1), torch.stack(actions, 1)
+        for canvas, target, action in zip(canvases, states[0].target, taken, strict=True):
             slot = int(self.count) % len(self.canvases)
             self.canvases[slot], self.targets[slot] = (canvas * 255).round().byte(), (target * 255).round().byte()
             self.actions[slot] = action
             self.count += 1
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[State, Tensor, State]:
-        """States, actions and the states after, of `n` random transitions."""
+        """Return states, actions and next states of `n` random transitions."""
         filled = min(int(self.count), len(self.canvases))
         episode = torch.randint(filled, (n,), generator=generator)
         step = torch.randint(self.actions.shape[1], (n,), generator=generator)
@@ -196,7 +202,12 @@ class Memory(nn.Module):
 
 @dataclass(frozen=True)
 class Update:
-    """What an update saw: the critic's loss, the actor's mean value, the discriminator's mean scores of true and false."""
+    """Figures of an update.
+
+    value_loss: loss of the critic
+    value: mean value Q of the actor's bundles
+    true, false: mean scores of the discriminator for targets and for canvases; 0 without a discriminator
+    """
 
     value_loss: float
     value: float
@@ -205,7 +216,7 @@ class Update:
 
 
 class LearningToPaint:
-    """Networks, their slow copies, optimisers and memory; `modules()` names all that a resumed training needs."""
+    """Networks, their slow copies, optimisers and memory; `modules()` returns all that a resumed training needs."""
 
     def __init__(self, renderer: Brush, config: Huang2019Config, device: torch.device | str = "cpu") -> None:
         self.renderer, self.config = renderer, config
@@ -225,13 +236,13 @@ class LearningToPaint:
         self.reward: Reward = self._score_gained if config.reward == "wgan" else l2
 
     def modules(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
-        """Everything that changes while learning, by name."""
+        """Everything that changes during training, by name."""
         changing = (nn.Module, torch.optim.Optimizer)
         return {name: value for name, value in vars(self).items() if isinstance(value, changing) and name != "renderer"}
 
     @torch.no_grad()
-    def play(self, targets: Tensor, generator: torch.Generator) -> Tensor:
-        """Paints targets (B, 3, H, W) from blank canvases, remembers it, and returns the finished canvases."""
+    def rollout(self, targets: Tensor, generator: torch.Generator) -> Tensor:
+        """Paint targets (B, 3, H, W) in [0, 1] from blank canvases, store the episode, return the finished canvases."""
         self.actor.eval()
         states, actions = [dynamics.begin(targets)], []
         while not dynamics.finished(states[-1], self.config.steps).all():
@@ -244,9 +255,11 @@ class LearningToPaint:
         return states[-1].canvas
 
     def update(self, progress: float, generator: torch.Generator) -> Update:
-        """One update of every network on a batch of remembered transitions (the paper's algorithm, section 3.3).
+        """Update every network once on a batch of stored transitions (section 3.3).
 
-        progress: the part of the training that is done, for the learning rates
+        Args:
+            progress: Fraction of the training that is done, in [0, 1], for the learning rates.
+            generator: Source of the batch and of the gradient penalty's interpolation, on the CPU.
         """
         factor = self.config.decay if progress >= self.config.decay_after else 1.0
         self.actor_optimizer.param_groups[0]["lr"] = factor * self.config.actor_rate
@@ -288,13 +301,13 @@ class LearningToPaint:
         return critic(torch.cat((dynamics.observe(state, self.config.steps), planes), 1))[:, 0], reward
 
     def _score_gained(self, before: State, after: State) -> Tensor:
-        # The slow copy: a reward that moved with every update could not be learned.
+        # The slow copy is used because the critic could not follow a reward that changes with every update.
         score = self.slow_discriminator
         gained: Tensor = score(after.canvas, after.target) - score(before.canvas, before.target)
         return gained
 
     def _update_discriminator(self, state: State, generator: torch.Generator) -> tuple[float, float]:
-        """WGAN with gradient penalty (Gulrajani et al. 2017): pairs (canvas, target) against (target, target)."""
+        """WGAN with gradient penalty (Gulrajani et al. 2017, equation 3); real pairs are (target, target)."""
         canvas, target, _ = state
         true, false = self.discriminator(target, target), self.discriminator(canvas, target)
         between = torch.rand(len(canvas), 1, 1, 1, generator=generator).to(canvas)
@@ -308,7 +321,7 @@ class LearningToPaint:
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad()
-    # Gradients of this loss stay with this optimiser's parameters: the actor's loss also reaches the critic's.
+    # Only this optimiser's parameters get gradients: the actor's loss also depends on the critic's parameters.
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
         parameter.grad = gradient
@@ -332,15 +345,25 @@ def paint_in_bundles(
     count: int,
     constraints: StrokeConstraints = UNCONSTRAINED,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Paints one picture, canvas and target (3, H, W) of any size, with exactly `count` strokes.
+    """Paint one image with exactly `count` strokes.
 
-    Yields after each bundle the canvas and the bundle's strokes `(n, P)`. The actor looks at both in the size that it
-    was trained on. Beyond the steps that it was trained for it paints on as in the last of them.
+    The actor sees canvas and target at the size of its training. After the steps of its training it repeats the last.
+
+    Args:
+        actor: Trained actor, in evaluation mode.
+        renderer: Brush of the actor's stroke space.
+        canvas: Canvas to start from (3, H, W) in [0, 1], of any size.
+        target: Image to paint (3, H, W) in [0, 1].
+        count: Number of strokes.
+        constraints: Constraints of the strokes.
+
+    Yields:
+        The canvas and the strokes (n, P) of each bundle.
     """
     side = (actor.size, actor.size)
     done = step = 0
     while done < count:
-        seen, wanted = (F.interpolate(picture[None], side, mode="area") for picture in (canvas, target))
+        seen, wanted = (F.interpolate(image[None], side, mode="area") for image in (canvas, target))
         state = State(seen, wanted, torch.tensor([min(step, actor.steps - 1)], device=canvas.device))
         strokes = constraints.apply(actor(dynamics.observe(state, actor.steps))[0, : count - done], actor.space)
         canvas = paint(canvas, strokes, renderer)

@@ -1,22 +1,23 @@
-"""Painting as a decision process (Huang et al. 2019, section 3.2): pure, batched, differentiable.
+"""Painting as a Markov decision process (Huang et al. 2019, section 3.2): pure, batched, differentiable functions.
 
-State: canvas, target and how many bundles were laid. Action: a bundle of strokes. Reward: how much nearer the canvas
-came to the target. Everything is a function of tensors on any device; a gradient flows from the reward to the action
-wherever the renderer passes one. The gymnasium environments are thin shells on these functions; training needs none.
+State: canvas, target and number of bundles painted. Action: a bundle of strokes. Reward: the decrease of the distance
+between canvas and target. The functions work on tensors of any device, and a gradient flows from the reward to the action
+if the brush is differentiable. The gymnasium environments are thin wrappers around these functions; training needs none.
 
     state = begin(targets)
     while not finished(state, steps).all():
-        after = step(state, actor(observe(state, steps)), renderer)
+        after = step(state, actor(observe(state, steps)), brush)
         reward = l2(state, after)
         state = after
 
-Departures from the authors' code: painting begins on white (theirs on black), and the canvas stays in floating point
-(theirs is cut to 8 bits after each bundle).
+Departures from the authors' code: the canvas is white at first (theirs is black) and stays in floating point (theirs is
+rounded to 8 bits after each bundle).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -30,10 +31,11 @@ WHITE: Colour = (1.0, 1.0, 1.0)
 
 
 class State(NamedTuple):
-    """A batch of unfinished paintings, each beside what it shall become.
+    """A batch of B paintings in progress.
 
-    canvas, target: (B, 3, H, W), sRGB in [0, 1]
-    step: (B,) whole numbers, the bundles laid so far
+    canvas: `(B, 3, H, W)`, sRGB in [0, 1]
+    target: `(B, 3, H, W)`, the pictures to paint
+    step: `(B,)` integers, number of bundles painted
     """
 
     canvas: Tensor
@@ -45,18 +47,18 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 """(canvas, target), both `(B, 3, H, W)` -> `(B,)`."""
 
 Reward = Callable[[State, State], Tensor]
-"""(state before a bundle, state after it) -> `(B,)`."""
+"""(state before a bundle, state after the bundle) -> `(B,)`."""
 
 
 def begin(target: Tensor, background: Colour = WHITE) -> State:
-    """Blank canvases of one colour in front of `target` (B, 3, H, W)."""
+    """Start painting `target` (B, 3, H, W) on canvases of one colour, sRGB in [0, 1]."""
     size = (target.shape[-2], target.shape[-1])
     canvas = blank(size, background, target.device).to(target.dtype).expand_as(target).clone()
     return State(canvas, target, torch.zeros(len(target), dtype=torch.long, device=target.device))
 
 
-def step(state: State, action: Tensor, renderer: Brush) -> State:
-    """Lays a bundle `(B, N, P)` of strokes in [0, 1] over each canvas, the first stroke below.
+def step(state: State, action: Tensor, brush: Brush) -> State:
+    """Paint a bundle of strokes `(B, N, P)` in [0, 1] on each canvas, the first stroke lowest.
 
     >>> from renderer.brushes.bezier import AnalyticBezier
     >>> state = begin(torch.zeros(2, 3, 8, 8))
@@ -64,18 +66,18 @@ def step(state: State, action: Tensor, renderer: Brush) -> State:
     >>> after.canvas.shape, after.step
     (torch.Size([2, 3, 8, 8]), tensor([1, 1]))
     """
-    return State(paint(state.canvas, action, renderer), state.target, state.step + 1)
+    return State(paint(state.canvas, action, brush), state.target, state.step + 1)
 
 
 def finished(state: State, steps: int) -> Tensor:
-    """`(B,)` booleans: whether all `steps` bundles were laid."""
+    """`(B,)` booleans: whether `steps` bundles are painted."""
     return state.step >= steps
 
 
 def observe(state: State, steps: int) -> Tensor:
-    """What a policy sees, `(B, 9, H, W)` in [0, 1]: canvas 3, target 3, the part of the `steps` done 1, coordinates 2.
+    """Observation of a policy, `(B, 9, H, W)` in [0, 1]: canvas (3), target (3), fraction of `steps` done (1), y, x.
 
-    The coordinates (y, then x, from 0 to 1) tell convolutions where they are (as in Huang et al. 2019).
+    The coordinate channels give convolutions their position (Huang et al. 2019).
     """
     B, _, H, W = state.canvas.shape
     done = (state.step.to(state.canvas) / steps).view(B, 1, 1, 1).expand(B, 1, H, W)
@@ -85,33 +87,33 @@ def observe(state: State, steps: int) -> Tensor:
 
 
 def mse(canvas: Tensor, target: Tensor) -> Tensor:
-    """`(B,)` mean squared error over colours and pixels: the distance L2 of Huang et al. (2019)."""
+    """Mean squared error over channels and pixels, `(B,)`: the L2 distance of Huang et al. (2019)."""
     return (canvas - target).square().flatten(1).mean(1)
 
 
 def relative(distance: Distance, background: Colour = WHITE) -> Distance:
-    """`distance` as a part of the blank canvas' distance: 1 where painting begins, 0 where it should end.
+    """Divide `distance` by its value for the blank canvas: 1 at the start of a painting, 0 for a perfect one.
 
-    The authors' environment divides by it too, so that dark and light targets weigh alike. The floor keeps a target
-    that the blank canvas already matches from being worth everything.
+    Dark and light targets then count the same, as in the authors' environment. The divisor is at least 1e-4, because the
+    blank canvas may equal the target.
     """
-
-    def part(canvas: Tensor, target: Tensor) -> Tensor:
-        return distance(canvas, target) / distance(begin(target, background).canvas, target).clamp(min=1e-4)
-
-    return part
+    return partial(_relative, distance, background)  # not a closure, so that environments can be pickled
 
 
 def decrease(distance: Distance) -> Reward:
-    """The reward that a distance gives: r = L(canvas before, target) - L(canvas after, target).
+    """Make a reward of a distance L: r = L(canvas before, target) - L(canvas after, target).
 
-    Its sum over an episode is the whole decrease, whatever the steps between.
+    The rewards of an episode sum to the decrease from the first to the last canvas.
     """
+    return partial(_decrease, distance)
 
-    def reward(before: State, after: State) -> Tensor:
-        return distance(before.canvas, before.target) - distance(after.canvas, after.target)
 
-    return reward
+def _relative(distance: Distance, background: Colour, canvas: Tensor, target: Tensor) -> Tensor:
+    return distance(canvas, target) / distance(begin(target, background).canvas, target).clamp(min=1e-4)
+
+
+def _decrease(distance: Distance, before: State, after: State) -> Tensor:
+    return distance(before.canvas, before.target) - distance(after.canvas, after.target)
 
 
 l2: Reward = decrease(mse)

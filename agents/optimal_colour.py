@@ -1,9 +1,13 @@
-"""Strokes that take the colour that suits the target best, and what they gain: the model-based part of an agent.
+"""Optimal colours of strokes, and the error that strokes remove: the model-based part of an agent.
 
-Because the canvas is known, the best colour of a mark and the error that it takes away have a closed form. For a mark of
-coverage a over a canvas b with target t, and d = t - b, the squared error left by colour c is E - 2 c A + c^2 B with
-A = sum a (d + a b), B = sum a^2, E = sum (d + a b)^2; hence c = A / B, clamped to [0, 1]. As B is the same for all
-channels, the best colour of a palette is the one nearest to A / B.
+The canvas is known exactly, so the best colour of a stroke and its gain have a closed form. A stroke of coverage a in
+colour c over a canvas b leaves, for a target t and with d = t - b, the squared error
+
+    sum_pixels (d + a b - a c)^2 = E - 2 c A + c^2 B   per channel,
+    A = sum a (d + a b),   B = sum a^2,   E = sum (d + a b)^2,
+
+which is least at c = A / B, clamped to [0, 1]. The gain is sum d^2 minus what is left, summed over channels. As B is the
+same for all channels, the best colour of a palette is the one nearest to A / B.
 """
 
 from __future__ import annotations
@@ -21,11 +25,12 @@ from renderer.ops.triton_strokes import StrokeCodes, composite_codes_greedily, e
 
 @dataclass(frozen=True)
 class Candidates:
-    """Strokes under consideration, the same number K for each of B pictures.
+    """K candidate strokes for each of B pictures.
 
-    strokes: (B, K, P), with the colour that suits each best on the canvas that they were proposed for
-    gain:    (B, K) how much squared error (a sum over pixels and channels) each alone takes away, by its shape
-    drawn:   the B * K strokes, as patches or, on a GPU, as the codes that its kernels draw
+    strokes: `(B, K, P)`, in their optimal colours on the canvas that they were scored on
+    gain: `(B, K)`, squared error (summed over pixels and channels) that each stroke by itself removes; differentiable in
+        the strokes' shapes
+    drawn: the alphas of the B * K strokes; on a GPU the codes that its kernels draw
     """
 
     strokes: Tensor
@@ -34,54 +39,78 @@ class Candidates:
 
 
 def score_candidates(
-    canvas: Tensor, target: Tensor, strokes: Tensor, renderer: Brush, palette: Tensor | None = None
+    strokes: Tensor, canvas: Tensor, target: Tensor, brush: Brush, *, palette: Tensor | None = None
 ) -> Candidates:
-    """Weighs strokes `(B, K, P)` against canvas and target `(B, 3, H, W)`, in any colour or those of `palette` (n, 3).
-    `gain` is differentiable in the strokes' shapes (not in the canvas)."""
+    """Compute the optimal colour and the gain of each stroke by itself.
+
+    Args:
+        strokes: `(B, K, P)` in [0, 1]; their colours are ignored.
+        canvas: `(B, 3, H, W)`, sRGB in [0, 1].
+        target: `(B, 3, H, W)`.
+        brush: Paints the strokes, each in one flat colour.
+        palette: `(n, 3)`, the only colours allowed; None for all colours.
+
+    Returns:
+        The candidates.
+    """
     B, K, _ = strokes.shape
     size = (canvas.shape[-2], canvas.shape[-1])
     drawn: Patches | StrokeCodes
-    codes = encode(renderer, strokes.flatten(0, 1), size)
+    codes = encode(brush, strokes.flatten(0, 1), size)
     if codes is None:
-        drawn = draw_patches(renderer, strokes.flatten(0, 1), size)
+        drawn = draw_patches(brush, strokes.flatten(0, 1), size)
         gain, colour = score_marks(canvas, target, drawn.alpha, drawn.box, drawn.start, palette)
     else:
         drawn = codes
         gain, colour = score_codes(canvas, target, codes, palette)
     colour = colour.view(B, K, 3).detach()
-    columns = renderer.space.columns("colour")
+    columns = brush.space.columns("colour")
     coloured = torch.cat((strokes[..., : columns.start], colour, strokes[..., columns.stop :]), -1)
     return Candidates(coloured, gain.view(B, K), drawn)
 
 
 def paint_greedily(
+    candidates: Candidates,
     canvas: Tensor,
     target: Tensor,
-    proposed: Candidates,
+    brush: Brush,
+    *,
     order: Tensor,
-    least: Tensor,
-    limit: int,
-    renderer: Brush,
+    min_gain: Tensor,
+    max_strokes: int,
     palette: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Paints the candidates of each picture in `order` (B, K), each in the colour that is best when its turn comes.
+    """Paint candidates one after another, each in the colour that is optimal on the canvas at its turn.
 
-    One whose gain has by then fallen below `least` (B, K) is passed over; `limit` are painted at most. Returns the
-    canvas (B, 3, H, W), differentiable in the strokes' shapes; the strokes painted (B, limit, P); and which of them
-    are real, (B, limit) bool (the others are blank).
+    Args:
+        candidates: K strokes for each of B pictures.
+        canvas: `(B, 3, H, W)`, sRGB in [0, 1].
+        target: `(B, 3, H, W)`.
+        brush: The brush that the candidates were scored with.
+        order: `(B, K)`, indices in [0, K) of each picture's candidates, in painting order.
+        min_gain: `(B, K)`, a candidate is skipped if its gain at its turn is less.
+        max_strokes: Number of strokes painted on each picture at most.
+        palette: `(n, 3)`, the only colours allowed; None for all colours.
+
+    Returns:
+        The canvas `(B, 3, H, W)`, differentiable in the canvas and the strokes' shapes; the strokes painted
+        `(B, max_strokes, P)`, with blank strokes (opacity 0) at the end; and a mask `(B, max_strokes)`, False for these.
     """
-    drawn = proposed.drawn
+    drawn = candidates.drawn
+    B, K = order.shape
+    order = order + torch.arange(B, device=order.device)[:, None] * K
     if isinstance(drawn, StrokeCodes) and drawn.shapes.requires_grad and torch.is_grad_enabled():
-        # The kernel for a whole round has no backward pass.
-        drawn = draw_patches(renderer, proposed.strokes.flatten(0, 1), (canvas.shape[-2], canvas.shape[-1]))
+        # The kernel that paints a whole round has no backward pass.
+        drawn = draw_patches(brush, candidates.strokes.flatten(0, 1), (canvas.shape[-2], canvas.shape[-1]))
     if isinstance(drawn, StrokeCodes):
-        canvas, index, colour = composite_codes_greedily(canvas, target, drawn, order, least, limit, palette)
+        canvas, index, colour = composite_codes_greedily(canvas, target, drawn, order, min_gain, max_strokes, palette)
     else:
         canvas, index, colour = composite_greedily(
-            canvas, target, drawn.alpha, drawn.box, drawn.start, order, least, limit, palette
+            canvas, target, drawn.alpha, drawn.box, drawn.start, order, min_gain, max_strokes, palette
         )
-    real = index >= 0
-    strokes = proposed.strokes.flatten(0, 1)[index.clamp(min=0)]
-    strokes[..., renderer.space.columns("colour")] = colour.view(-1, 3)[index.clamp(min=0)]
-    strokes[..., renderer.space.columns("opacity")] *= real[..., None]
-    return canvas, strokes, real
+    mask = index >= 0
+    index = index.clamp(min=0)
+    strokes = candidates.strokes.flatten(0, 1)[index]
+    strokes[..., brush.space.columns("colour")] = colour.view(-1, 3)[index]
+    strokes[..., brush.space.columns("opacity")] *= mask[..., None]
+    return canvas, strokes, mask

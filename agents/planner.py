@@ -1,9 +1,9 @@
-"""Planning: strokes are improved on the model before they are painted.
+"""Refine strokes by gradient descent through the renderer before they are painted (model-predictive control).
 
-The policy's guess of a shape is near the best one but seldom on it. What a stroke gains is differentiable in its shape,
-so that some steps of gradient descent on the known model move it to where it gains more: first each promising proposal
-alone (greedy: one stroke ahead), then the strokes of a round together, each knowing what will be painted over it (a
-horizon of the whole round). This is model-predictive control by gradients: plan, act, look again.
+The policy's proposals are close to good strokes but seldom optimal. What a stroke gains is differentiable in its shape.
+First each of the best proposals is refined by itself (a horizon of one stroke), then all strokes of a round together,
+where each stroke is adjusted to what is painted over it (a horizon of the round). After the round, the agent looks at
+the new canvas and plans again.
 """
 
 from __future__ import annotations
@@ -23,110 +23,134 @@ from renderer.strokes import StrokeSpace
 
 @dataclass(frozen=True)
 class Planning:
-    """How much is planned before each round."""
+    """How much strokes are refined in each round."""
 
     independent_steps: int = 7
-    """Steps on the most promising proposals, each by itself."""
+    """Gradient steps on the best proposals, each by itself."""
     joint_steps: int = 40
-    """Steps on the round's strokes as they will lie over one another."""
+    """Gradient steps on the strokes of the round together, at most."""
     lr: float = 0.1
-    """Length of the first step, in a stroke's own scale; it falls linearly."""
+    """Size of the first step in units of the stroke's own size; falls linearly to 0."""
 
 
 DEFAULT_PLANNING = Planning()
 NO_PLANNING = Planning(independent_steps=0, joint_steps=0)
 
 
-def top_k_per_cell(gain: Tensor, group: Tensor, count: int) -> Tensor:
-    """The indices `(B, count)` of proposals with the largest gains `(B, K)`, at most one of each group `(K,)`.
+def top_k_per_cell(gain: Tensor, cell: Tensor, k: int) -> Tensor:
+    """Indices `(B, k)` of the k proposals with the largest gain `(B, K)`, at most one from each cell.
 
-    Proposals of one group (a cell) would end as the same stroke. Fewer are returned where there are fewer groups.
+    cell `(K,)` numbers the cell of each proposal from 0. Refinement would turn proposals of one cell into the same
+    stroke. Where there are fewer than k cells, fewer indices are returned.
     """
-    groups = int(group.max()) + 1
-    best = torch.full((len(gain), groups), -torch.inf, device=gain.device, dtype=gain.dtype)
-    best = best.scatter_reduce(1, group.expand_as(gain), gain, "amax")
-    alone = torch.where(gain >= best[:, group], gain, -torch.inf)
-    return alone.topk(min(count, groups), 1).indices
+    cells = int(cell.max()) + 1
+    best = torch.full((len(gain), cells), -torch.inf, device=gain.device, dtype=gain.dtype)
+    best = best.scatter_reduce(1, cell.expand_as(gain), gain, "amax")
+    best_of_cell = torch.where(gain >= best[:, cell], gain, -torch.inf)
+    return best_of_cell.topk(min(k, cells), 1).indices
 
 
 def refine_independently(
     strokes: Tensor,
-    cell: Tensor,
     canvas: Tensor,
     target: Tensor,
-    renderer: Brush,
+    brush: Brush,
+    *,
+    cell_size: Tensor,
     steps: int,
-    rate: float = Planning.lr,
+    lr: float = Planning.lr,
     constraints: StrokeConstraints = UNCONSTRAINED,
 ) -> Tensor:
-    """Descends on the shapes of strokes `(B, M, P)`, each alone on the canvas, up the gradient of its gain.
+    """Ascend the gain of each stroke by itself on the canvas, in its shape; its colour is always the optimal one.
 
-    cell (B, M): the side of the cell that each comes from, as a fraction of the canvas' short side, which is how far a
-    step of rate 1 goes. canvas, target (B, 3, H, W).
+    Args:
+        strokes: `(B, M, P)` in [0, 1].
+        canvas: `(B, 3, H, W)`, sRGB in [0, 1].
+        target: `(B, 3, H, W)`, the pictures to paint.
+        brush: A differentiable brush.
+        cell_size: `(B, M)`, side of the cell that each stroke comes from as a fraction of the canvas' short side; steps
+            are proportional to it.
+        steps: Number of gradient steps.
+        lr: Size of the first step.
+        constraints: Which strokes are allowed.
+
+    Returns:
+        Refined strokes `(B, M, P)`, without a gradient.
     """
 
     def loss(shapes: Tensor) -> Tensor:
-        allowed = constraints.apply(shapes, renderer.space)
-        return -score_candidates(canvas, target, allowed, renderer, constraints.colours).gain.sum()
+        allowed = constraints.apply(shapes, brush.space)
+        return -score_candidates(allowed, canvas, target, brush, palette=constraints.colours).gain.sum()
 
-    pace = _pace(strokes, cell, (canvas.shape[-2], canvas.shape[-1]), renderer.space)
-    return constraints.apply(_descend(loss, strokes, pace, steps, rate), renderer.space)
+    step_size = _step_size(strokes, cell_size, (canvas.shape[-2], canvas.shape[-1]), brush.space)
+    return constraints.apply(_adam(loss, strokes, step_size, steps, lr), brush.space)
 
 
 def refine_jointly(
     strokes: Tensor,
-    real: Tensor,
     canvas: Tensor,
     target: Tensor,
-    renderer: Brush,
+    brush: Brush,
+    *,
+    mask: Tensor,
     steps: int,
-    rate: float = Planning.lr,
+    lr: float = Planning.lr,
     constraints: StrokeConstraints = UNCONSTRAINED,
 ) -> Tensor:
-    """Descends on strokes `(B, M, P)`, painted one over another, down the error of what they leave; colours included.
+    """Descend the squared error of the canvas after all strokes, in their shapes and colours.
 
-    real (B, M): which strokes there are; the others stay blank. canvas, target (B, 3, H, W). Where the plan turns out no
-    better, the strokes stay what they were.
+    Args:
+        strokes: `(B, M, P)` in [0, 1], in painting order.
+        canvas: `(B, 3, H, W)`, sRGB in [0, 1], before the strokes.
+        target: `(B, 3, H, W)`, the pictures to paint.
+        brush: A differentiable brush.
+        mask: `(B, M)`, False for blank strokes, which stay blank.
+        steps: Number of gradient steps.
+        lr: Size of the first step.
+        constraints: Which strokes are allowed.
+
+    Returns:
+        Refined strokes `(B, M, P)`, without a gradient. Where the error did not fall, those of the picture as they were.
     """
-    space = renderer.space
+    space = brush.space
     size = (canvas.shape[-2], canvas.shape[-1])
 
-    there = torch.ones_like(strokes)
-    there[..., space.columns("opacity")] = real[..., None].to(strokes)
+    visible = torch.ones_like(strokes)
+    visible[..., space.columns("opacity")] = mask[..., None].to(strokes)
 
     def allowed(shapes: Tensor) -> Tensor:
-        return constraints.apply(shapes, space) * there
+        return constraints.apply(shapes, space) * visible
 
     def error(shapes: Tensor) -> Tensor:
-        return (paint(canvas, allowed(shapes), renderer) - target).square().sum((1, 2, 3))
+        return (paint(canvas, allowed(shapes), brush) - target).square().sum((1, 2, 3))
 
-    # A stroke's scale is its width, of which a thin one has at least two pixels.
-    width = 2 * space.get(strokes, "radius").amax(-1).clamp(min=2 / min(size))
-    pace = _pace(strokes, width, size, space)
-    pace[..., space.columns("colour")] = 0.3
-    planned = _descend(lambda shapes: error(shapes).sum(), strokes, pace, steps, rate)
-    better = error(planned) < error(strokes)
-    return torch.where(better[:, None, None], allowed(planned), strokes)
+    # Steps are proportional to a stroke's thickness, of which a thin one counts as two pixels.
+    thickness = 2 * space.get(strokes, "radius").amax(-1).clamp(min=2 / min(size))
+    step_size = _step_size(strokes, thickness, size, space)
+    step_size[..., space.columns("colour")] = 0.3
+    refined = _adam(lambda shapes: error(shapes).sum(), strokes, step_size, steps, lr)
+    better = error(refined) < error(strokes)
+    return torch.where(better[:, None, None], allowed(refined), strokes)
 
 
-def _pace(strokes: Tensor, scale: Tensor, size: tuple[int, int], space: StrokeSpace) -> Tensor:
-    """How far each column may go in a step of rate 1, for strokes of a `scale` given as a fraction of the short side."""
+def _step_size(strokes: Tensor, scale: Tensor, size: tuple[int, int], space: StrokeSpace) -> Tensor:
+    """Step of each column at lr 1, `(B, M, P)`, for strokes of a scale `(B, M)` given as a fraction of the short side."""
     height, width = size
-    pace = torch.zeros_like(strokes)
+    step_size = torch.zeros_like(strokes)
     for name in ("start", "end"):
-        pace[..., space.columns(name)] = scale[..., None] * (min(size) / scale.new_tensor([width, height]))
+        step_size[..., space.columns(name)] = scale[..., None] * (min(size) / scale.new_tensor([width, height]))
     for name in ("bend", "opacity"):
-        pace[..., space.columns(name)] = 1.0
-    pace[..., space.columns("radius")] = scale[..., None] / space.field("radius").high / 2
+        step_size[..., space.columns(name)] = 1.0
+    step_size[..., space.columns("radius")] = scale[..., None] / space.field("radius").high / 2
     for field in space.fields:
         if field.name in ("pressure", "brush"):  # of MyPaint's brushes
-            pace[..., space.columns(field.name)] = 0.5
-    return pace
+            step_size[..., space.columns(field.name)] = 0.5
+    return step_size
 
 
 @torch.enable_grad()
-def _descend(loss: Callable[[Tensor], Tensor], strokes: Tensor, pace: Tensor, steps: int, rate: float) -> Tensor:
-    """Adam with a short memory, since there are few steps; the bias corrections are exact from the first on."""
+def _adam(loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int, lr: float) -> Tensor:
+    """Minimise `loss` with Adam (betas .8 and .9, since there are few steps) inside [0, 1]."""
     mean, square = torch.zeros_like(strokes), torch.zeros_like(strokes)
     for step in range(steps):
         shapes = strokes.detach().requires_grad_()
@@ -134,5 +158,5 @@ def _descend(loss: Callable[[Tensor], Tensor], strokes: Tensor, pace: Tensor, st
         mean = 0.8 * mean + 0.2 * gradient
         square = 0.9 * square + 0.1 * gradient * gradient
         direction = (mean / (1 - 0.8 ** (step + 1))) / ((square / (1 - 0.9 ** (step + 1))).sqrt() + 1e-12)
-        strokes = (strokes - rate * (1 - step / steps) * pace * direction).clamp(0, 1).detach()
+        strokes = (strokes - lr * (1 - step / steps) * step_size * direction).clamp(0, 1).detach()
     return strokes

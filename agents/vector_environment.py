@@ -1,7 +1,8 @@
-"""`KaoKorePaint-v0` for many canvases at once: one batch of tensors, one call of the renderer a step.
+"""`KaoKorePaint-v0` for many canvases at once: one batch of tensors, one call of the brush per step.
 
-Made by `gymnasium.make_vec("KaoKorePaint-v0", num_envs=8)`. It gives what as many single environments give, sooner.
-Numpy stands only at the edge, and `state` is the batch itself; to train without copies, call `agents.mdp`.
+Made by `gymnasium.make_vec("KaoKorePaint-v0", num_envs=8)`. Gives the same results as that many single environments,
+faster. Observations and rewards are numpy arrays; `state` is the batch of tensors. To train without copies, use
+`agents.mdp`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
-from agents import mdp as dynamics
+from agents import mdp
 from agents.environment import KaoKorePaint
 from agents.mdp import State
 
@@ -24,8 +25,8 @@ from agents.mdp import State
 class KaoKorePaintVector(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """`num_envs` canvases; `options` are those of `KaoKorePaint`.
 
-    All canvases begin together and so end together. The step after the last one ignores its actions, rewards nothing
-    and begins anew: gymnasium's autoreset mode "next step", as in its own `SyncVectorEnv`.
+    All episodes start together and therefore end together. The step after the last one ignores its actions, gives reward
+    0 and resets all canvases: gymnasium's autoreset mode "next step", as in its `SyncVectorEnv`.
     """
 
     metadata = {**KaoKorePaint.metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
@@ -44,7 +45,7 @@ class KaoKorePaintVector(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Blank canvases before new targets. Canvas i is seeded with `seed` + i, or with `seed[i]`."""
+        """Start blank canvases with new targets. Canvas i is seeded with `seed` + i, or with `seed[i]`."""
         if isinstance(seed, int):
             seed = range(seed, seed + self.num_envs)
         for i, own in enumerate(seed or ()):
@@ -54,26 +55,26 @@ class KaoKorePaintVector(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return self.single.observation(self.state), self._info()
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Lays one bundle on every canvas, or begins anew where the last step ended."""
+        """Paint one bundle on every canvas, or reset all of them after the end of an episode."""
         never = np.zeros(self.num_envs, np.bool_)
         if self.state is not None and bool(self._finished(self.state).all()):
             observation, info = self.reset()
             return observation, np.zeros(self.num_envs), never, never.copy(), info
-        self.state, reward = self.single.lay(self.state, np.asarray(actions))
+        self.state, reward = self.single.apply(self.state, np.asarray(actions))
         terminated = self._finished(self.state).cpu().numpy()
         return self.single.observation(self.state), _numpy(reward), terminated, never, self._info()
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """The canvases, each uint8 (H, W, 3)."""
+        """Return the canvases, each uint8 `(H, W, 3)`, or None without a render mode."""
         return None if self.render_mode is None else tuple(self.single.frames(self.state))
 
     def _finished(self, state: State) -> Tensor:
-        return dynamics.finished(state, self.single.steps)
+        return mdp.finished(state, self.single.steps)
 
     def _info(self) -> dict[str, Any]:
         info: dict[str, Any] = {}
-        for name, value in self.single.measures(self.state).items():
-            # Gymnasium's convention: beside each value, who has one.
+        for name, value in self.single.metrics(self.state).items():
+            # Gymnasium's convention: for each value, a mask of the environments that have one.
             info |= {name: _numpy(value), f"_{name}": np.ones(self.num_envs, np.bool_)}
         return info
 

@@ -1,4 +1,4 @@
-"""Label faces on a page in the browser: a classifier suggests, you confirm or correct, with the keyboard alone.
+"""Label faces in the browser: a classifier suggests labels, you confirm or correct them with the keyboard.
 
 python -m experiments.annotate --root data/kaokore --task status --out status.csv
 python -m experiments.annotate --root data/kaokore --task gender --split dev --order wrong --out gender.csv
@@ -13,52 +13,63 @@ import socket
 import sys
 from dataclasses import dataclass
 
+import torch
+from tqdm import tqdm
+
 from experiments.cli import choose_device, require, run
 from kaokore import ATTRIBUTION
-from kaokore.annotate.annotations import Record
-from kaokore.annotate.collection import Order, Split, believe, corrected, of_folder, of_kaokore, ordered
-from kaokore.annotate.queue import Queue
-from kaokore.classify import load_classifier
-from kaokore.classify.classifier import Task
+from kaokore.annotate.annotations import Annotations
+from kaokore.annotate.collection import (
+    Collection,
+    Order,
+    apply_corrections,
+    collect_folder,
+    collect_kaokore,
+    predict_faces,
+    sort_faces,
+)
+from kaokore.annotate.queue import Face, Queue
+from kaokore.classify import Classifier, Task, load_classifier
+from kaokore.loading import Split
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to label, where to put it, and where the page is."""
+    """Options of the annotation page."""
 
     task: Task
     out: str
-    """A CSV in the form of KaoKore's labels.csv; OUT.journal beside it holds every answer. Both are gone on with."""
+    """A CSV file in the form of KaoKore's labels.csv; OUT.journal beside it records every action. Both are continued."""
     root: str | None = None
     """KaoKore's folder; else KAOKORE_ROOT, else data/kaokore."""
     version: str = "1.1"
     """Of KaoKore."""
     split: Split = "unlabelled"
-    """Which of KaoKore's faces; unlabelled are those that have no official label."""
+    """Which of KaoKore's faces; unlabelled are those without an official label."""
     folder: str | None = None
-    """A folder of other pictures of faces, instead of KaoKore."""
+    """A folder of other images of faces, instead of KaoKore."""
     labels: str | None = None
-    """A table of an earlier session (gender and status) whose labels stand for the official ones."""
+    """A table of an earlier session (gender and status) whose labels replace the official ones."""
     checkpoint: str | None = None
-    """A classifier that classify train wrote; by default the shipped one of the task."""
+    """A classifier that `classify train` wrote; by default the shipped one of the task."""
     order: Order = "uncertain"
-    """Which come first: those the model is least sure of, those whose label it least believes, or as they come."""
+    """First the most uncertain predictions, those whose label is the least probable (wrong), or as given."""
     who: str | None = None
-    """Your name, for the table; by default that of your account. Others join with their own on the page (n)."""
+    """Your name, for the table; by default that of your account. Others choose theirs on the page (key n)."""
     host: str = "127.0.0.1"
-    """Who may reach the page: by default this machine alone; 0.0.0.0 lets everybody in the network in."""
+    """Address of the page. It has no password, so only addresses of this machine are accepted."""
     port: int = 8080
-    """Of the page; 0 takes any that is free."""
+    """Of the page; 0 takes any free one."""
     open: bool = True
-    """Whether to open the page in your browser."""
+    """Open the page in your browser."""
     batch: int = 64
     device: str = "auto"
 
 
 def annotate(options: Options) -> None:
-    """Serves the page until it is stopped. Raises `InputError` or `DatasetError`."""
+    """Serve the page until it is stopped. Raises `InputError`."""
     require(options, batch=1, port=0)
     if options.folder is not None and options.root is not None:
         raise InputError("--root and --folder exclude each other: the faces are KaoKore's or those of a folder.")
@@ -70,17 +81,17 @@ def annotate(options: Options) -> None:
     name = options.checkpoint or f"kaokore-{options.task}"
     classifier = load_classifier(name, device)
     if classifier.task != options.task:
-        raise InputError(f"{name} tells {classifier.task}, not {options.task}; choose another --checkpoint.")
+        raise InputError(f"{name} predicts {classifier.task}, not {options.task}; choose another --checkpoint.")
     if options.folder is not None:
-        collection = of_folder(options.folder)
+        collection = collect_folder(options.folder)
     else:
-        collection = of_kaokore(options.root, options.version, options.split, options.task)
+        collection = collect_kaokore(options.root, options.version, options.split)
     if options.labels is not None:
-        collection = corrected(collection, options.labels)
-    record = Record(options.out, options.task, classifier.classes, collection.source, collection.known)
+        collection = apply_corrections(collection, options.labels)
+    annotations = Annotations(options.out, options.task, classifier.classes, collection.source, known=collection.known)
     try:
-        faces = ordered(believe(classifier, collection, device, options.batch), options.order)
-        queue = Queue(faces, record, (name, Checkpoint.load(name).hash()))
+        faces = sort_faces(_predict(classifier, collection, device, options.batch), options.order)
+        queue = Queue(faces, annotations, (name, Checkpoint.load(name).hash()))
         credit = "" if options.folder is not None else ATTRIBUTION
         host = f"[{options.host}]" if ":" in options.host else options.host
         print(
@@ -88,13 +99,27 @@ def annotate(options: Options) -> None:
             f"{queue.progress().labelled:,} of them labelled. Labels go to {options.out}.",
             flush=True,
         )
-        serve(queue, clean(options.who) or clean(_account()) or "me", credit, options.host, port, options.open)
+        who = clean(options.who) or clean(_account()) or "me"
+        serve(queue, who=who, credit=credit, host=options.host, port=port, show=options.open)
     finally:
-        record.close()
+        annotations.close()
+
+
+def _predict(classifier: Classifier, collection: Collection, device: torch.device, batch: int) -> list[Face]:
+    """The faces with their predictions; unreadable images are reported on stderr."""
+
+    def report(reason: str) -> None:
+        tqdm.write(f"left out: {reason}", file=sys.stderr)
+
+    predictions = predict_faces(classifier, collection, device=device, batch=batch, skipped=report)
+    faces = list(tqdm(predictions, "predictions", len(collection.images), unit="face", leave=False))
+    if not faces:
+        raise InputError(f"There are no faces to label in {collection.source}; choose another --split or --folder.")
+    return faces
 
 
 def _free_port(host: str, port: int) -> int:
-    """The port, or any that is free for 0. Raises `InputError` when it cannot be had."""
+    """The port, or any free one for 0. Raises `InputError` when it cannot be used."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -102,7 +127,7 @@ def _free_port(host: str, port: int) -> int:
             return int(one.getsockname()[1])
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"No page can be at {host}:{port} ({reason}); choose another --port or --host.") from error
+        raise InputError(f"Cannot serve at {host}:{port} ({reason}); choose another --port or --host.") from error
 
 
 def _account() -> str:

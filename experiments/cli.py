@@ -7,13 +7,13 @@ import io
 import math
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 
-from kaokore import DatasetError, fetch_image
+from kaokore import fetch_image
 from renderer.errors import InputError
 
 Config = TypeVar("Config")
@@ -41,7 +41,7 @@ def run(
 ) -> None:
     """Read `config` from the command line and call `function` with it.
 
-    Exits with code 2 and one line for an `InputError` or a `DatasetError`, with 130 after Ctrl-C; finished work stays on
+    Exits with code 2 and one line for an `InputError`, with 130 after Ctrl-C; finished work stays on
     disk. The options of a nested dataclass keep its field's name as a prefix (`--learn.horizon`), unless the field is an
     `OmitArgPrefixes[...]` of tyro's.
 
@@ -56,6 +56,7 @@ def run(
     """
     import tyro
 
+    warnings.formatwarning = _one_line
     given = renamed_options(renamed or {}, sys.argv[1:] if arguments is None else arguments)
     settings: dict[str, Any] = {"description": description or function.__doc__, "prog": prog or program()}
     options: Any
@@ -72,12 +73,19 @@ def run(
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
         function(options)
-    except (InputError, DatasetError) as error:
+    except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("Stopped; everything finished so far is kept.", file=sys.stderr)
         sys.exit(130)
+
+
+def _one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning as a user reads it, without the source line that gave it."""
+    return f"warning: {message}\n"
 
 
 def run_subcommand(
@@ -208,3 +216,10 @@ def choose_device(name: str) -> torch.device:
         reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
         raise InputError(f"The device {name!r} cannot be used here ({reason}); use auto or cpu.") from error
     return device
+
+
+def progress(description: str, unit: str = "image") -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """A progress bar on stderr, for the `track` option of library functions."""
+    from tqdm import tqdm
+
+    return lambda items: tqdm(items, description, unit=unit, leave=False)

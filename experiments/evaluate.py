@@ -27,10 +27,10 @@ from agents.registry import load_agent
 from experiments.cli import choose_device, run
 from experiments.outputs import finishing_brush
 from experiments.runs import describe_run
-from kaokore.loading import load_faces
+from kaokore.loading import load_images
 from painter.losses.perceptual import Perceptual
 from painter.methods import METHODS, Method, paint_with
-from painter.metrics import measure
+from painter.metrics import compute_metrics
 from painter.optimize import OptimizeConfig
 from renderer.errors import InputError
 from renderer.io.files import atomic
@@ -75,7 +75,7 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
     brush = finishing_brush(renderer)
     agent = load_agent(config.agent, renderer, device, config.planning)
     perceptual = Perceptual()
-    faces = load_faces(config.root, config.split, config.size, config.n).float() / 255
+    faces = load_images(config.root, config.split, config.size, count=config.n).images / 255
     optimize = OptimizeConfig(steps=config.steps, seconds=config.seconds)
     results = []
     for method in config.methods:
@@ -89,7 +89,7 @@ def evaluate_agent(config: Config) -> dict[str, Any]:
                 height, width = face.shape[1:]
                 painting = Painting.by(renderer, last.strokes, (height, width))
                 picture = painting.render(brush=brush)
-                rows.append({"seconds": seconds, **asdict(measure(picture, face, perceptual))})
+                rows.append({"seconds": seconds, **asdict(compute_metrics(picture, face, perceptual))})
             results.append({"method": method, "strokes": count, **_summary(rows)})
             line = f"mse {results[-1]['mse']:.5f} (median {results[-1]['mse_median']:.5f})"
             print(f"{method} {count}: {line}, {results[-1]['seconds']:.2f} s a face")

@@ -127,13 +127,13 @@ def correctness(config: Config, device: torch.device, figures: Figures) -> None:
             strokes.requires_grad_()
             painted = paint(canvas, strokes, brush)
             gradients = torch.autograd.grad((painted * weight).sum(), strokes)
-            scored = score_candidates(canvas, target, strokes, brush)
+            scored = score_candidates(strokes, canvas, target, brush)
             gradients += torch.autograd.grad(scored.gain.sum(), strokes)
             with torch.no_grad():
                 gain = scored.gain.detach()
-                proposed = score_candidates(canvas, target, strokes, brush)
-                order = gain.argsort(1, descending=True) + torch.arange(2, device=place)[:, None] * count
-                greedy = paint_greedily(canvas, target, proposed, order, gain * 0.3, count // 2, brush)
+                proposed = score_candidates(strokes, canvas, target, brush)
+                how = {"order": gain.argsort(1, descending=True), "min_gain": gain * 0.3, "max_strokes": count // 2}
+                greedy = paint_greedily(proposed, canvas, target, brush, **how)
             values = (painted, gain, *gradients, greedy[0], greedy[2].float())
             results.append([value.detach().double().cpu() for value in values])
         named = ("paint", "gain", "paint_gradient", "gain_gradient", "greedy", "greedy_real")
@@ -199,8 +199,9 @@ def _paint_rounds(painter: Painter, target: Tensor, count: int) -> tuple[Tensor,
     while asked < count:
         limit = min(max(6, asked // 2), count - asked)
         grids = grids_for(size, asked)
-        result = rollout_round(policy, painter.brush, canvas, target, grids, limit, 0.3, None, planning)
-        canvas, asked, painted = result.canvas, asked + limit, painted + result.real.sum()
+        how = {"grids": grids, "max_strokes": limit, "min_gain_ratio": 0.3, "planning": planning}
+        result = rollout_round(policy, painter.brush, canvas, target, **how)
+        canvas, asked, painted = result.canvas, asked + limit, painted + result.mask.sum()
     return canvas, int(painted)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import torch
 from torch import Tensor
+from torchvision.utils import make_grid
 
 from renderer.brush import Brush
 from renderer.io.images import write_png
@@ -22,6 +24,12 @@ def write_painting(
     if video_size is not None:
         painting.export(folder / "painting.mp4", size=video_size, brush=brush)
         painting.export(folder / "painting.gif", size=min(video_size, GIF_SIZE), brush=brush)
+
+
+def write_pairs(images: Tensor, paintings: Tensor, path: str | Path) -> None:
+    """Write a PNG of the first eight images (M, 3, H, W) in [0, 1], each above its painting."""
+    pairs = torch.stack((images[:8], paintings[:8])).flatten(0, 1)
+    write_png(make_grid(pairs, min(8, len(images))), path)
 
 
 def finishing_brush(brush: Brush) -> Brush | None:

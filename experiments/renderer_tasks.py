@@ -1,4 +1,4 @@
-"""What `train_renderer` can learn: the Bezier brush, or a brush of MyPaint in one of the three forms."""
+"""The tasks of `train_renderer`: the Bezier brush, and MyPaint brushes with one of three objectives."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from experiments.trainer import RunOptions
 from renderer.brush import Brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mypaint import MyPaint
@@ -23,55 +24,52 @@ from renderer.learned.objectives import BETAS, Critic, Encoder, fit_adversariall
 from renderer.learned.stochastic import TILE
 from renderer.learned.train import SIDES, Progress, RandomStrokes, alpha_error, fit
 
-VIEWS = 16  # strokes a batch that are seen through windows: each is a thousand places
+VIEWS = 16  # strokes in a batch that is rendered in windows, each of about a thousand pixels
 LATENT, GRAIN = 8, 3
-# A task's seeds: strokes in points, in windows, the order of batches, random numbers.
+# Seeds of a task: strokes at points, strokes in windows, the order of batches, random numbers of the networks.
 STREAMS = 4
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(RunOptions):
     """Options of the training."""
 
     arch: Literal["stroke-map", "huang2019"] = "stroke-map"
-    """Which network for the Bezier brush: ours, or one built like Huang's (2019)."""
+    """Network for the Bezier brush: that of this project, or that of Huang et al. (2019)."""
     brush: str | None = None
-    """Learn this brush of MyPaint instead: a name (ink, charcoal, deevad/pen ...) or a .myb file."""
+    """MyPaint brush to train on instead: a name (ink, charcoal, deevad/pen ...) or a .myb file."""
     form: Literal["reconstruction", "gan", "vae"] = "reconstruction"
-    """How a brush of MyPaint is learned; gan and vae are for brushes of chance (charcoal, pencil, impasto ...)."""
+    """Objective for a MyPaint brush; gan and vae are for stochastic brushes (charcoal, pencil, impasto ...)."""
     strokes: int = 100_000
-    """Strokes of MyPaint's brush to learn from; each is met many times."""
+    """Strokes of the MyPaint brush in the training set."""
     steps: int | None = None
-    """Batches of strokes; by default as many as suit what is learned."""
+    """Batches; the default depends on the brush and the objective."""
     batch: int = 64
-    """Strokes a batch."""
+    """Strokes in a batch."""
     learning_rate: float = 2e-3
-    """Of Adam; falls linearly to zero."""
+    """Adam's; it decreases linearly to zero."""
     hidden: int = 128
-    """Width of our network's layers."""
+    """Width of the layers (stroke-map)."""
     grid: int = 8
-    """Nodes a side of our network's maps of the Bezier brush."""
-    minutes_between_saves: float = 2.0
+    """Nodes per side of the Bezier brush's maps (stroke-map)."""
+    evaluate_every: int | None = None
+    """Steps between evaluations; by default a tenth of all steps."""
     test_strokes: int = 2000
-    """Strokes, never trained on, that the alpha MSE in the checkpoint is measured on (128 px)."""
-    seed: int = 0
-    device: str = "auto"
+    """New strokes for the alpha MSE in the checkpoint, at 128 pixels."""
     workers: int = 1
-    """Processes that draw with the true brush (0: none but this one)."""
-    resume: str | None = None
-    """A run folder to go on with; all other options are then read from it."""
-    runs: str = "runs"
-    """Where run folders are made."""
+    """Processes that render with the reference brush; 0 uses this process."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to learn.
+    """A network and how it is trained.
 
-    kind, settings: of the checkpoint that holds the network
-    objects: all that has to be saved for going on, the network among them
-    learn: steps from the number of those already done on
-    measure: figures for the checkpoint, on so many strokes
+    kind, settings: kind and configuration of the network's checkpoint
+    network: the network, which is a `Brush`
+    brush: the reference brush
+    objects: all that a resumed training needs, with the network
+    train: takes the number of steps done and yields after each further step
+    evaluate: takes a number of strokes and a seed and returns metrics by name
     """
 
     kind: str
@@ -79,29 +77,29 @@ class Task:
     network: nn.Module
     brush: Brush
     objects: dict[str, Any]
-    learn: Callable[[int], Iterator[Progress]]
-    measure: Callable[[int, int], dict[str, float]]
+    train: Callable[[int], Iterator[Progress]]
+    evaluate: Callable[[int, int], dict[str, float]]
 
 
 def bezier_task(config: Config, steps: int, device: torch.device) -> Task:
-    """A network that draws the Bezier brush, from strokes drawn on the way."""
-    mine = config.arch == "stroke-map"
-    settings = {"hidden": config.hidden, "grid": config.grid} if mine else {}
+    """A network for the Bezier brush, trained on strokes that are rendered during the training."""
+    stroke_map = config.arch == "stroke-map"
+    settings = {"hidden": config.hidden, "grid": config.grid} if stroke_map else {}
     network, brush = KINDS[config.arch](**settings).to(device), ExactBezier()
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
-    data = RandomStrokes(brush, config.batch, steps, config.seed, SIDES if mine else (128,))
+    data = RandomStrokes(brush, config.batch, steps, config.seed, SIDES if stroke_map else (128,))
 
-    def measure(n: int, seed: int) -> dict[str, float]:
+    def evaluate(n: int, seed: int) -> dict[str, float]:
         return {"alpha_mse": alpha_error(cast(Brush, network), brush, n, seed)}
 
-    def learn(done: int) -> Iterator[Progress]:
+    def train(done: int) -> Iterator[Progress]:
         return fit(network, optimizer, data, done, config.learning_rate, config.workers)
 
-    return Task(config.arch, settings, network, brush, {"network": network, "optimizer": optimizer}, learn, measure)
+    return Task(config.arch, settings, network, brush, {"network": network, "optimizer": optimizer}, train, evaluate)
 
 
-def brush_task(config: Config, steps: int, device: torch.device) -> Task:
-    """A neural brush, from strokes of the true one that are drawn first, and anew when a training is resumed."""
+def mypaint_task(config: Config, steps: int, device: torch.device) -> Task:
+    """A neural brush, trained on MyPaint's strokes that are rendered before the training, again when it is resumed."""
     brush = MyPaint(str(config.brush))
     settings = {
         "brush": Path(str(config.brush)).stem,
@@ -117,7 +115,7 @@ def brush_task(config: Config, steps: int, device: torch.device) -> Task:
     seeds = [config.seed * STREAMS + stream for stream in range(STREAMS)]
 
     def pool(data: Any) -> Pool:
-        bar = tqdm(drawn(data, config.workers), "true strokes", len(data), unit="batch", leave=False)
+        bar = tqdm(drawn(data, config.workers), "reference strokes", len(data), unit="batch", leave=False)
         return Pool(list(bar), steps, seeds[2])
 
     def points() -> Pool:
@@ -130,29 +128,29 @@ def brush_task(config: Config, steps: int, device: torch.device) -> Task:
     if config.form == "reconstruction":
         objects["optimizer"] = adam(network.parameters())
 
-        def learn(done: int) -> Iterator[Progress]:
-            return fit(network, objects["optimizer"], points(), done, config.learning_rate, 0, point_loss)
+        def train(done: int) -> Iterator[Progress]:
+            yield from fit(network, objects["optimizer"], points(), done, config.learning_rate, 0, point_loss)
     elif config.form == "gan":
         objects["critic"] = Critic().to(device)
         objects["optimizer"] = adam(network.parameters(), betas=BETAS)
         objects["critic_optimizer"] = adam(objects["critic"].parameters(), betas=BETAS)
 
-        def learn(done: int) -> Iterator[Progress]:
+        def train(done: int) -> Iterator[Progress]:
             random = Draws(((2, TILE, TILE), (VIEWS, 2)), steps, seeds[3])
             data = Together(points(), views(48, whole=False), random)
             optimizers = objects["optimizer"], objects["critic_optimizer"]
-            return fit_adversarially(network, objects["critic"], *optimizers, data, done, config.learning_rate)
+            yield from fit_adversarially(network, objects["critic"], *optimizers, data, done, config.learning_rate)
     else:
         objects["encoder"] = Encoder(LATENT).to(device)
         objects["optimizer"] = adam([*network.parameters(), *objects["encoder"].parameters()])
 
-        def learn(done: int) -> Iterator[Progress]:
+        def train(done: int) -> Iterator[Progress]:
             data = Together(views(64, whole=True), Draws(((VIEWS, LATENT),), steps, seeds[3]))
-            return fit_variationally(
+            yield from fit_variationally(
                 network, objects["encoder"], objects["optimizer"], data, done, config.learning_rate
             )
 
-    def measure(n: int, seed: int) -> dict[str, float]:
+    def evaluate(n: int, seed: int) -> dict[str, float]:
         return fidelity(cast(Brush, network), brush, n, seed)
 
-    return Task("neural-brush", settings, network, brush, objects, learn, measure)
+    return Task("neural-brush", settings, network, brush, objects, train, evaluate)

@@ -24,12 +24,10 @@ from tqdm import tqdm
 from experiments.cli import KAOKORE, picture_path, require, require_gradient, run
 from experiments.outputs import write_painting
 from experiments.runs import describe_run
-from kaokore import DatasetError
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
 from painter.losses.perceptual import Perceptual
 from painter.methods import METHODS, Method, Step
-from painter.metrics import Measures as Metrics
-from painter.metrics import measure
+from painter.metrics import Metrics, compute_metrics
 from painter.optimize import OptimizeConfig
 from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
@@ -109,7 +107,7 @@ def repaint(config: Config) -> None:
             target = fit(read_image(path, config.size), config.size)
             painting, seconds = _paint(painter, config, name, target, stem)
             image = painting.render()
-            metrics = measure(image, target, perceptual)
+            metrics = compute_metrics(image, target, perceptual)
             write_painting(painting, image, out / stem, config.video_size if config.video else None)
             row = _row(name, config, len(painting.strokes), seconds, metrics)
             rows = [*(old for old in rows if (old["input"], old["method"]) != (name, config.method)), row]
@@ -118,7 +116,7 @@ def repaint(config: Config) -> None:
                 f"{out / stem}: {len(painting.strokes)} strokes in {seconds:.1f} s, mse {metrics.mse:.5f}, "
                 f"ssim {metrics.ssim:.3f}"
             )
-        except (InputError, DatasetError) as error:
+        except InputError as error:
             if len(inputs) == 1:
                 raise
             mistakes += 1

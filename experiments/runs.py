@@ -1,7 +1,7 @@
 """Run folders: the record of a training, from which it resumes exactly.
 
-`runs/DATE_script_seedN/` holds `config.json` (arguments, commit, versions, device), TensorBoard's curves, samples,
-`state.safetensors` (everything that resuming needs) and the checkpoints `latest` and `best`.
+`runs/DATE_script_seedN/` holds `config.json` (arguments, command, commit, versions), TensorBoard's curves, samples,
+`state.safetensors` (all that resuming needs) and the checkpoints `latest` and `best`.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from experiments.cli import program
 from renderer.errors import InputError
 from renderer.io.checkpoint import CheckpointError
 from renderer.io.files import atomic
 
 Config = TypeVar("Config")
+RENAMED = {"learn": "training", "limits": "round_strokes"}  # fields in runs of version 0.1
 
 
 def start(script: str, config: Any, runs: str | Path = "runs") -> Path:
-    """Makes a new run folder and writes `config.json`. Never overwrites one."""
+    """Make a new run folder with `config.json`, and return it. A folder that exists is never overwritten."""
     name = f"{datetime.now():%Y%m%d-%H%M%S}_{script}_seed{config.seed}"
     folder, number = Path(runs) / name, 1
     while folder.exists():
@@ -42,22 +44,23 @@ def start(script: str, config: Any, runs: str | Path = "runs") -> Path:
 
 
 def resume(folder: str | Path, script: str, config: type[Config]) -> Config:
-    """The configuration that the run in `folder` was started with. Raises `InputError` when it is no such run."""
+    """Return the configuration of the run in `folder`. Raises `InputError` if it is not a run of `script`."""
     path = Path(folder) / "config.json"
     try:
         record = json.loads(path.read_text())
         if record["script"] != script:
-            raise InputError(f"{folder} is a run of {record['script']}; resume it with that script.")
+            raise InputError(f"{folder} is a run of {record['script']}; resume it with that command.")
         return _rebuild(config, record["arguments"])
     except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder} is not a run of {script} that can be resumed ({error}).") from error
 
 
 def _rebuild(kind: type[Config], values: dict[str, Any]) -> Config:
-    """A dataclass, and those in it, from what `dataclasses.asdict` and JSON made of it."""
+    """Invert `dataclasses.asdict` and JSON, for a dataclass that may contain others."""
     hints = get_type_hints(kind)
     known = {}
     for name, value in values.items():
+        name = RENAMED.get(name, name) if name not in hints else name
         if dataclasses.is_dataclass(hints.get(name)):
             value = _rebuild(hints[name], value)
         known[name] = tuple(value) if isinstance(value, list) else value
@@ -65,17 +68,15 @@ def _rebuild(kind: type[Config], values: dict[str, Any]) -> Config:
 
 
 def describe_run() -> dict[str, Any]:
-    """What a figure or a checkpoint needs for being made again: command, commit, versions, machine."""
-    # Only the script's name, never the path of this machine.
-    command = ["python", "-m", f"experiments.{Path(sys.argv[0]).stem}", *sys.argv[1:]]
+    """Return what reproducing a file needs: command, commit, versions, threads. No path of this machine."""
     root = Path(__file__).resolve().parent.parent
     try:
         asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True)
         commit = asked.stdout.strip()
-    except OSError:  # no git on this machine
+    except OSError:  # git is not installed
         commit = ""
     return {
-        "command": " ".join(command),
+        "command": " ".join([program(), *sys.argv[1:]]),
         "commit": commit or "unknown",
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -84,7 +85,14 @@ def describe_run() -> dict[str, Any]:
 
 
 def save_state(path: str | Path, step: int, objects: Mapping[str, Any], notes: Mapping[str, Any] | None = None) -> None:
-    """Writes modules, optimizers and generators by name, with the number of steps done and JSON `notes`."""
+    """Write the state of a training.
+
+    Args:
+        path: The file.
+        step: Number of steps done.
+        objects: Modules, optimizers and generators by name.
+        notes: JSON values.
+    """
     tensors: dict[str, Tensor] = {}
     groups: dict[str, Any] = {}
     for name, thing in objects.items():
@@ -104,7 +112,10 @@ def save_state(path: str | Path, step: int, objects: Mapping[str, Any], notes: M
 
 
 def load_state(path: str | Path, objects: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Puts back what `save_state` wrote; returns the number of steps done and the notes. Raises `CheckpointError`."""
+    """Load what `save_state` wrote into `objects`; return the number of steps done and the notes.
+
+    Raises `CheckpointError`.
+    """
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -115,14 +126,14 @@ def load_state(path: str | Path, objects: Mapping[str, Any]) -> tuple[int, dict[
         groups = json.loads(metadata["groups"])
         for name, thing in objects.items():
             mine = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
-            _put_back(thing, mine, groups.get(name))
+            _load(thing, mine, groups.get(name))
         return int(metadata["step"]), json.loads(metadata["notes"])
     except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"The training state {path} is not one of this training ({reason}).") from error
 
 
-def _put_back(thing: Any, mine: Mapping[str, Tensor], groups: Any) -> None:
+def _load(thing: Any, mine: Mapping[str, Tensor], groups: Any) -> None:
     if isinstance(thing, torch.Generator):
         thing.set_state(mine["generator"])
     elif isinstance(thing, torch.optim.Optimizer):
@@ -130,10 +141,13 @@ def _put_back(thing: Any, mine: Mapping[str, Tensor], groups: Any) -> None:
         for key, value in mine.items():
             index, entry = key.split("/")
             state.setdefault(int(index), {})[entry] = value
-        # Whether a GPU may record its steps is a matter of this machine, not of that which wrote the state.
+        # Whether a GPU records its steps depends on this machine, not on that which wrote the state.
         here = {key: value for key, value in thing.defaults.items() if key == "capturable"}
         thing.load_state_dict({"state": state, "param_groups": [group | here for group in groups or []]})
-        for parameter, values in thing.state.items():  # fused optimizers want moments laid out as their weights are
+        for (
+            parameter,
+            values,
+        ) in thing.state.items():  # fused optimizers require the memory format of the weights
             for entry, value in values.items():
                 if value.shape == parameter.shape:
                     values[entry] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

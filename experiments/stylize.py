@@ -23,11 +23,11 @@ from experiments.cli import choose_device, picture_path, require, require_gradie
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import describe_run
 from painter.losses.content import ContentConfig, Norm, content_loss
-from painter.losses.guidance import Weighted, colour_guide, curve_guide, orientation, prescribed, together
+from painter.losses.guidance import Penalty, colour_guide, curve_guide, direction_field, orientation, weighted_penalty
 from painter.losses.perceptual import Perceptual, Source
 from painter.losses.pixels import Loss, weighted
 from painter.losses.style import Measure, StyleConfig, match_colours, style_loss
-from painter.metrics import measure
+from painter.metrics import compute_metrics
 from painter.optimize import OptimizeConfig, optimize
 from renderer.canvas import blank
 from renderer.errors import InputError
@@ -107,7 +107,7 @@ def stylize(config: Config) -> None:
 
     generator = torch.Generator().manual_seed(config.seed)
     shown = target
-    parts: list[tuple[float, Loss]] = [(1.0, content_loss(content, device, generator))]
+    parts: list[tuple[float, Loss]] = [(1.0, content_loss(content, device=device, generator=generator))]
     if reference is not None:
         shown = match_colours(target, reference) if config.colour_weight > 0 else target
         parts.append((config.style_weight, style_loss(reference, style)))
@@ -119,11 +119,11 @@ def stylize(config: Config) -> None:
         shown,
         renderer,
         config.strokes,
-        background,
-        OptimizeConfig(steps=config.steps, stage_shares=config.stage_shares),
-        weighted(*parts),
+        canvas=background,
+        config=OptimizeConfig(steps=config.steps, stage_shares=config.stage_shares),
+        loss=weighted(*parts),
         generator=generator,
-        penalty=together(guides),
+        penalty=weighted_penalty(*guides),
     )
     strokes = target.new_zeros(0, renderer.space.width)
     for progress in (bar := tqdm(steps, total=config.steps, desc=Path(config.input).stem)):
@@ -134,10 +134,10 @@ def stylize(config: Config) -> None:
     painting = Painting.by(renderer, strokes, target.shape[-2:], provenance=asdict(config) | describe_run())
     picture = painting.render(brush=brush)
     write_painting(painting, picture, out, config.video_size if config.video else None, brush)
-    measures = measure(picture, target.cpu(), Perceptual())
+    metrics = compute_metrics(picture, target.cpu(), Perceptual())
     print(
-        f"{out}: {len(strokes)} strokes in {seconds:.1f} s, perceptual distance {measures.perceptual:.3f}, "
-        f"mse {measures.mse:.5f}. Open {out}/painting.png{' or painting.mp4' if config.video else ''}."
+        f"{out}: {len(strokes)} strokes in {seconds:.1f} s, perceptual distance {metrics.perceptual:.3f}, "
+        f"mse {metrics.mse:.5f}. Open {out}/painting.png{' or painting.mp4' if config.video else ''}."
     )
 
 
@@ -154,7 +154,7 @@ def _check(config: Config) -> tuple[ContentConfig, StyleConfig]:
     if config.style is None and config.curve_weight > 0 and config.field == "style":
         raise InputError("There is no --style whose lines strokes could follow; give one, or another --field.")
     if config.field not in ("style", "content"):
-        prescribed(config.field, (1, 1))
+        direction_field(config.field, (1, 1))
     content = ContentConfig(
         config.content_source,
         config.content,
@@ -171,10 +171,12 @@ def _read(name: str, config: Config) -> Tensor:
     return fit(read_image(picture_path(name, config.root), config.size), config.size)
 
 
-def _guides(config: Config, space: StrokeSpace, target: Tensor, reference: Tensor | None) -> list[Weighted]:
+def _guides(
+    config: Config, space: StrokeSpace, target: Tensor, reference: Tensor | None
+) -> list[tuple[float, Penalty]]:
     guides = []
     if reference is not None and config.colour_weight > 0:
-        guides.append(Weighted(config.colour_weight, colour_guide(reference, space)))
+        guides.append((config.colour_weight, colour_guide(reference, space)))
     if config.curve_weight > 0:
         size = (target.shape[-2], target.shape[-1])
         if config.field == "content":
@@ -182,8 +184,8 @@ def _guides(config: Config, space: StrokeSpace, target: Tensor, reference: Tenso
         elif config.field == "style" and reference is not None:
             field = orientation(torch.nn.functional.interpolate(reference[None], size, mode="bilinear")[0])
         else:
-            field = prescribed(config.field, size).to(target)
-        guides.append(Weighted(config.curve_weight, curve_guide(field, space)))
+            field = direction_field(config.field, size).to(target)
+        guides.append((config.curve_weight, curve_guide(field, space)))
     return guides
 
 

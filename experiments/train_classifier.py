@@ -21,15 +21,24 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from experiments import runs
-from experiments.cli import choose_device, require
+from experiments.cli import choose_device, progress, require
 from kaokore import ATTRIBUTION
+from kaokore.classify import CLASSES, Classifier, Task, load_classifier
 from kaokore.classify.augment import Augmentation, augment
-from kaokore.classify.classifier import CLASSES, Classifier, Task, load_classifier, normalise
-from kaokore.classify.data import Faces, load_labelled
-from kaokore.classify.evaluate import report, scores_of
+from kaokore.classify.classifier import normalise
+from kaokore.classify.evaluate import evaluate, predict_scores
 from kaokore.classify.metrics import fit_temperature, measure
 from kaokore.classify.networks import MODELS, Name, build, parts, start
-from kaokore.classify.train import class_weights, follow, freeze, learn, optimizer_of, order_of, schedule
+from kaokore.classify.train import (
+    class_weights,
+    epoch_order,
+    freeze,
+    make_optimizer,
+    schedule,
+    train_step,
+    update_average,
+)
+from kaokore.loading import Images, load_images
 from renderer.errors import InputError
 from renderer.io.files import atomic
 
@@ -90,7 +99,7 @@ TINY = Train(weights="scratch", size=32, epochs=2, batch=8)
 def train(config: Train) -> Path:
     """Trains, and returns the run folder: `best.safetensors` (see `load_classifier`) and `evaluation.json` (dev).
 
-    Raises `InputError` or `DatasetError`.
+    Raises `InputError`.
     """
     folder, begun, resuming = Path(config.resume or ""), False, config.resume is not None
     if resuming:
@@ -98,8 +107,19 @@ def train(config: Train) -> Path:
         begun = (folder / "state.safetensors").exists()
     _check(config)
     device, classes = choose_device(config.device), CLASSES[config.task]
-    faces = load_labelled(config.root, "train", config.task, config.size, config.labels, config.version, config.folder)
-    dev = load_labelled(config.root, "dev", config.task, config.size, version=config.version)
+    faces = load_images(
+        config.root,
+        "train",
+        config.size,
+        task=config.task,
+        version=config.version,
+        labels=config.labels,
+        folder=config.folder,
+        track=progress("train images"),
+    )
+    dev = load_images(
+        config.root, "dev", config.size, task=config.task, version=config.version, track=progress("dev images")
+    )
     batch = min(config.batch, len(faces.labels))
     if batch < 2:
         raise InputError("Training needs two labelled faces at least.")
@@ -112,7 +132,7 @@ def train(config: Train) -> Path:
     network.to(device).to(memory_format=torch.channels_last)
     frozen = freeze(parts(network), config.freeze)
     average = copy.deepcopy(network).eval()
-    optimizer = optimizer_of(network, 1.0, config.weight_decay)
+    optimizer = make_optimizer(network, 1.0, config.weight_decay)
     draws = torch.Generator().manual_seed(config.seed)
     objects = {"network": network, "average": average, "optimizer": optimizer, "draws": draws}
     objects["dropout"] = torch.default_generator
@@ -139,21 +159,30 @@ def train(config: Train) -> Path:
     with SummaryWriter(folder) as board, tqdm(total=steps, initial=done, unit="step") as bar:
         for step in range(done, 0 if notes["over"] else steps):
             epoch, place = divmod(step, an_epoch)
-            chosen = order_of(len(faces.labels), config.seed, epoch)[place * batch : (place + 1) * batch]
+            chosen = epoch_order(len(faces.labels), config.seed, epoch)[place * batch : (place + 1) * batch]
             images = augment(faces.images[chosen].to(device), config.augment, draws, Augmentation())
             images = normalise(images, config.model).contiguous(memory_format=torch.channels_last)
             rate = highest * schedule(step, steps, round(config.warmup * an_epoch))
             for group in optimizer.param_groups:
                 group["lr"] = rate
             labels = faces.labels[chosen].to(device)
-            loss = learn(network, optimizer, images, labels, weights, config.smoothing, frozen, precision)
-            follow(average, network, step, config.ema)
+            loss = train_step(
+                network,
+                optimizer,
+                images,
+                labels,
+                weights=weights,
+                smoothing=config.smoothing,
+                frozen=frozen,
+                precision=precision,
+            )
+            update_average(average, network, step, config.ema)
             bar.update()
             if step % 10 == 0:
                 board.add_scalar("train/loss", loss, step)
                 board.add_scalar("train/learning_rate", rate, step)
             if place == an_epoch - 1:
-                figures = measure(scores_of(answers, dev.images, device), dev.labels, classes)
+                figures = measure(predict_scores(answers, dev.images, device=device), dev.labels, classes)
                 for key in ("accuracy", "balanced_accuracy", "nll"):
                     board.add_scalar(f"dev/{key}", figures[key], step)
                 now = [figures["accuracy"], -figures["nll"]]
@@ -202,11 +231,11 @@ def _start(network: nn.Module, config: Train) -> str:
     return origin
 
 
-def _finish(folder: Path, dev: Faces, device: torch.device) -> None:
+def _finish(folder: Path, dev: Images, device: torch.device) -> None:
     """Calibrates the best classifier and writes its figures, into its file and beside it."""
     best = load_classifier(folder / "best.safetensors", device)
-    best.temperature = fit_temperature(scores_of(best, dev.images, device), dev.labels)
-    evaluation: dict[str, Any] = report(best, dev, "dev", device)
+    best.temperature = fit_temperature(predict_scores(best, dev.images, device=device), dev.labels)
+    evaluation: dict[str, Any] = evaluate(best, dev.images, dev.labels, split="dev", device=device)
     best.about["evaluation"] = evaluation
     best.save(folder / "best.safetensors")
     with atomic(folder / "evaluation.json") as temporary:

@@ -1,92 +1,82 @@
-"""Learn a renderer from a true brush.
+"""Train a neural renderer on strokes of a reference brush.
 
-python -m experiments.train_renderer                       # ours, about 20 minutes on two cores
+python -m experiments.train_renderer                       # the Bezier brush, about 20 minutes on two cores
 python -m experiments.train_renderer --arch huang2019      # the baseline's network
-python -m experiments.train_renderer --brush ink           # a brush of MyPaint, by name or .myb file
+python -m experiments.train_renderer --brush ink           # a MyPaint brush, by name or .myb file
 python -m experiments.train_renderer --brush charcoal --form gan
-python -m experiments.train_renderer --resume runs/FOLDER  # go on where it stopped
+python -m experiments.train_renderer --resume runs/FOLDER  # continue a run
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import cast
 
 import torch
 from PIL import Image
-from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
-from experiments import runs
 from experiments.cli import choose_device, require, run
 from experiments.figures.fidelity_sheet import TEST_SEED, sheet
-from experiments.renderer_tasks import Config, bezier_task, brush_task
+from experiments.renderer_tasks import Config, bezier_task, mypaint_task
+from experiments.runs import describe_run
+from experiments.trainer import Trainer, resumed
 from renderer.brush import Brush
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.io.files import atomic
 
-# Steps by what is learned, and how: what two cores do in ten to thirty minutes.
+# Default number of steps: ten to thirty minutes on two cores.
 STEPS = {"bezier": 14_000, "reconstruction": 200_000, "gan": 20_000, "vae": 10_000}
-
+QUICK_TEST = 200  # strokes of the evaluations before the last
 
 TINY = Config(steps=6, batch=8, hidden=16, grid=4, strokes=16, test_strokes=10, workers=0)
 
 
 def train_renderer(config: Config) -> Path:
-    """Learn a renderer from a true brush."""
-    folder = Path(config.resume or "")
-    resuming = config.resume is not None
-    if resuming:
-        config = runs.resume(folder, "train_renderer", Config)
+    """Train the renderer and return the run folder: `latest.safetensors` and samples.png. Raises `InputError`."""
+    config = resumed(config, "train_renderer")
     _check(config)
     device = choose_device(config.device)
-    steps = STEPS["bezier" if config.brush is None else config.form] if config.steps is None else config.steps
+    total = STEPS["bezier" if config.brush is None else config.form] if config.steps is None else config.steps
+    every = max(1, total // 10) if config.evaluate_every is None else config.evaluate_every
     torch.manual_seed(config.seed)  # the initial weights; everything later has a seed of its own
-    task = (bezier_task if config.brush is None else brush_task)(config, steps, device)
-    if not resuming:
-        folder = runs.start("train_renderer", config, config.runs)
-    state = folder / "state.safetensors"
-    done = runs.load_state(state, task.objects)[0] if state.exists() else 0
-    renderer = cast(Brush, task.network)
-    saved = time.monotonic()
-    with SummaryWriter(folder) as board, tqdm(total=steps, initial=done, unit="step") as bar:
-        for progress in task.learn(done):
-            bar.update()
-            if progress.step % 50 == 0:
-                board.add_scalar("train/alpha_mse", progress.loss, progress.step)
-                bar.set_postfix(alpha_mse=f"{progress.loss:.1e}", refresh=False)
-            last = progress.step == steps
-            if last or time.monotonic() - saved > config.minutes_between_saves * 60:
-                figures = task.measure(config.test_strokes if last else min(200, config.test_strokes), TEST_SEED)
-                for name, value in figures.items():
-                    board.add_scalar(f"test/{name}", value, progress.step)
-                runs.save_state(state, progress.step, task.objects)
-                about = {**figures, "steps": progress.step, "seed": config.seed, **runs.describe_run()}
-                checkpoint = Checkpoint(task.kind, task.settings, task.network.state_dict(), renderer.space, about)
-                checkpoint.save(folder / "latest.safetensors")
-                with atomic(folder / "samples.png") as path:
-                    picture = sheet(renderer, task.brush, torch.Generator().manual_seed(TEST_SEED))
-                    Image.fromarray(picture).save(path)
-                saved = time.monotonic()
-    error = Checkpoint.load(folder / "latest.safetensors").about["alpha_mse"]
-    print(
-        f"{folder}/latest.safetensors: alpha MSE {error:.2e} on {config.test_strokes} new strokes; see samples.png there."
-    )
-    return folder
+    task = (bezier_task if config.brush is None else mypaint_task)(config, total, device)
+    network = cast(Brush, task.network)
+    with Trainer("train_renderer", config, task.objects) as trainer:
+        counter = trainer.steps(total, evaluate_every=every, log_every=50)
+        for _, progress in zip(counter, task.train(trainer.done), strict=False):
+            trainer.log({"train/alpha_mse": progress.loss})
+            trainer.show(alpha_mse=f"{progress.loss:.1e}")
+            if trainer.evaluating:
+                count = config.test_strokes if progress.step == total else min(QUICK_TEST, config.test_strokes)
+                metrics = task.evaluate(count, TEST_SEED)
+                trainer.log({f"test/{name}": value for name, value in metrics.items()})
+                about = {**metrics, "steps": progress.step, "seed": config.seed, **describe_run()}
+                checkpoint = Checkpoint(task.kind, task.settings, task.network.state_dict(), network.space, about)
+                checkpoint.save(trainer.folder / "latest.safetensors")
+                with atomic(trainer.folder / "samples.png") as path:
+                    image = sheet(network, task.brush, torch.Generator().manual_seed(TEST_SEED))
+                    Image.fromarray(image).save(path)
+    latest = trainer.folder / "latest.safetensors"
+    if latest.exists():
+        about = Checkpoint.load(latest).about
+        print(
+            f"{latest}: alpha MSE {about['alpha_mse']:.2e} on new strokes after {about['steps']:,} steps; see samples.png."
+        )
+    return trainer.folder
 
 
 def _check(config: Config) -> None:
-    if config.steps is not None:
-        require(config, steps=1)
-    require(config, batch=1, strokes=1, learning_rate=0, hidden=1, minutes_between_saves=0, test_strokes=1, workers=0)
+    for name in ("steps", "evaluate_every"):
+        if getattr(config, name) is not None:
+            require(config, **{name: 1})
+    require(config, batch=1, strokes=1, learning_rate=0, hidden=1, test_strokes=1, workers=0)
     if not 2 <= config.grid <= 64:
         raise InputError(f"--grid must be between 2 and 64, not {config.grid}.")
     if config.brush is None and config.form != Config.form:
-        raise InputError(f"--form {config.form} is for brushes of MyPaint; name one with --brush.")
+        raise InputError(f"--form {config.form} requires --brush, a MyPaint brush.")
     if config.brush is not None and config.arch != Config.arch:
-        raise InputError("--arch is for the Bezier brush; leave it out beside --brush.")
+        raise InputError("--arch applies to the Bezier brush only; remove it or --brush.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Teach a generator to dream faces like those of KaoKore.
+"""Train a generator of faces like those of KaoKore.
 
 python -m experiments.stylegan train --root ../shared/kaokore --minutes 60      # an hour, then saves and stops
 python -m experiments.stylegan train --resume runs/FOLDER --minutes 60          # another hour
@@ -21,15 +21,17 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from experiments import runs
-from experiments.cli import choose_device, require
+from experiments.cli import choose_device, progress, require
 from kaokore import ATTRIBUTION
+from kaokore.loading import load_images
+from kaokore.stylegan import FaceGenerator
 from kaokore.stylegan.cuda_graph import Recorded
-from kaokore.stylegan.data import load_classes
-from kaokore.stylegan.evaluate import distance
+from kaokore.stylegan.data import Faces, joint_class
+from kaokore.stylegan.evaluate import sample_kid
 from kaokore.stylegan.features import load_features
-from kaokore.stylegan.generator import Dreamer, grid, save_dreamer
+from kaokore.stylegan.generator import image_grid
 from kaokore.stylegan.networks import CLASSES, NetworkConfig
-from kaokore.stylegan.train import Players, State, Teach, TrainConfig, learn, optimizers_of, step
+from kaokore.stylegan.train import Networks, State, TrainConfig, Update, make_optimizers, train_step, update_networks
 from renderer.errors import InputError
 from renderer.io.images import write_png
 
@@ -38,7 +40,7 @@ ROWS = 6  # of samples.png, which has a column for each class
 
 @dataclass(frozen=True)
 class Train:
-    """Teach a generator to dream faces like those of KaoKore."""
+    """Train a generator of faces like those of KaoKore."""
 
     root: str | None = None
     """KaoKore's folder; else KAOKORE_ROOT, else data/kaokore."""
@@ -54,7 +56,7 @@ class Train:
     evaluate_every: float = 50.0
     """Thousands of faces between measurements of KID, by which the best generator is kept; 0 never measures."""
     evaluate_faces: int = 1000
-    """Faces that are dreamt for a measurement."""
+    """Images to generate for a measurement."""
     seed: int = 0
     device: str = "auto"
     resume: str | None = None
@@ -95,7 +97,7 @@ PRESETS = {
 def train(config: Train) -> Path:
     """Trains, and returns the run folder: `latest.safetensors`, `best.safetensors` (least KID), samples.png.
 
-    Raises `InputError` or `DatasetError`.
+    Raises `InputError`.
     """
     folder, resuming = Path(config.resume or ""), config.resume is not None
     minutes = config.minutes
@@ -103,22 +105,23 @@ def train(config: Train) -> Path:
         config = runs.resume(folder, "stylegan", Train)
     _check(config, minutes)
     device = choose_device(config.device)
-    faces = load_classes(config.root, "train", config.networks.size, config.version)
-    faces = faces._replace(images=faces.images.to(device))
+    size = config.networks.size
+    images, labels, _ = load_images(config.root, "train", size, version=config.version, track=progress("train images"))
+    faces = Faces(images.to(device), joint_class(*labels.unbind(1)))
     watched = config.evaluate_every > 0
     if watched:
         features = load_features("lite0", device)
-        theirs = features(load_classes(config.root, "dev", config.networks.size, config.version).images / 255)
+        theirs = features(load_images(config.root, "dev", size, version=config.version).images / 255)
 
     torch.manual_seed(config.seed)  # the initial weights
-    players = Players(config.networks, config.learn)
-    players.to(device)
-    optimizers = optimizers_of(players, config.learn)
-    teach: Teach = partial(learn, players, optimizers, config.learn)
+    networks = Networks(config.networks, config.learn)
+    networks.to(device)
+    optimizers = make_optimizers(networks, config.learn)
+    update: Update = partial(update_networks, networks, optimizers, config.learn)
     if device.type == "cuda":
-        teach = Recorded(teach)
+        update = Recorded(update)
     draws = torch.Generator().manual_seed(config.seed)
-    objects: dict[str, Any] = {"players": players, **optimizers, "draws": draws}
+    objects: dict[str, Any] = {"players": networks, **optimizers, "draws": draws}
     done, state = 0, State()
     figures: dict[str, float | None] = {"kid": None, "best_kid": None}
     if not resuming:
@@ -129,13 +132,13 @@ def train(config: Train) -> Path:
 
     counts = torch.bincount(faces.classes, minlength=CLASSES).tolist()
     about = {"train_faces": len(faces.classes), "seed": config.seed, "data": ATTRIBUTION, "kaokore": config.version}
-    dreamer = Dreamer(players.average, counts, about | runs.describe_run())
+    generator = FaceGenerator(networks.average, counts, about | runs.describe_run())
     steps = math.ceil(1000 * config.images / config.learn.batch)
     every = max(1, round(1000 * config.evaluate_every / config.learn.batch))
     begun = saved = time.monotonic()
     with SummaryWriter(folder) as board, tqdm(total=steps, initial=done, unit="step", smoothing=0.02) as bar:
         for number in range(done, steps):
-            losses = step(teach, players, faces, config.learn, number, state, draws)
+            losses = train_step(update, networks, faces, config.learn, number=number, state=state, draws=draws)
             bar.update()
             now = time.monotonic()
             over = number == steps - 1 or (minutes is not None and now - begun > 60 * minutes)
@@ -150,16 +153,16 @@ def train(config: Train) -> Path:
                 for name, value in (values | {"p": state.p, "r_t": state.r_t}).items():
                     board.add_scalar(f"train/{name}", value, state.shown)
                 bar.set_postfix(faces=f"{state.shown / 1000:.0f}k", p=f"{state.p:.2f}", kid=figures["kid"])
-            dreamer.about.update(images=state.shown)
+            generator.about.update(images=state.shown)
             if measuring:
-                figures["kid"] = kid = distance(dreamer, features, theirs, config.evaluate_faces)
-                dreamer.about.update(kid=kid, kid_faces=[config.evaluate_faces, len(theirs)])
+                figures["kid"] = kid = sample_kid(generator, features, theirs, config.evaluate_faces)
+                generator.about.update(kid=kid, kid_faces=[config.evaluate_faces, len(theirs)])
                 board.add_scalar("dev/kid", kid, state.shown)
                 if figures["best_kid"] is None or kid < figures["best_kid"]:
                     figures["best_kid"] = kid
-                    save_dreamer(dreamer, folder / "best.safetensors")
+                    generator.save(folder / "best.safetensors")
             if saving:
-                _save(folder, dreamer)
+                _save(folder, generator)
                 notes = {"state": dataclasses.asdict(state), "figures": figures}
                 runs.save_state(folder / "state.safetensors", number + 1, objects, notes)
                 saved = now
@@ -170,15 +173,15 @@ def train(config: Train) -> Path:
     return folder
 
 
-def _save(folder: Path, dreamer: Dreamer) -> None:
-    """The generator as it is, and what it dreams: always the same draws, a column for each class."""
-    save_dreamer(dreamer, folder / "latest.safetensors")
+def _save(folder: Path, generator: FaceGenerator) -> None:
+    """Write the generator and a grid of samples: always of the same seed, a column for each class."""
+    generator.save(folder / "latest.safetensors")
     draws = torch.Generator().manual_seed(0)
-    generator = dreamer.generator
+    network = generator.network
     with torch.no_grad():
-        z = generator.draw_latent(ROWS * CLASSES, draws)
-        w = generator.mapping(z, torch.arange(CLASSES).repeat(ROWS).to(z.device))
-    write_png(grid(dreamer.paint(w, draws), CLASSES), folder / "samples.png")
+        z = network.draw_latent(ROWS * CLASSES, draws)
+        w = network.mapping(z, torch.arange(CLASSES).repeat(ROWS).to(z.device))
+    write_png(image_grid(generator.synthesise(w, draws), CLASSES), folder / "samples.png")
 
 
 def _check(config: Train, minutes: float | None) -> None:

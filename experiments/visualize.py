@@ -26,18 +26,17 @@ from tqdm import tqdm
 from experiments.cli import choose_device, require, require_gradient, run
 from experiments.outputs import finishing_brush, write_painting
 from experiments.runs import describe_run
-from kaokore.classify import load_classifier
-from kaokore.classify.classifier import CLASSES
+from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, imagenet_weights
 from painter.losses.activation import (
-    RATES,
-    VIEWS,
+    ACTIVATION_CONFIG,
+    DEFAULT_VIEWS,
     Score,
     ViewConfig,
     activation_loss,
     channel_score,
     class_score,
-    imagine,
+    paint_without_target,
     vgg_layer,
 )
 from renderer.canvas import blank
@@ -68,14 +67,14 @@ class Config:
     renderer: str = "bezier"
     """What to paint with, as in experiments.repaint: bezier, ink, watercolour, a checkpoint of your own ..."""
     strokes: int = 300
-    steps: int = RATES.steps
+    steps: int = ACTIVATION_CONFIG.steps
     """Gradient steps."""
     size: int = 128
     """Pixels of the square canvas while painting."""
-    view: tyro.conf.OmitArgPrefixes[ViewConfig] = VIEWS
-    geometry_lr: float = RATES.geometry_lr
+    view: tyro.conf.OmitArgPrefixes[ViewConfig] = DEFAULT_VIEWS
+    geometry_lr: float = ACTIVATION_CONFIG.geometry_lr
     """How far strokes move in a step: further than after a picture, because nothing places them well."""
-    colour_lr: float = RATES.colour_lr
+    colour_lr: float = ACTIVATION_CONFIG.colour_lr
     min_radius: float = 0.0
     """Least radius of a stroke, as a fraction of the side."""
     seed: int = 0
@@ -102,12 +101,18 @@ def visualize(config: Config) -> None:
 
     generator = torch.Generator().manual_seed(config.seed)
     background = blank((config.size, config.size), device=device)
-    rates = replace(RATES, steps=config.steps, geometry_lr=config.geometry_lr, colour_lr=config.colour_lr)
+    rates = replace(ACTIVATION_CONFIG, steps=config.steps, geometry_lr=config.geometry_lr, colour_lr=config.colour_lr)
     loss = activation_loss(score, config.view, generator)
     begun = time.monotonic()
     strokes = background.new_zeros(0, renderer.space.width)
-    steps = imagine(
-        loss, renderer, config.strokes, background, rates, generator, StrokeConstraints(min_radius=config.min_radius)
+    steps = paint_without_target(
+        loss,
+        renderer,
+        config.strokes,
+        canvas=background,
+        config=rates,
+        generator=generator,
+        constraints=StrokeConstraints(min_radius=config.min_radius),
     )
     for progress in (bar := tqdm(steps, total=config.steps)):
         strokes = progress.strokes

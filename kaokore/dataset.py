@@ -18,7 +18,7 @@ from kaokore.urls import image_ids, read_urls
 from kaokore.versions import SPLITS, check_version
 
 TARGETS = ("gender", "status", "both", "none")
-SIZE = 256  # pixels: what every URL asks for. Keio's server does not enlarge, and answers 200x200 or 199x200 instead.
+SIZE = 256  # pixels: the size in every URL. Keio's server does not enlarge, and answers 200x200 or 199x200 instead.
 
 
 class KaoKore(VisionDataset):
@@ -28,18 +28,23 @@ class KaoKore(VisionDataset):
     `target="gender"` gives 0 male, 1 female; `"status"` gives 0 noble, 1 warrior, 2 incarnation, 3 commoner; `"both"`
     gives the pair `(gender, status)`; with `"none"` an item is the image alone. Default collate takes them all.
 
-    - `root`: the data set folder; None looks where `resolve_root` looks.
-    - `split`: `"train"`, `"dev"`, `"test"` in the order of `labels.csv`, or `"all"`: every image by ID, those without
-      a label too, with -1 as gender and status.
-    - `download`: fetch first what this split lacks, with a progress bar (see `download_images`).
-    - `missing`: `"error"` raises when images of the split are not in the folder, `"skip"` leaves them out.
-    - `size`: None gives images as they are published, of three sizes, which a batch cannot hold.
+    `ids`, `genders` and `statuses` list the items' IDs and labels, in order; `report` is that of the download, if any.
+    Forty rows of version 1.1's `labels.csv` have no URL and so no image: they are neither items nor missing.
 
-    `ids`, `genders` and `statuses` list what the items are, in order; `report` is the download's, if there was one.
-    Forty rows of version 1.1's `labels.csv` have no URL and so no image to be had: they are no items and not missing.
+    Args:
+        root: The data set folder; None looks where `resolve_root` looks.
+        version: 1.0, 1.1, 1.2 or 1.3.
+        split: "train", "dev", "test" in the order of `labels.csv`, or "all": every image by ID, those without a label
+            too, with -1 as gender and status.
+        target: "gender", "status", "both" or "none".
+        transform: Applied to each image.
+        download: First download the images that this split lacks, with a progress bar (see `download_images`).
+        missing: "error" raises when images of the split are not in the folder, "skip" leaves them out.
+        size: Pixels of a side. None gives images as they are published, of three sizes, which a batch cannot hold.
 
-    Raises `DatasetError` when an option is unknown, a file is missing, the folder holds another version, or (from an
-    item) an image does not decode.
+    Raises:
+        DatasetError: An option is unknown, a file is missing, the folder holds another version, or (from an item) an
+            image does not decode.
 
     Source: Tian et al., "KaoKore: A Pre-modern Japanese Art Facial Expression Dataset", ICCC 2020.
     """
@@ -89,7 +94,7 @@ class KaoKore(VisionDataset):
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Any:
-        image = self._open(self.path(index))
+        image = read_face(self.path(index), self.size)
         if self.transform is not None:
             image = self.transform(image)
         match self.target:
@@ -102,21 +107,27 @@ class KaoKore(VisionDataset):
         return image
 
     def path(self, index: int) -> Path:
-        """The file of item `index`."""
+        """Return the file of item `index`."""
         return image_path(Path(self.root), self.ids[index])
 
     def extra_repr(self) -> str:
         return f"Version: {self.version}\nSplit: {self.split}\nTarget: {self.target}"
 
-    def _open(self, path: Path) -> Image.Image:
-        try:
-            with Image.open(path) as file:
-                image = file.convert("RGB")  # a few are greyscale at the source
-        except OSError as error:
-            raise DatasetError(f"{path} does not decode ({error}); delete it and download it again.") from error
-        if self.size is not None and image.size != (self.size, self.size):
-            image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
-        return image
+
+def read_face(path: Path, size: int | None = SIZE) -> Image.Image:
+    """Read an image of the data set as RGB, at `size` x `size` pixels (None: as published).
+
+    Raises:
+        DatasetError: The file does not decode.
+    """
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGB")  # a few are greyscale at the source
+    except OSError as error:
+        raise DatasetError(f"{path} does not decode ({error}); delete it and download it again.") from error
+    if size is not None and image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BICUBIC)
+    return image
 
 
 def _check_option(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -1,5 +1,7 @@
-"""The one error of this package."""
+"""The data set's error."""
+
+from renderer.errors import InputError
 
 
-class DatasetError(Exception):
-    """The data set cannot give what was asked for. The message is one sentence that says what to do about it."""
+class DatasetError(InputError):
+    """KaoKore cannot give what was asked for. The message is one sentence that says what is wrong and what to do."""

@@ -1,16 +1,20 @@
-"""`labels.csv`: which images are labelled, how, and in which split."""
+"""`labels.csv`: which images are labelled, how, and in which split; and further label tables of the same form."""
 
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from kaokore.errors import DatasetError
 from kaokore.layout import parse_id, read_metadata
-from kaokore.versions import GENDERS, SPLITS, STATUSES
+from kaokore.versions import CLASSES, GENDERS, SPLITS, STATUSES
+from renderer.errors import InputError
 
 UNLABELLED = -1
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # text that a spreadsheet would take for a formula, perhaps already escaped
 
 
 class Label(NamedTuple):
@@ -23,28 +27,98 @@ class Label(NamedTuple):
 
 
 def parse_labels(text: str) -> list[Label]:
-    r"""The rows in the official order. Raises `DatasetError` naming the first row that is not in the official form.
+    r"""Parse the rows of `labels.csv`, in the official order.
+
+    Raises:
+        DatasetError: Names the first row that is not in the official form.
 
     >>> parse_labels("image,gender,status,set\n00001117.jpg,0,3,train\n")
     [Label(image_id=1117, gender=0, status=3, split='train')]
     """
     labels = []
-    for number, row in enumerate(csv.DictReader(text.splitlines()), start=2):
-        try:
+    reader = csv.DictReader(text.splitlines())
+    try:
+        for row in reader:
             label = Label(parse_id(row["image"]), int(row["gender"]), int(row["status"]), row["set"])
-            valid = (
-                label.gender in range(len(GENDERS)) and label.status in range(len(STATUSES)) and label.split in SPLITS
-            )
-        except (KeyError, TypeError, ValueError, DatasetError):
-            valid = False
-        if not valid:
-            raise DatasetError(
-                f"Line {number} of labels.csv is not in the official form; delete it and download it again."
-            )
-        labels.append(label)
+            if label.gender not in range(len(GENDERS)) or label.status not in range(len(STATUSES)):
+                raise ValueError("there is no such class")
+            if label.split not in SPLITS:
+                raise ValueError("there is no such split")
+            labels.append(label)
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise DatasetError(
+            f"Line {reader.line_num} of labels.csv is not in the official form; delete it and download it again."
+        ) from error
     return labels
 
 
 def read_labels(root: Path) -> list[Label]:
-    """The rows of `ROOT/labels.csv`, see `parse_labels`. Raises `DatasetError` when the file is missing."""
+    """Read the rows of `ROOT/labels.csv`, see `parse_labels`. Raises `DatasetError` when the file is missing."""
     return parse_labels(read_metadata(root, "labels.csv"))
+
+
+def read_corrections(path: str | Path, task: str) -> dict[int, int]:
+    """Read the labels of KaoKore images from a table, see `read_label_table`.
+
+    Returns:
+        The class index by image ID.
+
+    Raises:
+        InputError: As `read_label_table`, and for a row whose image is not a KaoKore image.
+    """
+    corrections = {}
+    for number, image, label in _rows(path, task):
+        try:
+            corrections[parse_id(image)] = label
+        except DatasetError as error:
+            raise InputError(
+                f"Line {number} of {path} is not an image of KaoKore with one of {', '.join(CLASSES[task])}."
+            ) from error
+    return corrections
+
+
+def read_label_table(path: str | Path, task: str) -> dict[str, int]:
+    """Read a CSV table with the columns `image` and `task`; other columns are ignored.
+
+    A label is the name or the number of a class. Rows without a label are skipped.
+
+    Returns:
+        The class index by image name, as written in the table.
+
+    Raises:
+        InputError: The table cannot be read, lacks a column, or holds an unknown label (names the first such row).
+    """
+    return {image: label for _, image, label in _rows(path, task)}
+
+
+def escape_cell(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would take for a formula; `unescape_cell` removes it.
+
+    >>> escape_cell("=1+1"), escape_cell("face.png"), unescape_cell(escape_cell("=1+1"))
+    ("'=1+1", 'face.png', '=1+1')
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unescape_cell(text: str) -> str:
+    """Undo `escape_cell`."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def _rows(path: str | Path, task: str) -> Iterator[tuple[int, str, int]]:
+    """Line number, image and class index of each labelled row."""
+    classes = CLASSES[task]
+    try:
+        reader = csv.DictReader(Path(path).read_text(encoding="utf-8-sig").splitlines())
+        rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"The labels {path} cannot be read ({error}).") from error
+    if not {"image", task} <= set(reader.fieldnames or ()):
+        raise InputError(f"The labels {path} need the columns image and {task}, as KaoKore's labels.csv has them.")
+    for number, row in enumerate(rows, 2):
+        word, image = (row[task] or "").strip(), unescape_cell((row["image"] or "").strip())
+        try:
+            if word:
+                yield number, image, classes.index(word) if word in classes else range(len(classes)).index(int(word))
+        except ValueError as error:
+            raise InputError(f"Line {number} of {path} is not an image with one of {', '.join(classes)}.") from error

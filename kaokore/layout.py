@@ -1,4 +1,4 @@
-"""Where things lie in a data set folder, which has the official layout.
+"""Paths in a data set folder, which has the official layout.
 
     ROOT/images_256/NNNNNNNN.jpg   ROOT/urls.txt   ROOT/labels.csv   ROOT/original_tags.txt   ROOT/labels.metadata.*.txt
 
@@ -22,9 +22,9 @@ DEFAULT_ROOT = Path("data/kaokore")
 
 
 def resolve_root(root: str | Path | None = None) -> Path:
-    """The data set folder: `root` if given, else the environment variable KAOKORE_ROOT, else `data/kaokore`.
+    """Return the data set folder: `root` if given, else the environment variable KAOKORE_ROOT, else `data/kaokore`.
 
-    It need not exist yet.
+    The folder need not exist yet.
 
     >>> resolve_root("somewhere").name
     'somewhere'
@@ -33,7 +33,7 @@ def resolve_root(root: str | Path | None = None) -> Path:
 
 
 def parse_id(image: int | str) -> int:
-    """An image's ID from any way to write it. Raises `DatasetError` for anything else.
+    """Parse an image's ID. Raises `DatasetError` for anything that is not one.
 
     >>> [parse_id(image) for image in (42, "42", "00000042", "00000042.jpg")]
     [42, 42, 42, 42]
@@ -45,7 +45,7 @@ def parse_id(image: int | str) -> int:
 
 
 def image_name(image_id: int) -> str:
-    """The file name of an image.
+    """Return the file name of an image.
 
     >>> image_name(42)
     '00000042.jpg'
@@ -54,12 +54,12 @@ def image_name(image_id: int) -> str:
 
 
 def image_path(root: Path, image_id: int) -> Path:
-    """Where an image lies, whether it is there or not."""
+    """Return the path of an image, which need not exist."""
     return root / IMAGES / image_name(image_id)
 
 
 def read_metadata(root: Path, name: str) -> str:
-    """The text of an official file. Raises `DatasetError` when it is missing or not UTF-8."""
+    """Read the text of an official file. Raises `DatasetError` when it is missing, unreadable or not UTF-8."""
     if not root.is_dir():
         raise DatasetError(
             f"There is no data set folder {root}; point {ROOT_VARIABLE} or the root at one, "
@@ -71,3 +71,5 @@ def read_metadata(root: Path, name: str) -> str:
         raise DatasetError(f"{root} has no {name}; fetch it with `python -m kaokore download --root {root}`.") from None
     except UnicodeDecodeError:
         raise DatasetError(f"{root / name} is not UTF-8 text; delete it and download it again.") from None
+    except OSError as error:
+        raise DatasetError(f"{root / name} cannot be read ({error.strerror}).") from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from kaokore.errors import DatasetError
 
@@ -15,6 +16,10 @@ GENDERS = ("male", "female")
 
 STATUSES = ("noble", "warrior", "incarnation", "commoner")
 """Names of the status labels 0 to 3, as in the official `labels.metadata.en.txt`."""
+
+Task = Literal["gender", "status"]
+CLASSES: dict[str, tuple[str, ...]] = {"gender": GENDERS, "status": STATUSES}
+"""The class names of each labelling task, in the order of their numbers."""
 
 SPLITS = ("train", "dev", "test")
 """The official splits, as in the column `set` of `labels.csv`."""

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from agents.planner import DEFAULT_PLANNING, Planning
 from agents.registry import Agent, load_agent
-from painter.losses.pixels import Loss, pixels
+from painter.losses.pixels import Loss, mse
 from painter.methods import METHODS, Method, Step, Task, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
 from painter.refine import Region, refine_steps
@@ -107,7 +107,7 @@ class Painter:
         constraints: StrokeConstraints = UNCONSTRAINED,
         background: str | Colour = "#ffffff",
         seed: int = 0,
-        loss: Loss = pixels,
+        loss: Loss = mse,
         penalty: Callable[[Tensor], Tensor] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Iterator[Step]:
@@ -170,7 +170,7 @@ class Painter:
         seconds: float | None = None,
         constraints: StrokeConstraints = UNCONSTRAINED,
         seed: int = 0,
-        loss: Loss = pixels,
+        loss: Loss = mse,
     ) -> Iterator[Step]:
         """Improve a painting, or repaint a region of it, and yield after each step.
 
@@ -184,7 +184,10 @@ class Painter:
                 changes, bit for bit, at the working size: strokes that reach outside are locked, and new ones stay inside.
             strokes: how many to add on top.
             locked: old strokes that stay as they are: indices, a slice, or a bool tensor (N,).
-            seconds, constraints, seed, loss: as for `steps`.
+            seconds: as for `steps`.
+            constraints: as for `steps`.
+            seed: as for `steps`.
+            loss: as for `steps`.
 
         Yields:
             `Step`; the strokes of the last one are the painting.
@@ -218,7 +221,7 @@ class Painter:
         constraints: StrokeConstraints = UNCONSTRAINED,
         background: str | Colour = "#ffffff",
         seed: int = 0,
-        loss: Loss = pixels,
+        loss: Loss = mse,
         penalty: Callable[[Tensor], Tensor] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> tuple[Task, dict[str, Any]]:
@@ -253,7 +256,7 @@ class Painter:
         seconds: float | None = None,
         constraints: StrokeConstraints = UNCONSTRAINED,
         seed: int = 0,
-        loss: Loss = pixels,
+        loss: Loss = mse,
     ) -> tuple[Iterator[Step], Task]:
         if not 0 <= strokes <= MAX_STROKES - len(painting.strokes):
             raise InputError(

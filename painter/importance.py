@@ -1,4 +1,4 @@
-"""What a stroke is worth: how much worse the finished picture would be without it."""
+"""Leave-one-out importance of strokes: how much worse the finished picture would be without each of them."""
 
 from __future__ import annotations
 
@@ -10,26 +10,35 @@ from renderer.canvas import draw_patches
 
 
 @torch.no_grad()
-def importance(canvas: Tensor, strokes: Tensor, renderer: Brush, target: Tensor) -> Tensor:
-    """`(N,)`: the exact rise of the mean squared error if that one stroke were left out; negative for a harmful one.
+def importance(strokes: Tensor, canvas: Tensor, target: Tensor, brush: Brush) -> Tensor:
+    """Compute the exact increase of the mean squared error if a single stroke were left out, for each stroke.
 
-    canvas and target (3, H, W), strokes (N, P). Leaving out stroke i changes the finished picture by
-    d = T a (before - colour): a its alpha, `before` the canvas that it covers and T what later strokes let through.
-    With r the present residual, the squared error rises by the sum of 2 r d + d^2. Linear in the pixels touched.
+    Leaving out stroke i changes the finished picture by d = T a (b - c), where a is its alpha, c its colour, b the canvas
+    that it covers and T the transmittance of the strokes above it. With the residual r of the finished picture, the
+    squared error increases by sum(2 r d + d^2). Time and memory are linear in the pixels that strokes touch.
+
+    Args:
+        strokes: `(N, P)` in [0, 1], in painting order.
+        canvas: `(3, H, W)`, sRGB in [0, 1], before the strokes.
+        target: `(3, H, W)`.
+        brush: Paints the strokes.
+
+    Returns:
+        `(N,)`, in units of the mean squared error; negative for a stroke that makes the picture worse.
     """
-    patches = draw_patches(renderer, strokes, (canvas.shape[-2], canvas.shape[-1]))
+    patches = draw_patches(brush, strokes, (canvas.shape[-2], canvas.shape[-1]))
     canvas = canvas.clone()
-    before = []
+    covered = []
     for i in range(len(strokes)):
         below, alpha = patches.on(canvas, i)
-        before.append(below.clone())
+        covered.append(below.clone())
         below.lerp_(patches.colour[i, :, None, None], alpha)
     residual = canvas - target
-    through = torch.ones_like(canvas[:1])
+    transmittance = torch.ones_like(canvas[:1])
     result = canvas.new_zeros(len(strokes))
     for i in reversed(range(len(strokes))):
-        visible, alpha = patches.on(through, i)
-        change = visible * alpha * (before[i] - patches.colour[i, :, None, None])
+        visible, alpha = patches.on(transmittance, i)
+        change = visible * alpha * (covered[i] - patches.colour[i, :, None, None])
         result[i] = (change * (2 * patches.on(residual, i)[0] + change)).sum()
         visible.mul_(1 - alpha)
     return result / target.numel()

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from agents.registry import Agent
-from painter.lines import lines, masses
-from painter.losses.pixels import Loss, pixels
+from painter.lines import remove_lines, trace_lines
+from painter.losses.pixels import Loss, mse
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig, optimize
 from renderer.brush import Brush, expected
 from renderer.canvas import blank, paint
@@ -47,7 +47,7 @@ class Task:
     count: int
     constraints: StrokeConstraints = UNCONSTRAINED
     config: OptimizeConfig = DEFAULT_CONFIG
-    loss: Loss = pixels
+    loss: Loss = mse
     penalty: Callable[[Tensor], Tensor] | None = None
     generator: torch.Generator = field(default_factory=torch.Generator)
 
@@ -101,25 +101,25 @@ def _optimize(task: Task, brush: Brush, start: Tensor | None) -> Iterator[Step]:
         task.target,
         brush,
         task.count,
-        task.canvas,
-        task.config,
-        task.loss,
+        canvas=task.canvas,
+        config=task.config,
+        loss=task.loss,
         start=start,
         generator=task.generator,
         constraints=task.constraints,
         penalty=task.penalty,
     )
     for step in steps:
-        yield Step(step.spent, step.strokes, task.canvas, brush)
+        yield Step(step.progress, step.strokes, task.canvas, brush)
 
 
 def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
     """Masses first, then lines with the last of several brushes, as the scrolls were painted (`painter.lines`)."""
     limits = task.constraints
-    traced = translation(brush, 1.0)(lines(task.target, int(MAX_LINE_SHARE * task.count)))
+    traced = translation(brush, 1.0)(trace_lines(task.target, int(MAX_LINE_SHARE * task.count)))
     strokes, canvas = task.target.new_zeros(0, brush.space.width), task.canvas
     broad = replace(limits, min_radius=max(limits.min_radius, min(MIN_MASS_RADIUS, limits.max_radius)), brush=0.0)
-    for painted, fresh in agent(task.canvas, masses(task.target), task.count - len(traced), constraints=broad):
+    for painted, fresh in agent(task.canvas, remove_lines(task.target), task.count - len(traced), constraints=broad):
         canvas, strokes = painted, torch.cat((strokes, fresh))
         yield Step(MASS_PROGRESS * len(strokes) / task.count, strokes, task.canvas, brush)
     if len(traced) == 0:
@@ -134,7 +134,7 @@ def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
         geometry_lr=config.geometry_lr / 6,
         colour_lr=config.colour_lr / 8,
     )
-    thin = replace(task, canvas=canvas, count=len(traced), config=settle, loss=pixels, penalty=None)
+    thin = replace(task, canvas=canvas, count=len(traced), config=settle, loss=mse, penalty=None)
     thin = replace(thin, constraints=replace(limits, brush=1.0))
     for step in _optimize(thin, brush, traced):
         progress = MASS_PROGRESS + (1 - MASS_PROGRESS) * step.progress

@@ -1,8 +1,15 @@
-"""Intrinsic style transfer (Nakano 2019): optimise strokes through a renderer until they show a picture's content.
+"""Intrinsic style transfer (Nakano 2019): optimise strokes through a differentiable brush until they show a picture.
 
-The style is never in the loss: it is the brush. Strokes are added coarse to fine where the error is, along the
-picture's own lines, and all of them are optimised together by gradient descent; those that turn out to be worth little
-are taken up again and placed where the error is now.
+    Algorithm: paint target t with n strokes, within a budget of steps or seconds
+    S <- ()
+    while the budget lasts:
+        at the start of each stage, coarse to fine:
+            add strokes to S, where |paint(canvas, S) - t|^2 is large       `painter.placement`
+        `relocations` times, once all strokes are there:
+            remove the strokes of least importance, and add as many anew    `painter.importance`
+        S <- Adam step on loss(paint(canvas, S), t) + penalty(S), projected onto the constraints
+
+The style is not in the loss: it is the brush's. All strokes are optimised together.
 """
 
 from __future__ import annotations
@@ -16,11 +23,12 @@ import torch
 from torch import Tensor
 
 from painter.importance import importance
-from painter.losses.pixels import Loss, pixels
+from painter.losses.pixels import Loss, mse
 from painter.placement import place
 from renderer.brush import Brush
 from renderer.canvas import paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
+from renderer.strokes import StrokeSpace
 
 
 @dataclass(frozen=True)
@@ -28,168 +36,199 @@ class OptimizeConfig:
     """How strokes are optimised."""
 
     steps: int = 1000
-    """Gradient steps, when no time budget is given."""
+    """Gradient steps, if no time budget is given."""
     seconds: float | None = None
-    """Time budget; replaces `steps`. A result then depends on the machine's speed."""
+    """Time budget; replaces `steps`. The result then depends on the speed of the machine."""
     stages: int = 8
-    """How often strokes are added; each time more, and smaller ones."""
+    """Number of times strokes are added, each time more and smaller ones."""
     stage_shares: tuple[float, ...] | None = None
-    """How the strokes are shared out among the stages, coarse to fine (1, 3, 10): as many numbers as there are to be stages.
-    By default few large and many small ones: the total grows as the cube of the stage."""
+    """Relative number of strokes per stage, coarse to fine, such as 1 3 10; replaces `stages`. By default, the total grows
+    as the cube of the stage, so that there are few large strokes and many small ones."""
     growth: float = 0.5
-    """The part of the budget during which strokes are added."""
+    """Fraction of the budget during which strokes are added."""
     relocations: int = 5
-    """How often, after that, the strokes that are worth least are placed anew."""
+    """Number of times, after that, the least important strokes are removed and placed anew."""
     relocate_fraction: float = 0.06
-    """The share of the strokes that are placed anew each time."""
+    """Fraction of the strokes that each relocation removes and places anew."""
     radius: tuple[float, float] = (0.15, 0.01)
-    """Radius of the first and of the last strokes as they are placed, as fractions of the short side."""
+    """Radius of the first and of the last strokes when they are added, as fractions of the canvas' short side."""
     geometry_lr: float = 0.008
-    """Adam's learning rate for shapes, in [0, 1] units; falls to a twentieth by a cosine."""
+    """Adam's learning rate for positions, bend and radius, in [0, 1] units; falls to a twentieth by a cosine."""
     colour_lr: float = 0.02
-    """The same for colour and opacity."""
+    """Adam's learning rate for colour and opacity; falls likewise."""
 
 
 DEFAULT_CONFIG = OptimizeConfig()
 
 
 @dataclass(frozen=True)
-class Progress:
-    """After each gradient step: the part of the budget that is spent, the loss before it (of several pictures, the mean),
-    and the strokes so far, (n, P) or (B, n, P)."""
+class OptimizeStep:
+    """State after a gradient step.
+
+    step: number of gradient steps done, from 1
+    progress: fraction of the budget used, in (0, 1]
+    loss: before the step, averaged over the pictures of a batch
+    strokes: all strokes so far, `(n, P)`, or `(B, n, P)` for a batch
+    """
 
     step: int
-    spent: float
+    progress: float
     loss: float
     strokes: Tensor
 
 
 def optimize(
     target: Tensor,
-    renderer: Brush,
+    brush: Brush,
     count: int,
+    *,
     canvas: Tensor,
-    config: OptimizeConfig = OptimizeConfig(),
-    loss: Loss = pixels,
+    config: OptimizeConfig = DEFAULT_CONFIG,
+    loss: Loss = mse,
     start: Tensor | None = None,
     generator: torch.Generator | None = None,
     constraints: StrokeConstraints = UNCONSTRAINED,
     penalty: Callable[[Tensor], Tensor] | None = None,
     locked: Tensor | None = None,
-) -> Iterator[Progress]:
-    """Yields after each gradient step; the last `strokes`, `(count, P)`, are the painting of `target` (3, H, W).
+) -> Iterator[OptimizeStep]:
+    """Optimise `count` strokes until they show `target`.
 
-    `canvas` (3, H, W) is the ground. `start` (n, P) are strokes to refine; the others up to `count` are added.
-    `limits` hold for all strokes, also while they are optimised. `penalty` (B, n, P) -> (B,) is added to the loss: what
-    strokes themselves should be, whatever picture they leave. Several pictures of one size are painted at once: target and
-    canvas (B, 3, H, W), start (B, n, P), strokes (B, count, P). `locked` (n,) bool: which strokes of `start` stay bit for
-    bit as they are; no stroke is relocated then, so that the order of painting stays, too.
+    Args:
+        target: `(3, H, W)`, sRGB in [0, 1], or `(B, 3, H, W)` for a batch of pictures painted at once.
+        brush: A differentiable brush.
+        count: Number of strokes per picture.
+        canvas: `(3, H, W)` or `(B, 3, H, W)`, the canvas to paint on.
+        config: Budget, stages and learning rates.
+        loss: Maps canvas and target, both `(B, 3, H, W)`, to `(B,)`.
+        start: `(n, P)` or `(B, n, P)`, strokes to refine; further strokes are added up to `count`.
+        generator: Draws the positions of new strokes, on the CPU; None for PyTorch's default generator.
+        constraints: Which strokes are allowed, at every step.
+        penalty: Maps the strokes `(B, n, P)` to `(B,)`, added to the loss (`painter.losses.guidance`).
+        locked: `(n,)` booleans, which strokes of `start` stay bit for bit as they are. With locked strokes, none are
+            relocated, so that the painting order stays too.
+
+    Yields:
+        The state after each gradient step; its `strokes` are `(count, P)` or `(B, count, P)` at the end.
     """
     if target.dim() == 3:
-        start = None if start is None else start[None]
         batch = optimize(
-            target[None], renderer, count, canvas[None], config, loss, start, generator, constraints, penalty, locked
+            target[None],
+            brush,
+            count,
+            canvas=canvas[None],
+            config=config,
+            loss=loss,
+            start=None if start is None else start[None],
+            generator=generator,
+            constraints=constraints,
+            penalty=penalty,
+            locked=locked,
         )
-        yield from (replace(progress, strokes=progress.strokes[0]) for progress in batch)
+        yield from (replace(step, strokes=step.strokes[0]) for step in batch)
         return
     if locked is not None:
         config = replace(config, relocations=0)
 
-    def allowed_strokes(values: Tensor) -> Tensor:
-        allowed = constraints.apply(values, renderer.space)
+    def allowed(strokes: Tensor) -> Tensor:
+        """The nearest allowed strokes; locked ones as they were."""
+        nearest = constraints.apply(strokes, brush.space)
         if locked is None or start is None:
-            return allowed
+            return nearest
         n = len(locked)
-        return torch.cat((torch.where(locked[:, None], start[:, :n], allowed[:, :n]), allowed[:, n:]), 1)
+        return torch.cat((torch.where(locked[:, None], start[:, :n], nearest[:, :n]), nearest[:, n:]), 1)
 
-    begun, step, spent = time.monotonic(), 0, 0.0
-    strokes = target.new_zeros(len(target), count, renderer.space.width)
-    painted = 0 if start is None else min(start.shape[1], count)
+    started, step, progress = time.monotonic(), 0, 0.0
+    strokes = target.new_zeros(len(target), count, brush.space.width)
+    painted = 0 if start is None else min(start.shape[1], count)  # strokes so far
     if start is not None:
         strokes[:, :painted] = start[:, :painted]
-    # Optimising strokes / rate with one learning rate gives each field its own.
-    rate = _rates(renderer, config).to(strokes)
-    scaled = (strokes / rate).requires_grad_()
+    # Adam has one learning rate per tensor: optimising strokes / lr with a rate of 1 gives each column its own.
+    lr = _learning_rates(brush.space, config).to(strokes)
+    scaled = (strokes / lr).requires_grad_()
     optimizer = torch.optim.Adam([scaled], betas=(0.9, 0.99))
-    events = _plan(config, count, painted)
-    while spent < 1:
-        while events and spent >= events[0].when:
-            event = events.pop(0)
+    placements = _schedule(config, count, painted)
+    while progress < 1:
+        while placements and progress >= placements[0].at:
+            new = placements.pop(0)
             with torch.no_grad():
-                strokes = allowed_strokes(scaled * rate)
-                if event.move:
+                strokes = allowed(scaled * lr)
+                if new.relocate:
                     pictures = zip(canvas, strokes, target, strict=True)
-                    order = torch.stack([_by_worth(*parts, event.count, renderer) for parts in pictures])
+                    order = torch.stack([_least_important_last(*parts, new.count, brush) for parts in pictures])
                     _reorder(optimizer, scaled, order)
-                    painted = count - event.count
-                    strokes = allowed_strokes(scaled * rate)
-                now = paint(canvas, strokes[:, :painted], renderer)
+                    painted = count - new.count
+                    strokes = allowed(scaled * lr)
+                current = paint(canvas, strokes[:, :painted], brush)
                 for k, picture in enumerate(target):
-                    placed = place(picture, now[k], event.count, event.radius, generator, renderer.space)
-                    scaled[k, painted : painted + event.count] = placed / rate
-                painted += event.count
-        allowed = allowed_strokes(scaled[:, :painted] * rate)
-        value = loss(paint(canvas, allowed, renderer), target)
+                    placed = place(
+                        picture, current[k], new.count, radius=new.radius, generator=generator, space=brush.space
+                    )
+                    scaled[k, painted : painted + new.count] = placed / lr
+                painted += new.count
+        current_strokes = allowed(scaled[:, :painted] * lr)
+        value = loss(paint(canvas, current_strokes, brush), target)
         if penalty is not None:
-            value = value + penalty(allowed)
+            value = value + penalty(current_strokes)
         optimizer.zero_grad()
         value.sum().backward()
-        optimizer.param_groups[0]["lr"] = 0.05 + 0.95 * (1 + math.cos(math.pi * spent)) / 2
+        optimizer.param_groups[0]["lr"] = 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
         optimizer.step()
         with torch.no_grad():
-            scaled.copy_(torch.minimum(scaled.clamp(min=0), 1 / rate))
-            strokes = allowed_strokes((scaled * rate).clamp(0, 1))
+            scaled.copy_(torch.minimum(scaled.clamp(min=0), 1 / lr))
+            strokes = allowed((scaled * lr).clamp(0, 1))
         step += 1
-        spent = step / config.steps if config.seconds is None else (time.monotonic() - begun) / config.seconds
-        spent = min(spent, 1.0)
-        yield Progress(step, spent, value.mean().item(), strokes[:, :painted])
+        used = step / config.steps if config.seconds is None else (time.monotonic() - started) / config.seconds
+        progress = min(used, 1.0)
+        yield OptimizeStep(step, progress, value.mean().item(), strokes[:, :painted])
 
 
 @dataclass(frozen=True)
-class _Event:
-    when: float  # part of the budget
+class _Placement:
+    at: float  # fraction of the budget
     count: int  # strokes to place
-    radius: float
-    move: bool  # take them from those already there
+    radius: float  # fraction of the short side
+    relocate: bool  # whether as many strokes are removed before
 
 
-def _plan(config: OptimizeConfig, count: int, painted: int) -> list[_Event]:
-    """When how many strokes of which radius are placed. With nothing to add, refinement may move strokes from the start."""
-    events = []
+def _schedule(config: OptimizeConfig, count: int, painted: int) -> list[_Placement]:
+    """When strokes are added and relocated. With no strokes to add, relocation starts at once."""
+    placements = []
     large, small = config.radius
     missing = count - painted
-    begin = 0.0
+    grown = 0.0
     if missing > 0:
         shares = config.stage_shares or tuple((i + 1) ** 3 - i**3 for i in range(config.stages))
-        shares = shares[:missing]  # each stage has one stroke at least
+        shares = shares[:missing]  # each stage adds one stroke at least
         stages = len(shares)
         totals = [round(missing * sum(shares[: i + 1]) / sum(shares)) for i in range(stages)]
         totals = [max(total, i + 1) for i, total in enumerate(totals)]
-        for i, (old, new) in enumerate(zip([0, *totals], totals, strict=False)):
+        for i, (before, after) in enumerate(zip([0, *totals], totals, strict=False)):
             radius = large * (small / large) ** (i / max(1, stages - 1))
-            events.append(_Event(config.growth * i / stages, new - old, radius, False))
-        begin = config.growth
-    move = int(config.relocate_fraction * count)
-    for i in range(config.relocations if move else 0):
-        events.append(_Event(begin + (0.85 - begin) * i / config.relocations, move, 1.5 * small, True))
-    return events
+            placements.append(_Placement(config.growth * i / stages, after - before, radius, relocate=False))
+        grown = config.growth
+    relocated = int(config.relocate_fraction * count)
+    for i in range(config.relocations if relocated else 0):
+        at = grown + (0.85 - grown) * i / config.relocations
+        placements.append(_Placement(at, relocated, 1.5 * small, relocate=True))
+    return placements
 
 
-def _by_worth(canvas: Tensor, strokes: Tensor, target: Tensor, last: int, renderer: Brush) -> Tensor:
-    """An order (N,) of one picture's strokes in which the `last` ones are those worth least, the others as they were."""
-    order = importance(canvas, strokes, renderer, target).argsort(descending=True)
+def _least_important_last(canvas: Tensor, strokes: Tensor, target: Tensor, last: int, brush: Brush) -> Tensor:
+    """An order (N,) of one picture's strokes: the `last` ones are the least important, the others keep their order."""
+    order = importance(strokes, canvas, target, brush).argsort(descending=True)
     return torch.cat((order[:-last].sort().values, order[-last:]))
 
 
 def _reorder(optimizer: torch.optim.Optimizer, scaled: Tensor, order: Tensor) -> None:
-    """Puts the strokes of the parameter (B, N, P) and of Adam's averages into `order` (B, N)."""
+    """Put the strokes of the parameter (B, N, P) and of Adam's averages into `order` (B, N)."""
     index = order[..., None].expand_as(scaled)
     for rows in (scaled.data, *(value for value in optimizer.state[scaled].values() if value.shape == scaled.shape)):
         rows.copy_(rows.gather(1, index))
 
 
-def _rates(renderer: Brush, config: OptimizeConfig) -> Tensor:
-    rate = torch.full((renderer.space.width,), config.geometry_lr)
+def _learning_rates(space: StrokeSpace, config: OptimizeConfig) -> Tensor:
+    """The learning rate of each column, (P,)."""
+    lr = torch.full((space.width,), config.geometry_lr)
     for name in ("opacity", "colour"):
-        rate[renderer.space.columns(name)] = config.colour_lr
-    return rate
+        lr[space.columns(name)] = config.colour_lr
+    return lr

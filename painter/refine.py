@@ -139,9 +139,9 @@ def refine_steps(
         task.target,
         brush,
         task.count,
-        canvas,
-        task.config,
-        task.loss,
+        canvas=canvas,
+        config=task.config,
+        loss=task.loss,
         start=strokes,
         generator=task.generator,
         constraints=task.constraints,
@@ -151,7 +151,7 @@ def refine_steps(
     for step in steps:
         refined = torch.where(fixed[:, None], strokes, step.strokes[: len(fixed)])
         kept = _without_leaks(torch.cat((refined, step.strokes[len(fixed) :])), brush, region, keep=fixed)
-        yield Step(share + (1 - share) * step.spent, kept, canvas, brush)
+        yield Step(share + (1 - share) * step.progress, kept, canvas, brush)
 
 
 @torch.no_grad()

@@ -89,6 +89,13 @@ def test_imports_point_down(package: str) -> None:
         assert not upwards, f"{path.relative_to(ROOT)} imports {upwards}"
 
 
+def test_kaokore_uses_only_files_and_errors_of_the_renderer() -> None:
+    for path in sorted((ROOT / "kaokore").rglob("*.py")):
+        for name in imported(ast.walk(tree(path))):
+            if name.split(".")[0] == "renderer":
+                assert name == "renderer.errors" or name.startswith("renderer.io."), f"{path.relative_to(ROOT)}: {name}"
+
+
 def circle(edges: Mapping[str, Iterable[str]]) -> list[str]:
     """A path in a directed graph that returns to its first node, or nothing.
 

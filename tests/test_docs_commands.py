@@ -1,7 +1,8 @@
-"""Commands, options and make targets that the documentation names exist."""
+"""Commands, options, make targets, files and Python names that the documentation names exist."""
 
 import contextlib
 import io
+import pkgutil
 import re
 import runpy
 import shlex
@@ -12,6 +13,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from experiments.__main__ import COMMANDS as SUBCOMMANDS
+from experiments.__main__ import GROUPS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,7 +36,7 @@ def help_of(module: str, *subcommands: str) -> str:
         code = stopped.code
     finally:
         sys.argv = arguments
-    assert printed.getvalue() and not code, f"{module} {subcommands} has no help"  # noqa: PT018
+    assert not code, f"{module} {subcommands} has no help"
     return printed.getvalue()
 
 
@@ -83,6 +87,11 @@ def problems(line: str) -> Iterator[str]:
         targets = set(re.findall(r"^([a-z]+(?:-[a-z]+)*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
         yield from (f"make has no target {word}" for word in words[1:] if "=" not in word and word not in targets)
         return
+    if words[0].split("/")[-1] == "kaokore-painter" and words[1:]:
+        name, words = " ".join(words[1:]), installed(words[1:])
+        if not words:
+            yield f"kaokore-painter has no command {name}"
+            return
     if words[0].split("/")[-1] in ("python", "python3") and words[1:2] == ["-m"]:
         words = words[2:]
         if words[0] in OTHERS or words[0].endswith(".NAME"):
@@ -105,6 +114,15 @@ def problems(line: str) -> Iterator[str]:
         yield from (f"no command has an option {option}" for option in given if option not in all_options())
 
 
+def installed(words: list[str]) -> list[str]:
+    """What the arguments of kaokore-painter run: `train agent --seed 1` is experiments.train_agent --seed 1."""
+    name, *rest = words
+    table = SUBCOMMANDS
+    if name in GROUPS and rest:
+        table, (name, *rest) = GROUPS[name], rest
+    return [*table[name][0].split(), *rest] if name in table else []
+
+
 @cache
 def all_options() -> frozenset[str]:
     found = {"--help"}
@@ -122,12 +140,40 @@ def test_pages_name_commands_and_options_that_exist(page: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_files_and_python_names_that_exist(page: Path) -> None:
+    words = [word.rstrip(".,:;") for line in code(page) for word in re.split(r"[\s'\"()\[\]]+", line)]
+    folders = "renderer|agents|painter|kaokore|experiments|docs|tests|notebooks|checkpoints"
+    files = {word for word in words if re.fullmatch(rf"(?:{folders})(?:/[\w.*+-]+)*/?", word) and "/" in word}
+    names = {word for word in words if re.fullmatch(r"(?:renderer|agents|painter|kaokore)(?:\.\w+)+", word)}
+    missing = [file for file in files if not any(ROOT.glob(file.rstrip("/")))]
+    missing += [name for name in names if not exists(name)]
+    assert not missing, ", ".join(sorted(missing))
+
+
+def exists(name: str) -> bool:
+    """Whether a dotted name is a module, or what a module defines.
+
+    >>> exists("renderer.strokes.BEZIER"), exists("renderer.strokes.NOTHING")
+    (True, False)
+    """
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
 def test_wrong_commands_are_noticed() -> None:
     assert list(problems("python -m experiments.paint face.jpg")) == ["there is no command experiments.paint"]
     assert list(problems("python -m experiments.repaint a.jpg --colour 3")) == [
         "experiments.repaint has no option --colour"
     ]
     assert list(problems("classify train --colour 3")) == ["experiments.classify train has no option --colour"]
+    assert list(problems("kaokore-painter train agent --colour 3")) == [
+        "experiments.train_agent has no option --colour"
+    ]
+    assert list(problems("kaokore-painter tea")) == ["kaokore-painter has no command tea"]
     assert list(problems("--colour 3")) == ["no command has an option --colour"]
     assert list(problems("make tea FACE=a.jpg")) == ["make has no target tea"]
     assert not list(problems(".venv/bin/python -m experiments.repaint a.jpg --out b --strokes 3  # and --more"))

@@ -48,6 +48,14 @@ def test_every_page_is_built_and_linked(site: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_reference_shows_the_public_api(site: Path) -> None:
+    page = (site / "reference" / "painter.html").read_text(encoding="utf-8")
+    for name in ("Painter.paint", "Painter.steps", "Painter.refine", "Painter.paint_batch"):
+        assert f'id="painter.api.{name}"' in page
+    assert "Painting.export" in page
+
+
+@pytest.mark.slow
 def test_pages_load_nothing_from_other_servers(site: Path) -> None:
     loaded = 0
     for path in sorted(site.rglob("*.html")):

@@ -3,9 +3,9 @@
     python -m experiments.bench --json bench.json                  # about two minutes on two idle cores
     python -m experiments.bench --json bench.json --only renderer  # or painting
 
-Absolute times drift with the machine, so that a claim is a ratio: what is compared runs in turns (A, B, A, B ...) in
-one process, after a warm-up, and medians are divided; a `_range` holds the least and the greatest of single turns.
-Where something could not be measured stand null and a note.
+Absolute times depend on the machine, so that results are ratios: alternatives run in turns (A, B, A, B ...) in one
+process, after a warm-up, and their medians are divided; a `_range` holds the least and the greatest of single turns.
+What could not be measured is null, with a note.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 
 from experiments.bench.painting_speed import measure_painting
-from experiments.bench.renderer_speed import Figures, measure_renderers
+from experiments.bench.renderer_speed import measure_renderers
+from experiments.bench.timing import Figures
 from experiments.cli import run
 from experiments.runs import describe_run
 from renderer.errors import InputError
@@ -32,34 +33,31 @@ class Config:
     """Options of the benchmark."""
 
     json: str = "bench.json"
-    """Where to write the figures."""
+    """The file for the figures."""
     only: str = "renderer,painting"
-    """Which sections, separated by commas."""
+    """Sections to measure, separated by commas."""
     seconds_each: float = 2.0
-    """Time for the turns of each thing that is measured; three turns are taken in any case."""
+    """Time budget for the turns of each measurement; three turns are taken in any case."""
     batch: int = 256
-    """Random strokes a call, where renderers are timed."""
+    """Random strokes per call, where brushes are timed."""
     test_strokes: int = 2000
-    """Strokes, never trained on, that the alpha MSE is measured on."""
+    """Strokes for the alpha MSE; none of them was trained on."""
     renderer: str = "bezier"
-    """The learned renderer called `ours`."""
+    """The learned brush called `ours`."""
     baseline: str = "huang2019"
-    """The baseline's checkpoint. Without it, random weights serve for speed, and its training's record for alpha MSE."""
+    """The baseline's checkpoint. Without it, speed is that of random weights, and the alpha MSE is its training's record."""
     agent: str = "agent"
     """The agent's checkpoint."""
     counts: tuple[int, ...] = (200, 1000, 5000)
-    """Strokes of an optimisation step; the first also for the naive baseline; also of memory."""
+    """Strokes of an optimisation step, for time and memory; the naive baseline takes the first."""
     sides: tuple[int, ...] = (128, 512, 1024)
-    """Canvas sides of an optimisation step, likewise."""
+    """Canvas sides of an optimisation step, in pixels; the naive baseline takes the first."""
     agent_counts: tuple[int, ...] = (50, 200, 1000)
     """Strokes that the agent paints."""
     threads: int | None = None
-    """PyTorch's threads; else its own choice."""
+    """PyTorch's threads; by default, its own choice."""
     seed: int = 0
-    """Of the strokes that are drawn for speed, and of the baseline's random weights."""
-
-
-TINY = Config(seconds_each=0, batch=4, test_strokes=4, counts=(3, 6), sides=(24, 40), agent_counts=(2, 5))
+    """Seed of the strokes that are timed, and of the baseline's random weights."""
 
 
 def bench(config: Config) -> Path:
@@ -69,8 +67,8 @@ def bench(config: Config) -> Path:
         torch.set_num_threads(config.threads)
     figures: Figures = {"machine": machine(), "made_by": describe_run()}
     if figures["machine"]["load_before"] > 0.5:
-        print("This machine was busy in the last minute; if it still is, speeds come out too low and ratios uncertain.")
-    _write(figures, config.json)  # a place that cannot be written to is found now, not in two minutes
+        print("This machine was busy in the last minute; if it still is, speeds are too low and ratios uncertain.")
+    _write(figures, config.json)  # so that an unwritable path fails before the measurements
     for section in sections:
         figures[section] = SECTIONS[section](config)
         _write(figures, config.json)
@@ -81,7 +79,7 @@ def bench(config: Config) -> Path:
 
 
 def machine() -> Figures:
-    """What the absolute figures depend on."""
+    """The machine and the versions that absolute figures depend on."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -94,11 +92,26 @@ def machine() -> Figures:
 
 
 def _renderer(c: Config) -> Figures:
-    return measure_renderers(c.renderer, c.baseline, c.batch, c.test_strokes, c.seconds_each, c.seed)
+    return measure_renderers(
+        c.renderer,
+        baseline=c.baseline,
+        batch=c.batch,
+        test_strokes=c.test_strokes,
+        seconds_each=c.seconds_each,
+        seed=c.seed,
+    )
 
 
 def _painting(c: Config) -> Figures:
-    return measure_painting(c.renderer, c.agent, c.counts, c.sides, c.agent_counts, c.seconds_each, c.seed)
+    return measure_painting(
+        c.renderer,
+        agent=c.agent,
+        counts=c.counts,
+        sides=c.sides,
+        agent_counts=c.agent_counts,
+        seconds_each=c.seconds_each,
+        seed=c.seed,
+    )
 
 
 SECTIONS = {"renderer": _renderer, "painting": _painting}
@@ -116,7 +129,7 @@ def _check(config: Config) -> list[str]:
     if not 0 <= config.seconds_each <= 600:
         raise InputError(f"--seconds-each must be between 0 and 600, not {config.seconds_each}.")
     if config.renderer == "exact":
-        raise InputError("The true brush has no gradient to measure: give --renderer a learned one, or analytic.")
+        raise InputError("Brush 'exact' is not differentiable; use a learned brush, or analytic, as --renderer.")
     return sections
 
 

@@ -1,4 +1,4 @@
-"""The benchmark of painting: strokes of the sizes that paintings are made of, on one canvas."""
+"""Benchmark of painting: strokes as small as in paintings, on one canvas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from agents.registry import load_agent
-from experiments.bench.renderer_speed import SIDE, Figures, in_turns, missing, put
+from experiments.bench.renderer_speed import SIDE
+from experiments.bench.timing import Figures, in_turns, put, why_missing
 from renderer.brush import Brush, Mark
 from renderer.brushes.bezier import bounds
 from renderer.canvas import blank, over, paint
@@ -28,9 +29,19 @@ FACE = Path(__file__).resolve().parents[2] / "docs" / "images" / "hikime.png"
 
 
 def measure_painting(
-    name: str, agent: str, counts: Ints, sides: Ints, agent_counts: Ints, seconds_each: float, seed: int
+    name: str, *, agent: str, counts: Ints, sides: Ints, agent_counts: Ints, seconds_each: float, seed: int
 ) -> Figures:
-    """Time and memory of optimising strokes, and the agent's time."""
+    """Measure time and memory of optimising strokes, and the agent's time.
+
+    Args:
+        name: the learned brush.
+        agent: the agent's checkpoint.
+        counts: strokes of an optimisation step.
+        sides: canvas sides of an optimisation step.
+        agent_counts: strokes that the agent paints.
+        seconds_each: time budget of each measurement.
+        seed: of the strokes.
+    """
     renderer = load_brush(name)
     cases = [(count, side) for side in sides for count in counts]
     calls: dict[tuple[int, int] | str, Callable[[], object]] = {}
@@ -46,7 +57,7 @@ def measure_painting(
         put(step_ms, f"{count}@{side}", [s * 1e3 for s in times[count, side]])
         touched[f"{count}@{side}"] = ((right - left) * (bottom - top)).sum().item() / 1e6
     first = f"{cases[0][0]}@{cases[0][1]}"
-    naive: Figures = {"is": "our alphas on whole canvases, laid over one another by PyTorch", "case": first}
+    naive: Figures = {"is": "our alphas on whole canvases, composited by PyTorch", "case": first}
     put(naive, "step_ms", [s * 1e3 for s in times["naive"]])
     put(naive, "times_ours", [n / o for n, o in zip(times["naive"], times[cases[0]], strict=True)])
     naive["times_ours"] = naive["step_ms"] / step_ms[first]
@@ -54,7 +65,7 @@ def measure_painting(
         memory = other.submit(step_memory, name, sorted(cases, key=_area), torch.get_num_threads(), seed).result()
     return {
         "setting": {
-            "step": "paint, mean squared error, gradient into the strokes; named strokes@side",
+            "step": "paint, mean squared error, gradient to the strokes; named strokes@side",
             "renderer": name,
             "threads": torch.get_num_threads(),
             "turns": len(times["naive"]),
@@ -69,7 +80,7 @@ def measure_painting(
 
 
 def painterly(count: int, seed: int) -> Tensor:
-    """`(count, P)` random strokes as small as those that `painter.optimize` ends with: boxes of 1 % of the canvas."""
+    """`(count, P)` random strokes as small as the last ones of `painter.optimize`: boxes of 1 % of the canvas."""
     generator = torch.Generator().manual_seed(seed)
     strokes = BEZIER.sample(count, generator)
     radius = 0.006 * (0.05 / 0.006) ** torch.rand(count, 1, generator=generator)
@@ -81,14 +92,14 @@ def painterly(count: int, seed: int) -> Tensor:
 def step(
     renderer: Brush, strokes: Tensor, side: int, painter: Callable[[Tensor, Tensor, Brush], Tensor] = paint
 ) -> None:
-    """One step of optimisation, up to the gradient."""
+    """Run one optimisation step, up to the gradient."""
     strokes = strokes.clone().requires_grad_()
     canvas = painter(blank((side, side)), strokes, renderer)
     (canvas - 0.5).square().mean().backward()
 
 
 def naive_paint(canvas: Tensor, strokes: Tensor, renderer: Brush) -> Tensor:
-    """What `paint` does, without windows: the alpha of every stroke on the whole canvas, one over the other."""
+    """Do what `paint` does, without windows: composite every stroke's alpha over the whole canvas."""
     mark = renderer(strokes, (canvas.shape[-2], canvas.shape[-1]))
     for alpha, colour in zip(mark.alpha.unbind(), mark.colour.unbind(), strict=True):
         canvas = over(canvas, Mark(alpha, colour))
@@ -96,7 +107,7 @@ def naive_paint(canvas: Tensor, strokes: Tensor, renderer: Brush) -> Tensor:
 
 
 def linear(cases: list[tuple[int, int]], step_ms: list[float], megapixels: list[float]) -> Figures:
-    """The step's time as a constant and so much a stroke and a pixel touched: least squares of relative errors."""
+    """Fit the step's time by a constant and a cost per stroke and per pixel covered: least squares of relative errors."""
     times = np.array(step_ms)
     parts = np.array([(1, count / 1e3, touched) for (count, _), touched in zip(cases, megapixels, strict=True)])
     costs, *_ = np.linalg.lstsq(parts / times[:, None], np.ones(len(times)), rcond=None)
@@ -111,7 +122,7 @@ def _area(case: tuple[int, int]) -> int:
 
 
 def step_memory(name: str, cases: list[tuple[int, int]], threads: int, seed: int) -> Figures:
-    """The peak memory of a process that takes one step of each case, the smallest first; run in one of its own."""
+    """Peak memory of a process that runs one step of each case, the smallest first; to be run in a new process."""
     torch.set_num_threads(threads)
     renderer = load_brush(name)
     step(renderer, painterly(1, seed), cases[-1][1])
@@ -123,11 +134,11 @@ def step_memory(name: str, cases: list[tuple[int, int]], threads: int, seed: int
     count, side = cases[-1]
     whole = _area(cases[-1]) * 4 / 2**20
     figures = {"case": f"{count}@{side}", "peak_mib": _peak_mib(), "before_mib": before, "step_mib": steps}
-    return {**figures, "alphas_of_whole_canvases_mib": whole}  # the last is arithmetic: 4 bytes a pixel and stroke
+    return {**figures, "alphas_of_whole_canvases_mib": whole}  # computed: 4 bytes per pixel and stroke
 
 
 def _peak_mib() -> float:
-    try:  # ru_maxrss of a child may be what its parent held (Linux takes it over at exec)
+    try:  # ru_maxrss of a child starts at its parent's value on Linux
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):
@@ -135,8 +146,8 @@ def _peak_mib() -> float:
 
 
 def measure_agent(name: str, renderer: Brush, counts: Ints, seconds_each: float) -> Figures:
-    """Seconds that the agent takes for the shipped face, and how near it comes."""
-    why = missing(name)
+    """Seconds that the agent takes for the shipped face, and its mean squared error."""
+    why = why_missing(name)
     if why:
         note = f"{why} Train one with `python -m experiments.train_agent`."
         return {"seconds": None, "mse": None, "note": note}

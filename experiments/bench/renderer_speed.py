@@ -1,44 +1,51 @@
-"""The benchmark of renderers: strokes of random size, each on its own canvas."""
+"""Benchmark of brushes: strokes of random size, each on its own canvas."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from statistics import median
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from experiments.bench.timing import Figures, in_turns, put, why_missing
 from experiments.figures.fidelity_sheet import TEST_SEED
 from renderer.brush import Brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.canvas import draw_patches
-from renderer.io.checkpoint import Checkpoint, CheckpointError, find
+from renderer.io.checkpoint import Checkpoint
 from renderer.learned.huang2019 import Huang2019
 from renderer.learned.load import load_brush
 from renderer.learned.train import alpha_error
 from renderer.strokes import BEZIER
 
-SIDE = 128  # pixels; the one resolution of the baseline's network
-TURNS = 3  # at least, however long one takes
-RECORDS = Path(__file__).resolve().parents[2] / "docs"  # what checkpoints too large to ship say about themselves
+SIDE = 128  # pixels; the only resolution of the baseline's network
+RECORDS = Path(__file__).resolve().parents[2] / "docs"  # metadata of checkpoints that are too large to ship
 
-Name = TypeVar("Name", bound=Hashable)
-Figures = dict[str, Any]
 Draw = Callable[[Tensor], Tensor]
 
 
 def measure_renderers(
-    renderer: str, baseline: str, batch: int, test_strokes: int, seconds_each: float, seed: int
+    renderer: str, *, baseline: str, batch: int, test_strokes: int, seconds_each: float, seed: int
 ) -> Figures:
-    """Strokes drawn a second, with and without a gradient into them, and how near they come to the true brush."""
+    """Measure speed, with and without a gradient to the strokes, and the alpha MSE to the reference brush.
+
+    Args:
+        renderer: the learned brush called `ours`.
+        baseline: the baseline's checkpoint.
+        batch: random strokes per call.
+        test_strokes: strokes for the alpha MSE.
+        seconds_each: time budget of each measurement.
+        seed: of the random strokes and of the baseline's weights where it has no checkpoint.
+
+    Returns:
+        Figures by brush, and `ratio`, ours divided by the baseline's.
+    """
     ours = load_brush(renderer)
     torch.manual_seed(seed)  # the random weights
-    theirs, trained = Huang2019(), missing(baseline) is None
+    theirs, trained = Huang2019(), why_missing(baseline) is None
     if trained:
         Checkpoint.load(baseline, "huang2019").fill(theirs)
     theirs.eval().requires_grad_(False)
@@ -52,9 +59,9 @@ def measure_renderers(
         ("ours", "windows_"): lambda strokes: draw_patches(ours, strokes, (SIDE, SIDE)).alpha,
     }
     calls: dict[tuple[str, str], Callable[[], object]] = {}
-    for way, once in (("forward", _forward), ("forward_backward", _forward_backward)):
+    for mode, once in (("forward", _forward), ("forward_backward", _forward_backward)):
         for (row, prefix), draw in drawers.items():
-            calls[row, f"{prefix}{way}_strokes_per_s"] = partial(once, draw, strokes, weights)
+            calls[row, f"{prefix}{mode}_strokes_per_s"] = partial(once, draw, strokes, weights)
     rates = {name: [batch / s for s in times] for name, times in in_turns(calls, seconds_each).items()}
     rows: dict[str, Figures] = {"ours": {}, "huang2019": {}, "ratio": {}}
     for (row, key), values in rates.items():
@@ -72,7 +79,7 @@ def measure_renderers(
     rows["ratio"]["alpha_mse"] = mine / other if other else None
     if not other:
         rows["ratio"]["note"] = "There is no alpha_mse of huang2019 to divide by."
-    # A small batch keeps the analytic brush's intermediate values in the cache; the strokes are the same.
+    # A small batch keeps the analytic brush's intermediate values in the processor's cache; the strokes are the same.
     rows["analytic"] = {"alpha_mse": error(AnalyticBezier(), batch=4)}
     rows["exact"] = {"supersample": brush.supersample}
     times = in_turns({"exact": partial(brush, strokes, (SIDE, SIDE))}, seconds_each)["exact"]
@@ -85,24 +92,24 @@ def measure_renderers(
         "strokes": "uniformly random; huang2019 in eager PyTorch",
         "test_strokes": test_strokes,
         "test_seed": TEST_SEED,
-        "ratio": "ours / huang2019: speeds above 1 and an alpha_mse below 1 speak for ours",
-        "windows": "only the box that each stroke touches, as painting draws; all others draw whole canvases",
-        "forward_backward": "and the gradient of sum(alpha * random weights) into the strokes; networks are frozen",
+        "ratio": "ours / huang2019: better are speeds above 1 and an alpha_mse below 1",
+        "windows": "only the box that each stroke covers, as in painting; all others draw whole canvases",
+        "forward_backward": "forward, and the gradient of sum(alpha * random weights) to the strokes; networks are frozen",
     }
     return {"setting": setting, **rows}
 
 
 def _without_weights(baseline: str) -> Figures:
-    """The baseline's error: what was recorded when it was trained, or null and a note."""
+    """The baseline's error as recorded by its training; without a record, null and a note."""
     record = RECORDS / f"{baseline}.json"
     if record.is_file():
         note = (
             f"alpha_mse: measured when it was trained (docs/{record.name}); the weights (44 MB) are not shipped, "
-            "and these are speeds of random weights."
+            "so that speeds are those of random weights."
         )
         return {"alpha_mse": json.loads(record.read_text())["alpha_mse"], "note": note}
     note = (
-        f"There is no checkpoint {baseline}: these are speeds of random weights. For alpha_mse, train it "
+        f"There is no checkpoint {baseline}: speeds are those of random weights. For alpha_mse, train it "
         "(python -m experiments.train_renderer --arch huang2019) and copy its run's latest.safetensors to "
         "checkpoints/huang2019.safetensors."
     )
@@ -121,35 +128,3 @@ def _forward(draw: Draw, strokes: Tensor, weights: Tensor) -> None:
 def _forward_backward(draw: Draw, strokes: Tensor, weights: Tensor) -> None:
     alpha = draw(strokes.clone().requires_grad_())
     (alpha * weights[: len(alpha)]).sum().backward()
-
-
-# -- what both sections measure with -----------------------------------------------------------------------------------
-
-
-def in_turns(calls: Mapping[Name, Callable[[], object]], seconds_each: float) -> dict[Name, list[float]]:
-    """The seconds of every call, taken in turns, so that whatever slows the machine down slows all of them down."""
-    times: dict[Name, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()  # warm-up: kernels are loaded, memory is fetched
-    end, turns = time.perf_counter() + seconds_each * len(calls), 0
-    while turns < TURNS or time.perf_counter() < end:
-        for name, call in calls.items():
-            begun = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - begun)
-        turns += 1
-    return times
-
-
-def put(figures: Figures, key: str, values: list[float]) -> None:
-    """The median of single turns, and beside it their range."""
-    figures[key], figures[f"{key}_range"] = median(values), [min(values), max(values)]
-
-
-def missing(checkpoint: str) -> str | None:
-    """Why there is no such checkpoint, or None if there is one."""
-    try:
-        find(checkpoint)
-    except CheckpointError as error:
-        return str(error)
-    return None

@@ -23,7 +23,7 @@ from experiments.outputs import finishing_brush
 from kaokore.fake_faces import draw_face
 from painter.losses.perceptual import Perceptual
 from painter.methods import paint_with
-from painter.metrics import Measures, measure
+from painter.metrics import Metrics, compute_metrics
 from painter.optimize import OptimizeConfig
 from renderer.io.files import atomic
 from renderer.io.images import fit, write_jpeg
@@ -70,8 +70,8 @@ def beyond(config: Config) -> Path:
         seconds = time.monotonic() - begun
         painting = Painting.by(renderer, last.strokes, target.shape[1:])
         picture = painting.render(brush=brush)
-        measures = measure(picture, target, perceptual)
-        rows.append(_row(name, target, seconds, measures))
+        metrics = compute_metrics(picture, target, perceptual)
+        rows.append(_row(name, target, seconds, metrics))
         pairs.append((target, picture))
         print(rows[-1])
     out = Path(config.out)
@@ -87,9 +87,9 @@ def _tensor(picture: np.ndarray) -> Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1) / 255
 
 
-def _row(name: str, target: Tensor, seconds: float, measures: Measures) -> str:
+def _row(name: str, target: Tensor, seconds: float, metrics: Metrics) -> str:
     height, width = target.shape[1:]
-    near = f"{measures.mse:.5f} | {measures.ssim:.3f} | {measures.perceptual:.2f}"
+    near = f"{metrics.mse:.5f} | {metrics.ssim:.3f} | {metrics.perceptual:.2f}"
     return f"| {name} | {width} x {height} | {seconds:.1f} | {near} |"
 
 

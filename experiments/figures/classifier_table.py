@@ -1,4 +1,4 @@
-"""The published figures of KaoKore's classifiers beside ours. A cell that nobody measured stays empty."""
+"""Table of KaoKore classifiers: published figures and ours; cells without a measurement stay empty."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from kaokore.classify.classifier import CLASSES, load_classifier
+from experiments.figures.layout import markdown_table
+from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.networks import MODELS
 from renderer.errors import InputError
 
 # Test accuracy (gender, status) by the data set's authors, Tian et al. (2020).
-# Version 1.0: README.md of github.com/rois-codh/kaokore, which says that it is of 1.0, as is the paper (ICCC 2020).
-# Version 1.1: the authors' slides.
+# Version 1.0: README.md of github.com/rois-codh/kaokore (for 1.0, as the paper, ICCC 2020). Version 1.1: the authors'
+# slides.
 PUBLISHED: dict[str, dict[str, tuple[float, float]]] = {
     "1.0": {
         "vgg11": (0.9203, 0.7874),
@@ -54,15 +55,15 @@ HEADS = {
 
 @dataclass(frozen=True)
 class Table:
-    """Put measured figures beside the published ones."""
+    """Compare measured figures with the published ones."""
 
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """Run folders, checkpoints, or files with evaluate's output. Test goes before dev; of two alike, the later counts."""
+    """Run folders, checkpoints, or output files of evaluate. Test is preferred to dev, and later to earlier paths."""
     format: Literal["markdown", "json"] = "markdown"
 
 
 def table(config: Table) -> list[dict[str, Any]]:
-    """Prints the table and returns its rows. Raises `InputError` when a path holds no evaluation."""
+    """Print the table and return its rows. Raises `InputError` when a path holds no evaluation."""
     rows = collect([figures for path in config.paths for figures in evaluations(path)])
     print(json.dumps(rows) if config.format == "json" else markdown(rows))
     return rows
@@ -72,10 +73,10 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
     """All evaluations of a run folder, a checkpoint, or a JSON file. Raises `InputError` when there is none."""
     found = list(_evaluations(path))
     for figures in found:
-        if not _sound(figures):
-            raise InputError(f"{path} holds no evaluation as `evaluate` prints it; make it anew.")
+        if not _is_valid(figures):
+            raise InputError(f"{path} holds no valid output of `evaluate`; evaluate again.")
     if not found:
-        raise InputError(f"{path} holds no evaluation: the training has not ended, or it is of another script.")
+        raise InputError(f"{path} holds no evaluation; the training is unfinished, or another script wrote it.")
     return found
 
 
@@ -91,10 +92,10 @@ def _evaluations(path: Path) -> Iterator[Any]:
         try:
             yield json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} is no run folder, checkpoint or evaluation ({error}).") from error
+            raise InputError(f"{path} is not a run folder, checkpoint or evaluation ({error}).") from error
 
 
-def _sound(figures: Any) -> bool:
+def _is_valid(figures: Any) -> bool:
     try:
         numbers = [figures[key] for key in ("accuracy", "n", "size")]
         numbers += [figures[key] for key in ("balanced_accuracy", "ece") if figures[key] is not None]
@@ -105,7 +106,7 @@ def _sound(figures: Any) -> bool:
 
 
 def collect(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each network and task: what was published, and ours; None where nothing was measured."""
+    """A row for each network and task, with published and measured figures; None where there is no measurement."""
     ours: dict[tuple[str, str], dict[str, Any]] = {}
     for figures in found:
         key = (figures["model"], figures["task"])
@@ -123,12 +124,11 @@ def collect(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """The rows as a Markdown table, shares with four digits as in the publication."""
+    """The rows as a Markdown table, shares with four digits as published."""
 
     def cell(value: Any) -> str:
         if value is None:
             return ""
         return f"{value:.4f}".removeprefix("0") if isinstance(value, float) else str(value)
 
-    lines = [list(HEADS.values()), ["---"] * len(HEADS), *([cell(row[key]) for key in HEADS] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown_table(list(HEADS.values()), [[cell(row[key]) for key in HEADS] for row in rows])

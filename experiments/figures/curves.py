@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import tyro
 
 from experiments.cli import run
+from experiments.figures.layout import plot_curves
 from renderer.errors import InputError
-from renderer.io.files import atomic
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,9 @@ class Config:
     runs: tyro.conf.Positional[tuple[str, ...]]
     """Run folders."""
     tag: str = "train/mse"
-    """Which curve, as TensorBoard names it."""
+    """Which curve, by its name in TensorBoard."""
     names: tuple[str, ...] = ()
-    """What to call the runs; else their folders' names."""
+    """Names of the runs in the legend; by default those of the folders."""
     smooth: int = 1
     """Values averaged into each point."""
     xlabel: str = "episodes"
@@ -38,27 +37,25 @@ def curves(config: Config) -> Path:
     names = config.names or tuple(Path(folder).name for folder in config.runs)
     if not config.runs or len(names) != len(config.runs) or config.smooth < 1:
         raise InputError("Give run folders, as many --names as folders, and --smooth of at least 1.")
-    lines = [read_curve(Path(folder), config.tag) for folder in config.runs]
-    matplotlib.use("Agg")  # a figure for a file needs no window
-    from matplotlib import pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(6, 4))
-    for name, (steps, values) in zip(names, lines, strict=True):
-        groups = range(0, len(values) - config.smooth + 1, config.smooth)
-        means = [sum(values[i : i + config.smooth]) / config.smooth for i in groups]
-        axis.plot([steps[i + config.smooth - 1] for i in groups], means, label=name)
-    axis.set(yscale="log", xlabel=config.xlabel, ylabel=config.tag)
-    axis.grid(alpha=0.3, which="both")
-    axis.legend()
-    with atomic(config.out) as temporary:
-        figure.savefig(temporary, dpi=120, bbox_inches="tight")
-    plt.close(figure)
-    print(f"{config.out}: {config.tag} of {len(lines)} runs.")
+    found = [average(*read_curve(Path(folder), config.tag), config.smooth) for folder in config.runs]
+    lines = [(name, *curve) for name, curve in zip(names, found, strict=True)]
+    plot_curves(lines, config.out, xlabel=config.xlabel, ylabel=config.tag)
+    print(f"{config.out}: {config.tag} of {len(names)} runs.")
     return Path(config.out)
 
 
+def average(steps: list[int], values: list[float], count: int) -> tuple[list[int], list[float]]:
+    """The means of each `count` values, at the last of their steps.
+
+    >>> average([1, 2, 3, 4, 5], [1.0, 3.0, 5.0, 7.0, 9.0], 2)
+    ([2, 4], [2.0, 6.0])
+    """
+    starts = range(0, len(values) - count + 1, count)
+    return [steps[i + count - 1] for i in starts], [sum(values[i : i + count]) / count for i in starts]
+
+
 def read_curve(folder: Path, tag: str) -> tuple[list[int], list[float]]:
-    """Steps and values of one curve. A resumed run took some steps twice, exactly alike: each is there once.
+    """Steps and values of one curve. A step that a resumed run took twice counts once.
 
     Raises `InputError` when the folder has no such curve.
     """

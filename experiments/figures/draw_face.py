@@ -1,10 +1,10 @@
-"""Draw a face that this repository may ship, in the manner of *hikime kagibana*: "line for an eye, hook for a nose".
+"""Draw a face in the style of *hikime kagibana* ("line for an eye, hook for a nose"), as an example image free of licences.
 
     python -m experiments.figures.draw_face --out docs/images/hikime.png --size 512 --seed 0
 
-The faces of Heian picture scrolls and of the books that followed them: white, full-cheeked, turned three quarters
-away, brows smudged high on the forehead, hair falling over layered robes. Nothing is copied from a picture; every line
-is computed. Coordinates are units of the drawing, y downwards, whatever the size in pixels.
+The faces of Heian picture scrolls and of later books: white, full-cheeked, in three-quarter view, brows smudged high on
+the forehead, hair falling over layered robes. No image is copied; every line is computed. Coordinates are units of the
+drawing, y downwards, independent of the size in pixels.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from experiments.cli import run
-from experiments.figures.ink_drawing import INK, Array, Pair, Sheet, closed, curve, moved, turned
+from experiments.cli import require, run
+from experiments.figures.ink_drawing import INK, Array, Pair, Sheet, closed, curve, rotate, translate
+from experiments.figures.layout import png_path
 from renderer.errors import InputError
-from renderer.io.files import atomic
+from renderer.io.images import write_png
 
 HAIR, SHEEN, SHELL_WHITE, SKIN_LINE = "#1f1b1c", "#4a474c", "#f0e9d9", "#6b5041"
 ROUGE, SMUDGE, LIP, LOWER_LIP, LIP_LINE = "#e39c82", "#3a302d", "#b5322b", "#c8503e", "#5a1b18"
 GOLD, FLAKE, OCHRE = "#dbb871", "#efd692", "#8d6a35"
 TATAMI, STRAW, LINEN = "#54795c", "#2f5040", "#e2d4ad"
-# Robes in the manner of the old pairings of layers (kasane): innermost first, last the pattern of the outermost.
+# Robes in traditional colour combinations (kasane): innermost first; the last is the pattern of the outermost.
 ROBES = (
     "#efe6d2 #c8402a #d9a441 #4f7f5a #ece0c4 #6a8790 #e3d3a2",
     "#efe6d2 #5d8a63 #e2d3a6 #d2603a #7d5a86 #a2382d #e0b25a",
@@ -40,41 +40,38 @@ class Config:
     """Options of the drawing."""
 
     out: str = "docs/images/hikime.png"
-    """Where to write the PNG."""
+    """The PNG to write."""
     size: int = 512
-    """Its side in pixels, 16 to 1024."""
+    """Pixels of its side, 16 to 1024."""
     seed: int = 0
-    """Another seed: another ground, other robes, slightly other features."""
-
-
-TINY = Config(size=32)
+    """Changes the background, the robes and, slightly, the features."""
 
 
 def room(sheet: Sheet) -> None:
-    """Paper, a floor of tatami with its border, drifting bands of gold cloud and flakes of gold."""
+    """Draw paper, a tatami floor with its border, bands of gold cloud and flakes of gold."""
     sheet.canvas *= 1 + 0.03 * sheet.mottle(3, 7, 20)[..., None]
     edge = curve("-10,330 522,180", 12)
     mats = sheet.fill(np.concatenate((edge, curve("522,522 -10,522", 2))), TATAMI)
-    sheet.ink([moved(edge, 0, y) for y in np.arange(2, 360, 3.6)], 0.9, STRAW, 0.35, within=mats)
+    sheet.ink([translate(edge, 0, y) for y in np.arange(2, 360, 3.6)], 0.9, STRAW, 0.35, within=mats)
     for top, bottom, pigment in ((0, 17, LINEN), (2, 15, INK), (7.5, 9.5, OCHRE)):
-        sheet.fill(np.concatenate((moved(edge, 0, top), moved(edge[::-1], 0, bottom))), pigment)
+        sheet.fill(np.concatenate((translate(edge, 0, top), translate(edge[::-1], 0, bottom))), pigment)
 
     around = np.deg2rad(np.arange(-90, 91, 6))
     end = 14 * np.stack((np.cos(around), np.sin(around)), -1)
     for bands in (((60, -60, 168), (86, -60, 108), (36, -60, 232)), ((44, 386, 580), (70, 440, 580))):
-        ends = [(moved(end, right, y), moved(-end, left, y)) for y, left, right in bands]
+        ends = [(translate(end, right, y), translate(-end, left, y)) for y, left, right in bands]
         clouds = [np.concatenate((right, left, right[:1])) for right, left in ends]
         sheet.ink(clouds, 2.6, OCHRE, 0.8)
         sheet.lay(sheet.area(*clouds) * sheet.body, GOLD)
     square = curve("-1,-1 1,-1", 2)
     square = np.concatenate((square, -square))
     places = sheet.rng.uniform(0, 512, 260), sheet.rng.triangular(30, 40, 170, 260)
-    flakes = [moved(turned(square * sheet.rng.uniform(0.4, 1.2), x), x, y) for x, y in zip(*places, strict=True)]
+    flakes = [translate(rotate(square * sheet.rng.uniform(0.4, 1.2), x), x, y) for x, y in zip(*places, strict=True)]
     sheet.lay(sheet.area(*flakes), FLAKE, 0.8)
 
 
 def brocade(sheet: Sheet, within: Array, pigment: str, tilt: float) -> None:
-    """Tortoise-shell hexagons, each with a flower of four petals (kikko ni hanabishi)."""
+    """Draw tortoise-shell hexagons, each with a flower of four petals (kikko ni hanabishi)."""
     size, lattice, petals = 17.0, [], []
     around = np.deg2rad(np.arange(0, 361, 60))
     corners = size * np.stack((np.sin(around), np.cos(around)), -1)
@@ -83,12 +80,12 @@ def brocade(sheet: Sheet, within: Array, pigment: str, tilt: float) -> None:
     for row in range(-22, 23):
         for column in range(-20, 21):
             at = np.array([3**0.5 * size * (column + row % 2 / 2), 1.5 * size * row])
-            if abs(turned(at, tilt)).max() < 270:
+            if abs(rotate(at, tilt)).max() < 270:
                 lattice.append(hexagon + at)
-                petals += [turned(petal, quarter) + at for quarter in (0, 90, 180, 270)]
+                petals += [rotate(petal, quarter) + at for quarter in (0, 90, 180, 270)]
 
     def draped(points: Array) -> Array:
-        x, y = turned(points, tilt).T
+        x, y = rotate(points, tilt).T
         return np.stack((x + 4 * np.sin(y / 37) + 256, y + 5 * np.sin(x / 43) + 430), -1)
 
     sheet.ink(map(draped, lattice), 1.2, pigment, 0.62, within=within)
@@ -96,7 +93,7 @@ def brocade(sheet: Sheet, within: Array, pigment: str, tilt: float) -> None:
 
 
 def robe(sheet: Sheet, layers: Sequence[str]) -> None:
-    """Layers crossed left over right, so that of the inner ones a stripe shows at the collar."""
+    """Draw layers crossed left over right; each inner one shows as a stripe at the collar."""
     *plain, pattern = layers
     sheet.fill(closed("250,300 345,300 352,350 330,430 262,380"), SHELL_WHITE)
     neck = [curve("270,346 300,359 332,354"), curve("282,358 304,369 326,366")]
@@ -110,14 +107,14 @@ def robe(sheet: Sheet, layers: Sequence[str]) -> None:
             shape = sheet.fill(panel, pigment)
             if k == len(plain) - 1:
                 brocade(sheet, shape, pattern, tilt)
-                sheet.ink([moved(hem, *inwards)], 1.5, INK, 0.8, within=shape)
+                sheet.ink([translate(hem, *inwards)], 1.5, INK, 0.8, within=shape)
                 folds = ("216,420 204,470 210,530", "446,404 462,452 456,530", "402,446 388,486 392,530")
                 sheet.ink(map(curve, folds), 2.2, INK, 0.7, (0.1, 0.5), shape)
             sheet.ink([panel], 1.6, INK, 0.85)
 
 
 def strands(rng: np.random.Generator, a: Array, b: Array, shares: Iterable[float], waver: float) -> list[Array]:
-    """Hairs that flow between curve `a` (share 0) and curve `b` (share 1), each with a slow waver of its own."""
+    """Hairs between curve `a` (share 0) and curve `b` (share 1), each with a random slow wave."""
     t = np.linspace(0, 1, len(a))[:, None]
     hairs = []
     for share in shares:
@@ -127,10 +124,10 @@ def strands(rng: np.random.Generator, a: Array, b: Array, shares: Iterable[float
 
 
 def features(sheet: Sheet, tilt: float, slant: float, raised: float, smile: float) -> None:
-    """The face: shell-white, the fullness low in the cheeks."""
+    """Draw the face: shell-white, full low in the cheeks."""
 
     def head(points: Array, degrees: float = 0, centre: Pair = (0, 0)) -> Array:
-        return turned(turned(points, degrees, centre), tilt, (285, 250))
+        return rotate(rotate(points, degrees, centre), tilt, (285, 250))
 
     cheeks = "365,254 361,290 338,322 296,336 248,322 212,278"
     outline = head(closed(f"262,112 318,112 350,146 357,190 354,214 {cheeks} 200,222 212,158"))
@@ -170,15 +167,15 @@ def features(sheet: Sheet, tilt: float, slant: float, raised: float, smile: floa
 
 
 def face(size: int, seed: int) -> NDArray[np.uint8]:
-    """The picture, (size, size, 3), values 0-255; the same for the same seed."""
+    """The image, (size, size, 3), values 0-255; the same for the same seed."""
     rng = np.random.default_rng(seed)
     tilt, slant, raised, smile = rng.uniform((6, -2.5, -3, -5), (11, 2.5, 3, 5)).tolist()
     sheet = Sheet(size, rng)
 
     def fall(knots: str) -> Array:
-        """A curve of hair: it follows the head above and hangs straight below."""
+        """A curve of hair that follows the head above and hangs straight below."""
         points = curve(knots, 120)
-        return points + np.clip((420 - points[:, 1:]) / 200, 0, 1) * (turned(points, tilt - 7, (285, 250)) - points)
+        return points + np.clip((420 - points[:, 1:]) / 200, 0, 1) * (rotate(points, tilt - 7, (285, 250)) - points)
 
     room(sheet)
     # Hair on the far side falls behind the shoulder.
@@ -199,20 +196,16 @@ def face(size: int, seed: int) -> NDArray[np.uint8]:
     sheet.ink(strands(rng, outer, inner, np.linspace(1.0, 1.42, 10), 3), 1.35, HAIR)
     sheet.ink([fall("333,113 330,103 322,93")], 1.8, SHELL_WHITE, 0.6, (1, 0.1))
     sheet.age()
-    return sheet.picture()
+    return sheet.image()
 
 
 def draw_face(config: Config) -> Path:
-    """Draw a face in the manner of hikime kagibana."""
-    out = Path(config.out)
-    if out.suffix.lower() != ".png":
-        raise InputError(f"The drawing is a PNG: give --out a name that ends in .png, not {out.name!r}.")
+    """Draw a face in the style of hikime kagibana."""
+    out = png_path(config.out)
     if not 16 <= config.size <= 1024:
         raise InputError(f"--size is the side in pixels, between 16 and 1024, not {config.size}.")
-    if config.seed < 0:
-        raise InputError(f"--seed is a whole number from 0 on, not {config.seed}.")
-    with atomic(out) as path:
-        Image.fromarray(face(config.size, config.seed)).save(path, optimize=True)
+    require(config)
+    write_png(face(config.size, config.seed), out, optimize=True)
     print(f"{out}: {config.size} x {config.size} pixels.")
     return out
 

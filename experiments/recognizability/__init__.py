@@ -1,5 +1,5 @@
-"""What survives in strokes: after how many can a classifier still tell who was painted?
+"""Recognizability of paintings: the accuracy of KaoKore's classifiers by painter and number of strokes.
 
-`python -m experiments.recognizability paint` repaints labelled faces and asks the classifiers, face by face, and can be
-stopped and gone on with; `report` makes the figures. `docs/legibility.md` shows them.
+`python -m experiments.recognizability paint` repaints labelled faces and classifies the paintings; it can be stopped and
+resumed. `report` writes the tables and the figure of `docs/recognizability.md`.
 """

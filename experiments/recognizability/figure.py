@@ -1,21 +1,16 @@
-"""The figure of a run: accuracy against strokes and against error by painter, and recall by class."""
+"""Figure of a run: accuracy against strokes and against error by painter, and recall by class."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-from matplotlib.ticker import LogLocator
-from PIL import Image
+from experiments.figures.layout import save_plot
 
-from renderer.io.files import atomic
-
-# Okabe and Ito (2008), told apart with any colour vision; yellow is left out, which is too light for lines on white.
+# Okabe and Ito (2008), distinguishable with any colour vision; without yellow, which is too light for lines on white.
 PAINTERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00", "#8C6D46", "#7F7F7F")
 MARKERS = "osD^vPX<>"
-# Of classes: Tol's "muted" (2021), so that no class looks like a painter.
+# Classes: Tol's "muted" (2021), different from the colours of painters.
 CLASSES = (("#332288", "-"), ("#AA4499", "--"), ("#117733", "-."), ("#B8860B", (0, (1.2, 1.2))))
 STYLE: Any = {
     "font.size": 10.5,
@@ -34,24 +29,26 @@ STYLE: Any = {
 
 
 def draw(summary: dict[str, Any], path: str | Path) -> None:
-    """Writes the figure (PNG) of what `summarise` found."""
-    matplotlib.use("Agg")  # a figure for a file needs no window
-    from matplotlib import pyplot as plt
+    """Write the figure (PNG) of the summary that `summarise` returns. Raises `InputError` when it cannot be written."""
+    import matplotlib  # imported here: it takes a second, and `paint` draws no plot
+    from matplotlib.figure import Figure
 
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(2, 3, figsize=(14, 7.6), gridspec_kw={"width_ratios": (1.1, 1.1, 1)})
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(14, 7.6))
+        axes = figure.subplots(2, 3, gridspec_kw={"width_ratios": (1.1, 1.1, 1)})
         for row, (task, found) in enumerate(summary["tasks"].items()):
             _accuracies(axes[row], task, found, row == 1)
             _recalls(axes[row][2], summary["reference"], task, found, row == 1)
         handles, labels = axes[0][0].get_legend_handles_labels()
         figure.tight_layout(rect=(0, 0.06, 1, 1), w_pad=2.5, h_pad=2)
         figure.legend(handles, labels, loc="lower center", ncols=min(9, len(labels)), frameon=False)
-        _write(figure, path)
-        plt.close(figure)
+        save_plot(figure, path, dpi=110, colours=128)
 
 
 def _accuracies(axes: Any, task: str, found: dict[str, Any], last: bool) -> None:
-    """Accuracy against strokes and against error; between ceiling and floor."""
+    """Plot accuracy against strokes and against error, with ceiling and floor."""
+    from matplotlib.ticker import LogLocator
+
     for axis, measure in zip(axes[:2], ("strokes", "mse"), strict=True):
         lowest, highest, counts = 1.0, 0.0, set()
         for place, (name, painter) in enumerate(found["painters"].items()):
@@ -65,34 +62,35 @@ def _accuracies(axes: Any, task: str, found: dict[str, Any], last: bool) -> None
             counts |= {cell["strokes"] for cell in cells}
             lowest, highest = min(lowest, min(y) / 100), max(highest, max(y) / 100)
         ceiling, floor = found["unpainted"]["accuracy"]["share"], found["floor"]["share"]
-        # Where the curves are not: the ceiling's name on the left, the floor's on the right.
-        for level, style, words, left, up, ha, va in (
+        # Labels where no curve is: of the ceiling on the left, of the floor on the right.
+        for level, style, label, left, up, ha, va in (
             (ceiling, "--", "unpainted", 0.01, 3, "left", "bottom"),
             (floor, ":", f"always “{found['floor']['class']}”", 0.99, -3, "right", "top"),
         ):
             axis.axhline(100 * level, color="#444444", ls=style, lw=1.1, zorder=1)
             axis.annotate(
-                words, (left, 100 * level), xycoords=axis.get_yaxis_transform(), xytext=(0, up), textcoords="offset points",
+                label, (left, 100 * level), xycoords=axis.get_yaxis_transform(), xytext=(0, up), textcoords="offset points",
                 ha=ha, va=va, color="#444444", fontsize=9,
             )  # fmt: skip
         axis.set_ylim(max(-2.0, 100 * min(lowest, floor, ceiling) - 9), 100 * max(highest, ceiling, floor) + 7)
         axis.set_xscale("log")
         if measure == "strokes":
-            _count_ticks(axis, sorted(counts))
+            axis.set_xticks(sorted(counts), [f"{count:,}" for count in sorted(counts)])
+            axis.set_xticks([], minor=True)
             axis.set_ylabel("accuracy (%)")
             axis.set_title(f"{task}, by strokes")
         else:
-            axis.invert_xaxis()  # so that, as beside it, more was painted further right
+            axis.invert_xaxis()  # so that more strokes are further right, as beside it
             axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}".lstrip("0"))
             axis.set_xticks([], minor=True)
             axis.set_title(f"{task}, by error")
         if last:
-            axis.set_xlabel("strokes" if measure == "strokes" else "mean squared error (less to the right)")
+            axis.set_xlabel("strokes" if measure == "strokes" else "mean squared error (decreasing)")
 
 
 def _recalls(axis: Any, name: str, task: str, found: dict[str, Any], last: bool) -> None:
-    """Recall of every class against strokes by one painter; at the right edge, of the unpainted faces."""
+    """Plot the recall of every class against strokes for one painter, and at the right edge for the unpainted faces."""
     cells = found["painters"][name]["cells"]
     counts = [cell["strokes"] for cell in cells]
     edge = counts[-1] * (counts[-1] / counts[0]) ** 0.2 if len(counts) > 1 else counts[0] * 2
@@ -106,13 +104,13 @@ def _recalls(axis: Any, name: str, task: str, found: dict[str, Any], last: bool)
         axis.plot(edge, 100 * unpainted["share"], "_", color=colour, ms=13, mew=2.4)
         ends.append([100 * unpainted["share"], f"{kind} ({unpainted['n']})", colour])
     place = 107.0
-    for level, words, colour in sorted(ends, reverse=True):
-        place = min(level, place - 7)  # labels keep a line's distance
+    for level, label, colour in sorted(ends, reverse=True):
+        place = min(level, place - 7)  # labels are at least a line apart
         axis.annotate(
-            words, (edge, place), xytext=(10, 0), textcoords="offset points", color=colour, va="center", fontsize=10
+            label, (edge, place), xytext=(10, 0), textcoords="offset points", color=colour, va="center", fontsize=10
         )
     axis.set(xscale="log", ylim=(-3, 104))
-    axis.set_xticks([*counts, edge], [*map(_short, counts), "unpainted"])
+    axis.set_xticks([*counts, edge], [*(f"{count:,}" for count in counts), "unpainted"])
     axis.set_xticks([], minor=True)
     axis.tick_params("x", labelsize=9)
     axis.get_xticklabels()[-1].set_ha("left")
@@ -120,21 +118,3 @@ def _recalls(axis: Any, name: str, task: str, found: dict[str, Any], last: bool)
     axis.set_title(f"{task}, by class: {name}")
     if last:
         axis.set_xlabel("strokes")
-
-
-def _count_ticks(axis: Any, counts: list[int]) -> None:
-    axis.set_xticks(counts, [_short(count) for count in counts])
-    axis.set_xticks([], minor=True)
-
-
-def _short(count: int) -> str:
-    return f"{count:,}"
-
-
-def _write(figure: Any, path: str | Path) -> None:
-    """In 128 colours, which lines and letters need no more of: a third of the size."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110, bbox_inches="tight", format="png")
-    picture = Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE)
-    with atomic(path) as temporary:
-        picture.save(temporary, "PNG", optimize=True)

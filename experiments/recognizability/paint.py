@@ -6,11 +6,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -19,13 +17,13 @@ from experiments.cli import choose_device, require
 from experiments.recognizability.painters import Painter, load_painter, parse_painter
 from experiments.recognizability.rows import UNPAINTED, Key, Row, Rows
 from experiments.recognizability.run_file import record
-from kaokore import UNLABELLED, DatasetError, KaoKore, resolve_root
+from kaokore import parse_id
 from kaokore.classify import CLASSES, Classifier, load_classifier
+from kaokore.loading import load_images
 from painter.optimize import OptimizeConfig
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint, find
 from renderer.io.files import check_writable
-from renderer.io.images import fit_square
 
 PAINTERS = ("agent", "hybrid", "optimize", "agent:ink", "agent:watercolour", "agent:flat", "lines:flat+ink")
 SETTINGS = ("split", "version", "size", "steps", "seed")  # that rows of one run share
@@ -72,7 +70,7 @@ class Face:
 
 
 def paint(config: Paint) -> Path:
-    """Writes `rows.csv` and `run.json` in the run's folder, and returns it. Raises `InputError` or `DatasetError`."""
+    """Writes `rows.csv` and `run.json` in the run's folder, and returns it. Raises `InputError`."""
     require(config, n=1, size=16, steps=1)
     if not config.painters or not config.strokes or min(config.strokes) < 1 or not config.minutes > 0:
         raise InputError("--painters and --strokes are one or more, strokes from 1 up, and --minutes is more than 0.")
@@ -110,23 +108,17 @@ class Faces:
     """The first n labelled faces of a split, in a random order. Raises `DatasetError` when there are none."""
 
     def __init__(self, config: Paint) -> None:
-        root = resolve_root(config.root)
-        square = partial(fit_square, side=config.size)
-        self._data = KaoKore(root, config.version, config.split, "both", transform=square, missing="skip")
-        both = zip(self._data.genders, self._data.statuses, strict=True)
-        labelled = [place for place, labels in enumerate(both) if UNLABELLED not in labels]
-        if not labelled:
-            fetch = "`python -m kaokore download` fetches them"
-            raise DatasetError(f"There are no labelled {config.split} images in {root}; {fetch}.")
-        order = np.random.default_rng(config.seed).permutation(len(labelled))[: config.n]
-        self._places = {self._data.ids[labelled[i]]: labelled[i] for i in order}
-        self.ids = list(self._places)
+        loaded = load_images(
+            config.root, config.split, config.size, count=config.n, seed=config.seed, version=config.version
+        )
+        self.ids = [parse_id(name) for name in loaded.names]
+        self._faces = dict(zip(self.ids, zip(loaded.images, loaded.labels.tolist(), strict=True), strict=True))
 
     def load(self, face: int) -> Face:
         """The face of an ID of `ids`."""
-        pixels, (gender, status) = self._data[self._places[face]]
-        labels = {"gender": CLASSES["gender"][gender], "status": CLASSES["status"][status]}
-        return Face(face, torch.from_numpy(np.ascontiguousarray(pixels)).float() / 255, labels)
+        pixels, classes = self._faces[face]
+        labels = {task: names[k] for (task, names), k in zip(CLASSES.items(), classes, strict=True)}
+        return Face(face, pixels / 255, labels)
 
 
 def _work(config: Paint, ids: list[int], painters: list[str]) -> Iterator[Key]:

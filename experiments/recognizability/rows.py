@@ -1,10 +1,10 @@
-"""The record of a run: one line of CSV for each painted face, on the disk before the next one is painted."""
+"""Rows of a run: one line of CSV per painted face, written before the next face is painted."""
 
 from __future__ import annotations
 
 import csv
 import io
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +12,11 @@ from renderer.errors import InputError
 from renderer.io.append_only import AppendOnlyFile
 
 UNPAINTED = "unpainted"
-"""The painter of the rows that are the faces themselves, with 0 strokes."""
+"""The painter of rows of unpainted faces, with 0 strokes."""
 
 
 class Key(NamedTuple):
-    """What a row is the row of."""
+    """Identity of a row."""
 
     face: int
     painter: str
@@ -26,11 +26,15 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """One painting of one face, and what the classifiers say of it.
+    """One painting of one face, and the classifiers' answers.
 
-    brush: "true" or "learned", whichever drew the picture; "" of unpainted faces
-    mse: mean squared error to the face, RGB in [0, 1]; cpu_seconds: processor time of painting
-    gender, status: the true class; *_answer: the classifier's; *_probability: what it gives the true one, in [0, 1]
+    Attributes:
+        brush: "reference" or "learned", which rendered the painting; "" for unpainted faces.
+        mse: mean squared error to the face, RGB in [0, 1].
+        cpu_seconds: processor time of painting.
+        gender, status: the true class.
+        gender_answer, status_answer: the class that the classifier chose.
+        gender_probability, status_probability: the probability that it gave to the true class.
     """
 
     face: int
@@ -49,7 +53,7 @@ class Row:
 
     @property
     def key(self) -> Key:
-        """What this is the row of."""
+        """Identity of this row."""
         return Key(self.face, self.painter, self.strokes, self.seed)
 
     def right(self, task: str) -> bool:
@@ -68,36 +72,37 @@ def _line(values: tuple[object, ...]) -> bytes:
 
 
 def _parse(whole: bytes, path: Path) -> list[Row]:
-    """The rows of whole lines."""
+    """The rows of complete lines."""
     lines = list(csv.reader(whole.decode("utf-8", errors="replace").splitlines()))
     if lines and lines[0] != list(NAMES):
         raise InputError(f"{path} has other columns than this version writes; choose another --out.")
     rows = []
     for number, line in enumerate(lines[1:], 2):
         try:
-            rows.append(Row(*(kind(text) for kind, text in zip(KINDS, line, strict=True))))
+            row = Row(*(kind(text) for kind, text in zip(KINDS, line, strict=True)))
         except ValueError as error:
-            raise InputError(f"Line {number} of {path} is damaged; remove it, and its face is painted anew.") from error
+            raise InputError(f"Line {number} of {path} is damaged; remove it to paint its face again.") from error
+        rows.append(replace(row, brush="reference") if row.brush == "true" else row)  # "true" in files of version 0.1
     return rows
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """The rows of a file, while it is being written, too. Raises `InputError` when there is none or it is damaged."""
+    """The rows of a file, which may still be written to. Raises `InputError` when it is missing or damaged."""
     try:
         data = Path(path).read_bytes()
         return _parse(data[: data.rfind(b"\n") + 1], Path(path))
     except OSError as error:
-        raise InputError(f"There are no painted faces {path} ({error.strerror}); `paint` makes them.") from error
+        raise InputError(f"There are no painted faces {path} ({error.strerror}); run `paint` first.") from error
 
 
 class Rows:
-    """A file of rows, see `AppendOnlyFile`; `done` are the keys of those that are there.
+    """A file of rows, see `AppendOnlyFile`; `done` holds the keys of its rows.
 
     Raises `InputError` when the file cannot be written, is damaged, or is open in another process.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._file = AppendOnlyFile(path, "give this one an --out of its own: `report` takes several")
+        self._file = AppendOnlyFile(path, "choose another --out; `report` takes several folders")
         try:
             self.done = {row.key for row in _parse(self._file.whole, self._file.path)}
             if not self._file.whole:
@@ -107,10 +112,10 @@ class Rows:
             raise
 
     def append(self, row: Row) -> None:
-        """Adds a row; it is on the disk afterwards. Raises `InputError` when it cannot be; the file is then as it was."""
+        """Append a row and flush it to disk. Raises `InputError` when that fails; the file is then unchanged."""
         self._file.append(_line(astuple(row)))
         self.done.add(row.key)
 
     def close(self) -> None:
-        """Lets go of the file, and so of its lock."""
+        """Close the file and release its lock."""
         self._file.close()

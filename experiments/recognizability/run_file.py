@@ -1,4 +1,4 @@
-"""What all rows of a run share, in `run.json`: settings, the networks' fingerprints, and the sessions that made them."""
+"""The file `run.json` of a run: settings and network hashes that all rows share, and the sessions that wrote them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from renderer.io.files import atomic
 
 
 def record(path: Path, settings: dict[str, Any], checkpoints: dict[str, str]) -> None:
-    """Writes what all rows of a run share. Raises `InputError` when the run in this folder was begun with something else:
-    a mixture of two would be the figure of neither."""
+    """Add a session to the run file, which is created if needed.
+
+    Raises `InputError` when the run was started with other settings or checkpoints: its rows must be comparable.
+    """
     empty: dict[str, Any] = {"settings": settings, "checkpoints": {}, "sessions": []}
     earlier = read_run(path) if path.exists() else empty
     changed = differences(earlier, {"settings": settings, "checkpoints": checkpoints})
     if changed:
         raise InputError(
-            f"{path.parent} was begun with another {changed[0]}; choose another --out, or the same options."
+            f"{path.parent} was started with another {changed[0]}; choose another --out, or the same options."
         )
     now = {
         "settings": settings,
@@ -31,16 +33,16 @@ def record(path: Path, settings: dict[str, Any], checkpoints: dict[str, str]) ->
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """What `paint` wrote about a run. Raises `InputError`."""
+    """Read a run file. Raises `InputError` when it is missing or damaged."""
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
         return {key: type(empty)(run[key]) for key, empty in (("settings", {}), ("checkpoints", {}), ("sessions", []))}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no record of a run of legibility ({error}).") from error
+        raise InputError(f"{path} is not the record of a run of `paint` ({error}).") from error
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """What two runs do not share; a checkpoint that only one of them uses is no difference."""
+    """Settings and checkpoints that differ between two runs; those that only one of them has do not count."""
     return [
         name
         for part in ("settings", "checkpoints")

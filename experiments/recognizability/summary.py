@@ -1,4 +1,4 @@
-"""What the rows of a run say: how often the classifiers are right, how sure that is, and how many strokes are enough."""
+"""Statistics of a run: accuracy of the classifiers with confidence intervals, and the number of strokes needed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from experiments.recognizability.rows import UNPAINTED, Row
 from kaokore.classify import CLASSES
 from renderer.errors import InputError
 
-Z = NormalDist().inv_cdf(0.975)  # of intervals that hold 95 %
-POINTS = 0.02  # below the ceiling that still count as there
+Z = NormalDist().inv_cdf(0.975)  # for 95 % intervals
+POINTS = 0.02  # distance to the ceiling that counts as reaching it
 RESAMPLES = 4000
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:
-    """95 % confidence interval of a share, `right` of `n` > 0 (Wilson 1927; Brown, Cai and DasGupta 2001, equation 4).
+    """95 % confidence interval of the proportion `right` / `n`, n > 0 (Wilson 1927; Brown, Cai and DasGupta 2001, eq. 4).
 
     >>> [round(end, 3) for end in wilson(8, 10)]
     [0.49, 0.943]
@@ -27,12 +27,12 @@ def wilson(right: int, n: int) -> tuple[float, float]:
     share, weight = right / n, Z**2 / n
     centre = (share + weight / 2) / (1 + weight)
     half = Z * (share * (1 - share) / n + weight / (4 * n)) ** 0.5 / (1 + weight)
-    # At the ends the formula gives 0 and 1 but for rounding.
+    # At the ends the formula gives 0 and 1 up to rounding.
     return (0.0 if right == 0 else centre - half), (1.0 if right == n else centre + half)
 
 
 def paired(one: Sequence[bool], other: Sequence[bool], seed: int = 0) -> dict[str, Any]:
-    """How much more often `one` is right than `other` on the same faces, with a 95 % interval by the bootstrap.
+    """Mean difference in accuracy between `one` and `other` on the same faces, with a 95 % bootstrap interval.
 
     Percentile bootstrap over faces (Efron 1979). A face's difference is -1, 0 or 1, so that a resample is a draw from a
     multinomial distribution.
@@ -46,18 +46,22 @@ def paired(one: Sequence[bool], other: Sequence[bool], seed: int = 0) -> dict[st
 
 
 def share(hits: Sequence[bool]) -> dict[str, Any]:
-    """A share with its Wilson interval, and of how many; None where there are none."""
+    """The proportion of hits, its Wilson interval and the number of cases; None where there are none."""
     if not hits:
         return {"share": None, "interval": None, "n": 0}
     return {"share": mean(map(float, hits)), "interval": list(wilson(sum(hits), len(hits))), "n": len(hits)}
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, Any]:
-    """All figures of a run, as JSON takes them. Raises `InputError` when no face has been painted.
+    """All figures of a run, for JSON.
 
-    For each task: `unpainted`, the ceiling; `floor`, what always answering the commonest class would be right in; and by
-    painter, `cells` by number of strokes (see `_cell`), and how many strokes are `enough` (see `enough`). The first
-    painter of the rows is the one that the others are compared with, on the faces that both painted.
+    Returns:
+        For each task: `unpainted`, the ceiling; `floor`, the accuracy of always answering the commonest class; and by
+        painter, `cells` by number of strokes (see `_cell`), and the strokes that are `sufficient` (see `sufficient`).
+        The first painter of the rows is the reference: others are compared with it on the faces that both painted.
+
+    Raises:
+        InputError: when no face has been painted.
     """
     faces = {row.face: row for row in rows if row.painter == UNPAINTED}
     cells: dict[str, dict[int, dict[int, Row]]] = {}
@@ -65,7 +69,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
         if row.painter != UNPAINTED and row.face in faces:
             cells.setdefault(row.painter, {}).setdefault(row.strokes, {})[row.face] = row
     if not cells:
-        raise InputError("No face has been painted yet; `paint` goes on where it was stopped.")
+        raise InputError("No face has been painted yet; run `paint` again to resume.")
     reference, tasks = next(iter(cells)), {}
     for task, classes in CLASSES.items():
         common, count = Counter(getattr(row, task) for row in faces.values()).most_common(1)[0]
@@ -73,9 +77,9 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
         for name, counts in cells.items():
             found = []
             for strokes, painted in sorted(counts.items()):
-                rival = cells[reference].get(strokes, {}) if name != reference else {}
-                found.append({"strokes": strokes, **_cell(painted, faces, rival, task, classes)})
-            painters[name] = {"cells": found, "enough": enough(found)}
+                baseline = cells[reference].get(strokes, {}) if name != reference else {}
+                found.append({"strokes": strokes, **_cell(painted, faces, baseline, task, classes)})
+            painters[name] = {"cells": found, "sufficient": sufficient(found)}
         tasks[task] = {
             "unpainted": _scores(list(faces.values()), task, classes),
             "floor": {"class": common, "share": count / len(faces)},
@@ -85,7 +89,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _scores(rows: Sequence[Row], task: str, classes: Sequence[str]) -> dict[str, Any]:
-    """accuracy, recall by class (shares, see `share`), and the mean recall of the classes that occur."""
+    """Accuracy, recall by class (see `share`), and the mean recall of the classes that occur."""
     recalls = {name: share([row.right(task) for row in rows if getattr(row, task) == name]) for name in classes}
     occurring = [recall["share"] for recall in recalls.values() if recall["n"]]
     accuracy = share([row.right(task) for row in rows])
@@ -93,20 +97,22 @@ def _scores(rows: Sequence[Row], task: str, classes: Sequence[str]) -> dict[str,
 
 
 def _cell(
-    painted: dict[int, Row], faces: dict[int, Row], rival: dict[int, Row], task: str, classes: Sequence[str]
+    painted: dict[int, Row], faces: dict[int, Row], baseline: dict[int, Row], task: str, classes: Sequence[str]
 ) -> dict[str, Any]:
     """Figures of one painter and number of strokes.
 
-    ceiling: accuracy on the same faces, unpainted; drop: from there to here, paired, with `standard_error` of the ceiling;
-    agreement: with the classifier's own answer to the unpainted face; against: the first painter, paired, on `faces`
+    ceiling: accuracy on the same faces, unpainted; drop: the paired loss of accuracy, with `standard_error` of the ceiling;
+    agreement: with the classifier's answer to the unpainted face; against: paired gain over the first painter, on `faces`
     """
     rows, originals = list(painted.values()), [faces[face] for face in painted]
     right, before = [row.right(task) for row in rows], [row.right(task) for row in originals]
     answer, ceiling = f"{task}_answer", mean(map(float, before))
     same = [getattr(row, answer) == getattr(face, answer) for row, face in zip(rows, originals, strict=True)]
-    both = [face for face in painted if face in rival]
+    both = [face for face in painted if face in baseline]
     against = (
-        paired([painted[face].right(task) for face in both], [rival[face].right(task) for face in both]) if both else {}
+        paired([painted[face].right(task) for face in both], [baseline[face].right(task) for face in both])
+        if both
+        else {}
     )
     return {
         **_scores(rows, task, classes),
@@ -121,9 +127,9 @@ def _cell(
     }
 
 
-def enough(cells: Sequence[dict[str, Any]]) -> dict[str, int | None]:
+def sufficient(cells: Sequence[dict[str, Any]]) -> dict[str, int | None]:
     """The least number of strokes from which on accuracy stays within a standard error of the ceiling, and within 2
-    points; None where it never does. `cells` in the order of strokes."""
+    points of it; None where it does not. `cells` are in the order of strokes."""
     found: dict[str, int | None] = {"standard_error": None, "points": None}
     for name in found:
         for cell in reversed(cells):

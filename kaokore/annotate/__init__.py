@@ -2,7 +2,7 @@
 
     python -m experiments.annotate --root data/kaokore --task status --out status.csv
 
-`journal.py` keeps lines on disk, `record.py` says what they mean, `queue.py` whose turn which face is, `table.py`
-writes the labels as KaoKore does, `faces.py` finds and ranks faces, `page.py` (with `widgets.py` and
-`page.*`) shows all that. Only the page needs NiceGUI. `docs/annotation.md` tells how to use it.
+`journal` keeps lines on disk, `annotations` interprets them, `label_table` writes labels in KaoKore's form, `collection`
+lists and sorts the images, `queue` assigns faces to screens, and `page` (with `widgets`, `page_security` and `page.*`)
+shows them in a browser. Only `page` and `widgets` need NiceGUI. `docs/annotation.md` describes the use.
 """

@@ -1,4 +1,4 @@
-"""What people said of each face, and what of it still holds."""
+"""The annotations of all faces: a journal of actions, and the state that follows from it."""
 
 from __future__ import annotations
 
@@ -14,48 +14,74 @@ from renderer.errors import InputError
 
 
 @dataclass(frozen=True)
-class Belief:
-    """What the model thought of a face when it was labelled.
+class Prediction:
+    """The classifier's prediction for a face at the time when it was labelled.
 
-    suggested: its likeliest label; suggested_belief and belief: its probabilities, in [0, 1], of that label and of the
-    one chosen; checkpoint, checkpoint_hash: which model
+    Attributes:
+        suggested: The most probable label.
+        suggested_probability: Of that label, in [0, 1].
+        probability: Of the label that was chosen.
+        checkpoint: Name of the classifier.
+        checkpoint_hash: Hash of its weights.
     """
 
     suggested: str
-    suggested_belief: float
-    belief: float
+    suggested_probability: float
+    probability: float
     checkpoint: str
     checkpoint_hash: str
+
+    def record(self) -> dict[str, Any]:
+        """Return the values under their names in the journal and the table."""
+        return {key: getattr(self, name) for name, key in KEYS.items()}
+
+
+# Attributes of a prediction -> their names in journals and tables, which are those of version 0.1.
+KEYS = {
+    "suggested": "suggested",
+    "suggested_probability": "suggested_belief",
+    "probability": "belief",
+    "checkpoint": "checkpoint",
+    "checkpoint_hash": "checkpoint_hash",
+}
 
 
 @dataclass(frozen=True)
 class Action:
-    """A face labelled or, with None as label and belief, skipped. `number` is its line in the journal; when is UTC."""
+    """A face that was labelled or, with label and prediction None, skipped.
+
+    `number` is its line in the journal, `when` is in UTC.
+    """
 
     number: int
     image: str
     who: str
     when: str
     label: str | None = None
-    belief: Belief | None = None
+    prediction: Prediction | None = None
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Record:
-    """All actions on faces, in the journal `TABLE.journal`, and the table of labels that follows from them.
+class Annotations:
+    """All actions on faces, kept in the journal `TABLE.journal`, and the table of labels that follows from them.
 
-    An action holds until it is undone, and the latest that holds is a face's state. So an undo takes back nothing but
-    its own action, whoever did what in between.
+    An action is valid until it is undone, and the latest valid one is a face's state. So an undo cancels only its own
+    action, no matter what others did in between.
 
-    task: "gender" or "status"; classes: its labels
-    source: whose names the images' are; a journal of another task or source is refused
-    known: what is known of images beside the label, for the table
+    Args:
+        table: The CSV file to write.
+        task: "gender" or "status".
+        classes: Names of its labels.
+        source: The data set or folder that image names belong to; a journal of another task or source is refused.
+        known: Known labels by image name, for the table.
+        clock: Returns the time of an action.
 
-    Raises `InputError` for a table that is not this script's, and as `Journal` does.
+    Raises:
+        InputError: The table was not written by this class, or as `Journal`.
     """
 
     def __init__(
@@ -64,6 +90,7 @@ class Record:
         task: str,
         classes: Sequence[str],
         source: str,
+        *,
         known: Mapping[str, Known] | None = None,
         clock: Callable[[], str] = now,
     ) -> None:
@@ -72,15 +99,15 @@ class Record:
         if self.table.exists() and not path.exists():
             raise InputError(f"{table} is there and was not written by this script; choose another --out.")
         self.journal = Journal(path)
-        self._holding: dict[int, Action] = {}
-        self._states: dict[str, list[Action]] = {}  # by image, those that hold
+        self._valid: dict[int, Action] = {}
+        self._states: dict[str, list[Action]] = {}  # valid actions by image
         try:
             head = {"task": task, "source": source}
             if not self.journal.lines:
                 self.journal.append(head)
             elif self.journal.lines[0] != head:
-                theirs = " of ".join(str(self.journal.lines[0].get(key)) for key in head)
-                raise InputError(f"{table} holds {theirs}, and this is {task} of {source}; choose another --out.")
+                other = " of ".join(str(self.journal.lines[0].get(key)) for key in head)
+                raise InputError(f"{table} holds {other}, and this is {task} of {source}; choose another --out.")
             for number, line in enumerate(self.journal.lines[1:], 1):
                 self._replay(number, line)
             self.write()
@@ -88,47 +115,48 @@ class Record:
             self.close()
             raise
 
-    def label(self, image: str, label: str, who: str, belief: Belief) -> None:
-        """Labels an image; on the disk when this returns, or it raises `InputError` and nothing has changed."""
-        self._append({"do": "label", "image": image, "label": label, "who": who, **vars(belief)})
+    def label(self, image: str, label: str, who: str, prediction: Prediction) -> None:
+        """Label an image; it is on the disk when this returns. Raises `InputError` if it cannot be, without a change."""
+        self._append({"do": "label", "image": image, "label": label, "who": who, **prediction.record()})
 
     def skip(self, image: str, who: str) -> None:
-        """Leaves an image for later; as `label`."""
+        """Skip an image; as `label`."""
         self._append({"do": "skip", "image": image, "who": who})
 
     def undo(self, action: Action, who: str) -> None:
-        """Takes back an action that holds; as `label`."""
+        """Cancel a valid action; as `label`."""
         self._append({"do": "undo", "action": action.number, "who": who})
 
     def state(self, image: str) -> Action | None:
-        """The latest action on an image that holds."""
+        """Return the latest valid action on an image."""
         actions = self._states.get(image)
         return actions[-1] if actions else None
 
     def latest(self, who: str, among: Callable[[str], bool]) -> Action | None:
-        """This person's latest action that holds on an image that `among` takes: what an undo should take back."""
-        return next((a for a in reversed(self._holding.values()) if a.who == who and among(a.image)), None)
+        """Return this person's latest valid action on an image for which `among` is true: the one to undo."""
+        return next((a for a in reversed(self._valid.values()) if a.who == who and among(a.image)), None)
 
     def labels(self) -> list[Action]:
-        """The labels that hold, in the order in which they were given."""
+        """Return the valid labels, in the order in which they were given."""
         states = [actions[-1] for actions in self._states.values() if actions and actions[-1].label is not None]
         return sorted(states, key=lambda action: action.number)
 
     def agreement(self, who: str) -> tuple[int, int]:
-        """How many of this person's labels are the model's, and how many there are."""
-        mine = [action for action in self.labels() if action.who == who]
-        return sum(a.belief is not None and a.label == a.belief.suggested for a in mine), len(mine)
+        """Count this person's labels that agree with the classifier, and all of this person's labels."""
+        own = [action for action in self.labels() if action.who == who]
+        return sum(a.prediction is not None and a.label == a.prediction.suggested for a in own), len(own)
 
     def write(self) -> None:
-        """Writes the table anew, whole or not at all. Raises `InputError`; the journal has all answers even then."""
+        """Write the table, whole or not at all. Raises `InputError`; the journal is complete even then."""
         rows = [
-            {"image": a.image, "label": a.label, "who": a.who, "when": a.when, **(vars(a.belief) if a.belief else {})}
+            {"image": a.image, "label": a.label, "who": a.who, "when": a.when}
+            | (a.prediction.record() if a.prediction else {})
             for a in self.labels()
         ]
-        write_table(self.table, self.task, self.classes, rows, self.known)
+        write_table(self.table, rows, task=self.task, classes=self.classes, known=self.known)
 
     def close(self) -> None:
-        """Lets another process have the journal."""
+        """Release the journal for other processes."""
         self.journal.close()
 
     def _append(self, line: dict[str, Any]) -> None:
@@ -138,18 +166,18 @@ class Record:
     def _replay(self, number: int, line: dict[str, Any]) -> None:
         try:
             if line["do"] == "undo":
-                undone = self._holding.pop(line["action"])
+                undone = self._valid.pop(line["action"])
                 self._states[undone.image].remove(undone)
                 return
-            belief = None
+            prediction = None
             if line["do"] == "label":
                 if line["label"] not in self.classes:
-                    raise ValueError
-                belief = Belief(**{key: line[key] for key in Belief.__dataclass_fields__})
+                    raise ValueError("there is no such label")
+                prediction = Prediction(**{name: line[key] for name, key in KEYS.items()})
             elif line["do"] != "skip":
-                raise ValueError
-            action = Action(number, line["image"], line["who"], line["when"], line.get("label"), belief)
+                raise ValueError("there is no such action")
+            action = Action(number, line["image"], line["who"], line["when"], line.get("label"), prediction)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"Line {number + 1} of {self.journal.path} is damaged; mend or remove it.") from error
-        self._holding[number] = action
+        self._valid[number] = action
         self._states.setdefault(action.image, []).append(action)

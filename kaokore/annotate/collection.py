@@ -1,62 +1,63 @@
-"""Which faces are to be labelled, and in which order."""
+"""The images to annotate, their predicted labels, and their order."""
 
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from kaokore import KaoKore, image_name, read_labels, resolve_root
 from kaokore.annotate.label_table import Known
 from kaokore.annotate.queue import Face
 from kaokore.classify import Classifier
-from kaokore.classify.data import read_corrections, read_square
+from kaokore.labels import read_corrections, read_labels
+from kaokore.layout import image_name, resolve_root
+from kaokore.loading import Split, list_images, read_square
 from renderer.errors import InputError
 from renderer.io.images import ImageError, find_images
 
 Order = Literal["uncertain", "wrong", "given"]
-Split = Literal["unlabelled", "train", "dev", "test", "all"]
 
 
 class Collection(NamedTuple):
-    """source: whose names the images' are; pictures: name -> file; known: name -> what is known."""
+    """Images to annotate.
+
+    source: The data set or folder that the names belong to.
+    images: File by name.
+    known: Known labels by name, also of images that are not in `images`.
+    """
 
     source: str
-    pictures: dict[str, Path]
+    images: dict[str, Path]
     known: dict[str, Known]
 
 
-def of_kaokore(root: str | Path | None, version: str, split: Split, task: str) -> Collection:
-    """The images of a split that are there; "unlabelled" are those without an official label for `task`.
+def collect_kaokore(root: str | Path | None, version: str, split: Split) -> Collection:
+    """Collect the images of a split that are in the data set folder; "unlabelled": those without an official label.
 
-    Raises `DatasetError` when the data set is not there.
+    Raises:
+        DatasetError: The data set is not there.
     """
-    root = resolve_root(root)
-    official = KaoKore(root, version, split="all" if split == "unlabelled" else split, missing="skip")
-    known = {image_name(row.image_id): Known(row.gender, row.status, row.split) for row in read_labels(root)}
-    pictures = {image_name(i): official.path(place) for place, i in enumerate(official.ids)}
-    if split == "unlabelled":
-        pictures = {name: path for name, path in pictures.items() if getattr(known.get(name, Known()), task) is None}
-    return Collection(f"KaoKore {version}", pictures, known)
+    images = {file.path.name: file.path for file in list_images(root, split, version=version)}
+    rows = read_labels(resolve_root(root))
+    known = {image_name(row.image_id): Known(row.gender, row.status, row.split) for row in rows}
+    return Collection(f"KaoKore {version}", images, known)
 
 
-def of_folder(folder: str | Path) -> Collection:
-    """The pictures of a folder (not of its subfolders). Raises `InputError` when there are none."""
+def collect_folder(folder: str | Path) -> Collection:
+    """Collect the images of a folder, without its subfolders. Raises `InputError` when there are none."""
     if not Path(folder).is_dir():
         raise InputError(f"There is no folder {folder}.")
-    pictures = {path.name: path for path in find_images([folder])}
-    return Collection(f"the folder {Path(folder).resolve().name}", pictures, {})
+    images = {path.name: path for path in find_images([folder])}
+    return Collection(f"the folder {Path(folder).resolve().name}", images, {})
 
 
-def corrected(collection: Collection, labels: str | Path) -> Collection:
-    """With the labels of a table in place of those known so far. Raises `InputError` when it cannot be read."""
+def apply_corrections(collection: Collection, labels: str | Path) -> Collection:
+    """Replace known labels by those of a table with both tasks. Raises `InputError` when it cannot be read."""
     known = dict(collection.known)
     for task in ("gender", "status"):
         for image, label in read_corrections(labels, task).items():
@@ -66,68 +67,76 @@ def corrected(collection: Collection, labels: str | Path) -> Collection:
     return collection._replace(known=known)
 
 
-def believe(
-    classifier: Classifier, collection: Collection, device: torch.device | str = "cpu", batch: int = 64
-) -> list[Face]:
-    """The pictures with the classifier's beliefs, which it forms from the middle square of each.
+def predict_faces(
+    classifier: Classifier,
+    collection: Collection,
+    *,
+    device: torch.device | str = "cpu",
+    batch: int = 64,
+    skipped: Callable[[str], None] | None = None,
+) -> Iterator[Face]:
+    """Predict the label of each image, from its middle square, yielding one face after another.
 
-    Pictures that cannot be read are left out, each with a line on stderr. Raises `InputError` when none is left.
+    Args:
+        classifier: On `device`.
+        collection: The images.
+        device: The classifier's device.
+        batch: Images that are classified at once.
+        skipped: Called with the reason for each image that cannot be read and is left out.
     """
-    faces: list[Face] = []
     waiting: list[tuple[Face, Tensor]] = []
 
-    def flush() -> None:
-        if waiting:
-            images = torch.stack([image for _, image in waiting]).to(device)
-            beliefs = classifier.probabilities(images).cpu().tolist()
-            faces.extend(replace(face, belief=tuple(b)) for (face, _), b in zip(waiting, beliefs, strict=True))
-            waiting.clear()
+    def predicted() -> Iterator[Face]:
+        images = torch.stack([image for _, image in waiting]).to(device)
+        probabilities = classifier.probabilities(images).cpu().tolist()
+        for (face, _), row in zip(waiting, probabilities, strict=True):
+            yield replace(face, probabilities=tuple(row))
+        waiting.clear()
 
-    for name, path in tqdm(collection.pictures.items(), desc="the model looks", unit="face", leave=False):
+    for name, path in collection.images.items():
         try:
             name.encode()
             image = read_square(path, classifier.size)
         except (ImageError, UnicodeEncodeError) as error:
-            reason = error if isinstance(error, ImageError) else f"{name!r} is no name for a table."
-            tqdm.write(f"left out: {reason}", file=sys.stderr)
+            if skipped is not None:
+                skipped(str(error) if isinstance(error, ImageError) else f"{name!r} cannot be written to a table.")
             continue
         official = getattr(collection.known.get(name, Known()), classifier.task)
         waiting.append((Face(name, path, (), official), image))
         if len(waiting) == batch:
-            flush()
-    flush()
-    if not faces:
-        raise InputError(f"There are no faces to label in {collection.source}; choose another --split or --folder.")
-    return faces
+            yield from predicted()
+    if waiting:
+        yield from predicted()
 
 
-def ordered(faces: Iterable[Face], order: Order) -> list[Face]:
-    """Faces, those first that are most worth a look; among equals the order stays.
+def sort_faces(faces: Iterable[Face], order: Order) -> list[Face]:
+    """Sort faces by how much a review is worth; equal ones keep their order.
 
-    - uncertain: by the entropy of the belief, highest first ("uncertainty sampling", Lewis and Gale 1994)
-    - wrong: by the belief in the official label, lowest first ("self-confidence", Northcutt et al. 2021, *Confident
-      Learning*); those without a label come last, most uncertain first
-    - given: as they come
+    - uncertain: by the entropy of the prediction, highest first ("uncertainty sampling", Lewis and Gale 1994).
+    - wrong: by the probability of the official label, lowest first ("self-confidence", Northcutt et al. 2021, *Confident
+      Learning*); faces without a label come last, the most uncertain first.
+    - given: as they come.
 
-    Raises `InputError` for "wrong" when no face has a label.
+    Raises:
+        InputError: The order is "wrong" and no face has a label.
     """
     faces = list(faces)
     if order == "given":
         return faces
-    faces.sort(key=lambda face: -entropy(face.belief))
+    faces.sort(key=lambda face: -entropy(face.probabilities))
     if order == "wrong":
         if all(face.official is None for face in faces):
             raise InputError(
                 "--order wrong needs faces with a label; choose them with --split train, dev, test or all."
             )
-        faces.sort(key=lambda face: math.inf if face.official is None else face.belief[face.official])
+        faces.sort(key=lambda face: math.inf if face.official is None else face.probabilities[face.official])
     return faces
 
 
-def entropy(belief: Sequence[float]) -> float:
-    """In nats.
+def entropy(probabilities: Sequence[float]) -> float:
+    """Compute the entropy in nats.
 
     >>> entropy([0.5, 0.5]) == math.log(2), entropy([1.0, 0.0]) == 0
     (True, True)
     """
-    return -sum(p * math.log(p) for p in belief if p > 0)
+    return -sum(p * math.log(p) for p in probabilities if p > 0)

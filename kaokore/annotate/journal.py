@@ -1,4 +1,4 @@
-"""The journal: everything that was said, a JSON object a line, on the disk before the next face is shown."""
+"""The journal of an annotation: one JSON object per line, on the disk before the next face is shown."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Journal:
             raise
 
     def append(self, line: dict[str, Any]) -> None:
-        """Adds a line. Raises `InputError` when the disk does not take it; the file is then as it was."""
+        """Append a line. Raises `InputError` when the disk does not take it; the file is then as it was."""
         self._file.append(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         self.lines.append(line)
 
     def close(self) -> None:
-        """Lets go of the file, and so of its lock."""
+        """Close the file and release its lock."""
         self._file.close()
 
 

@@ -1,4 +1,4 @@
-"""Labels as KaoKore's `labels.csv` has them, with who gave them, when, and what the model thought."""
+"""The table of annotations: the columns of KaoKore's `labels.csv`, then who, when, and the classifier's prediction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kaokore.classify import CLASSES
+from kaokore.labels import escape_cell
+from kaokore.versions import CLASSES
 from renderer.io.files import atomic
 
 OFFICIAL = ("image", "gender", "status", "set")
@@ -15,7 +16,7 @@ COLUMNS = (*OFFICIAL, "who", "when", "belief", "suggested", "suggested_belief", 
 
 
 class Known(NamedTuple):
-    """A face's classes as far as they are known, and its split."""
+    """The known class indices of a face, None where unknown, and its split."""
 
     gender: int | None = None
     status: int | None = None
@@ -24,15 +25,26 @@ class Known(NamedTuple):
 
 def write_table(
     path: str | Path,
+    rows: Iterable[Mapping[str, Any]],
+    *,
     task: str,
     classes: Sequence[str],
-    rows: Iterable[Mapping[str, Any]],
     known: Mapping[str, Known],
 ) -> None:
-    """Writes rows with an `image`, its `label` (a name of `classes`) and any of the further `COLUMNS`.
+    """Write the table, whole or not at all.
 
-    Classes are official numbers, and a face that is in no split stands in "train", where it may be of use. The column
-    that is not `task`'s has what is known of the face, or nothing. Whole or not at all; raises `InputError`.
+    Classes are written as official numbers. Faces that are in no split are written as "train", so that they can be
+    trained on. Text that a spreadsheet would take for a formula is escaped, see `escape_cell`.
+
+    Args:
+        path: The CSV file.
+        rows: With `image`, `label` (a name of `classes`) and any of the other `COLUMNS`.
+        task: "gender" or "status": the column of the labels. The other one gets the known label, if any.
+        classes: Names of the labels.
+        known: Known labels by image name.
+
+    Raises:
+        InputError: The file cannot be written.
     """
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -40,6 +52,7 @@ def write_table(
         for row in rows:
             face = known.get(row["image"], Known())
             numbers = {name: getattr(face, name) for name in CLASSES} | {task: classes.index(row["label"])}
-            beliefs = {key: f"{row[key]:.4f}" for key in ("belief", "suggested_belief") if key in row}
-            suggested = {"suggested": classes.index(row["suggested"])} if "suggested" in row else {}
-            writer.writerow({**row, **numbers, **beliefs, **suggested, "set": face.split})
+            numbers |= {"suggested": classes.index(row["suggested"])} if "suggested" in row else {}
+            probabilities = {key: f"{row[key]:.4f}" for key in ("belief", "suggested_belief") if key in row}
+            texts = {key: escape_cell(row[key]) for key in ("image", "who", "checkpoint") if key in row}
+            writer.writerow({**row, **texts, **numbers, **probabilities, "set": face.split})

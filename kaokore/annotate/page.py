@@ -1,4 +1,4 @@
-"""The page: a thin face of the queue, by NiceGUI (https://nicegui.io). All it loads comes from this machine."""
+"""The annotation page, made with NiceGUI (https://nicegui.io). Everything it loads comes from this machine."""
 
 from __future__ import annotations
 
@@ -12,26 +12,35 @@ from nicegui import app, ui
 from nicegui.events import GenericEventArguments
 from PIL import Image
 
-from kaokore.annotate.queue import Queue, Seat
+from kaokore.annotate.queue import Queue, Screen
 from kaokore.annotate.widgets import LabelButton, switch, tag, tool
 from renderer.errors import InputError
 from renderer.io.images import fit, read_image, to_bytes
 
 HERE = Path(__file__).parent
-LONGEST = 1024  # pixels of a picture's long side as it is shown
+MAX_SIDE = 1024  # pixels of a displayed image's long side
 TITLES = {"gender": "Gender", "status": "Social status"}
 ANSWERS = ("Enter", *"123456789")
 TOOLS = (("ArrowLeft", "←", "Back"), ("ArrowRight", "→", "Forward"), ("s", "s", "Skip"), ("u", "u", "Undo"))
 
 
 def clean(name: str | None) -> str:
-    """A name as it may stand in a table: printable text of up to 60 characters, perhaps none."""
+    """Clean a name for the table: printable text of up to 60 characters, which may be empty."""
     text = " ".join((name or "").encode("utf-8", "replace").decode().split())
     return "".join(c for c in text if unicodedata.category(c)[0] != "C")[:60].strip()
 
 
-def serve(queue: Queue, who: str, credit: str, host: str, port: int, show: bool) -> None:
-    """Shows the queue at http://HOST:PORT/ until the process is stopped; `who` is who comes without a name."""
+def serve(queue: Queue, *, who: str, credit: str, host: str, port: int, show: bool) -> None:
+    """Serve the page at http://HOST:PORT/ until the process is stopped.
+
+    Args:
+        queue: The faces.
+        who: The name of a person who gives none.
+        credit: The attribution of the images, at the foot of the page.
+        host: Address to serve at.
+        port: Port to serve at.
+        show: Open the page in the default browser.
+    """
     pages: list[Page] = []
 
     async def face(place: int) -> Response:
@@ -46,7 +55,7 @@ def serve(queue: Queue, who: str, credit: str, host: str, port: int, show: bool)
         lambda: Page(queue, who, credit, pages).build(),
         host=host,
         port=port,
-        title=f"{TITLES[queue.record.task]} of faces",
+        title=f"{TITLES[queue.annotations.task]} of faces",
         show=show,
         reload=False,
         show_welcome_message=False,
@@ -56,31 +65,31 @@ def serve(queue: Queue, who: str, credit: str, host: str, port: int, show: bool)
 
 
 def png(path: Path) -> bytes:
-    """A picture as browsers show it, whatever its format, of at most 1024 pixels. Raises `ImageError`."""
-    picture = read_image(path, longest=LONGEST)
-    picture = fit(picture, LONGEST) if max(picture.shape) > LONGEST else picture
+    """Convert an image of any format to a PNG of at most 1024 pixels. Raises `ImageError`."""
+    picture = read_image(path, longest=MAX_SIDE)
+    picture = fit(picture, MAX_SIDE) if max(picture.shape) > MAX_SIDE else picture
     file = io.BytesIO()
     Image.fromarray(to_bytes(picture)).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 
 class Page:
-    """One browser's view. It has a seat while it is connected, so a face goes back as soon as a window is closed."""
+    """The page in one browser. It has a screen of the queue while it is connected."""
 
     def __init__(self, queue: Queue, who: str, credit: str, pages: list[Page]) -> None:
         client = ui.context.client
         self.queue, self.credit, self.pages, self.client = queue, credit, pages, client
         self.who = clean(client.request.query_params.get("who")) or who
-        self.seat: Seat | None = None
+        self.screen: Screen | None = None
 
     def build(self) -> None:
-        """Lays the page out; what is on it comes with `draw`."""
+        """Create the elements; `draw` fills them."""
         ui.add_css(HERE / "page.css")
         ui.add_body_html(f"{_read('page.html')}<script>{_read('page.js')}</script>")
         self.sheet = tag("div", classes="sheet waiting")
         with self.sheet:
             with tag("header"):
-                tag("h1", f"{TITLES[self.queue.record.task]} of this face?")
+                tag("h1", f"{TITLES[self.queue.annotations.task]} of this face?")
                 with tag("div", classes="meter", role="progressbar", aria_label="labelled faces") as self.meter:
                     tag("div")
                 self.me, self.name = tool("n", "n", "", data_show="name")
@@ -92,7 +101,7 @@ class Page:
                     self.face = tag("img", classes="face")
                     self.caption = tag("p", classes="caption")
                 with tag("div", classes="labels", role="group", aria_label="labels"):
-                    self.labels = [LabelButton(k, name) for k, name in enumerate(self.queue.record.classes, 1)]
+                    self.labels = [LabelButton(k, name) for k, name in enumerate(self.queue.annotations.classes, 1)]
                     with tag("div", classes="tools"):
                         for key, cap, name in TOOLS:
                             tool(key, cap, name, data_press=key)
@@ -104,32 +113,32 @@ class Page:
         self.client.on_disconnect(self.leave)
 
     def join(self) -> None:
-        """The browser is there: it gets a face."""
-        if self.seat is None:
-            self.seat = self.queue.sit(self.who)
+        """Show a face to a browser that has connected."""
+        if self.screen is None:
+            self.screen = self.queue.join(self.who)
             self.pages.append(self)
             self.sheet.classes(remove="waiting")
             self.draw()
 
     def leave(self) -> None:
-        """The browser is gone, or has lost its connection: its face is free."""
-        if self.seat is not None and not self.client.has_socket_connection:
-            self.queue.leave(self.seat)
+        """Release the face of a browser that has disconnected."""
+        if self.screen is not None and not self.client.has_socket_connection:
+            self.queue.leave(self.screen)
             self.pages.remove(self)
-            self.seat = None
+            self.screen = None
             for page in self.pages:
                 page.draw()
 
     def press(self, event: GenericEventArguments) -> None:
-        """A key or a button, with the place of the face on the screen. What was meant for another face is passed over."""
+        """Handle a key or a button, which comes with the place of the face on the screen; others are ignored."""
         key, place, seen = event.args
-        if self.seat is None or (key in (*ANSWERS, "s") and place != str(self.seat.place)):
+        if self.screen is None or (key in (*ANSWERS, "s") and place != str(self.screen.place)):
             return
-        face = self.queue.face(self.seat)
+        face = self.queue.face(self.screen)
         try:
             if key in ANSWERS and not seen:
-                raise InputError("The picture is not there yet; if it does not come, skip it.")
-            said = self._do(self.seat, key, face.name if face else "")
+                raise InputError("The image is not loaded yet; skip it if it does not load.")
+            said = self._do(self.screen, key, face.name if face else "")
         except InputError as error:
             said = str(error)
             self.said.classes(add="wrong")
@@ -139,39 +148,41 @@ class Page:
         for page in self.pages:
             page.draw()
 
-    def _do(self, seat: Seat, key: str, name: str) -> str:
-        classes = self.queue.record.classes
+    def _do(self, screen: Screen, key: str, name: str) -> str:
+        classes = self.queue.annotations.classes
         match key:
             case "Enter":
-                self.queue.confirm(seat)
+                self.queue.confirm(screen)
             case "s":
-                self.queue.skip(seat)
-                return f"{name} is skipped."
+                self.queue.skip(screen)
+                return f"Skipped: {name}."
             case "u":
-                undone = self.queue.undo(seat)
+                undone = self.queue.undo(screen)
                 if undone is None:
-                    return "There is nothing of yours to undo."
+                    return "Nothing to undo."
                 return f"Undone: {undone.image} was {undone.label or 'skipped'}."
             case "ArrowLeft" | "ArrowRight":
-                self.queue.move(seat, -1 if key == "ArrowLeft" else 1)
+                self.queue.move(screen, -1 if key == "ArrowLeft" else 1)
                 return ""
             case _ if key in map(str, range(1, len(classes) + 1)):
-                self.queue.answer(seat, int(key) - 1)
+                self.queue.label(screen, int(key) - 1)
             case _:
                 return ""
-        state = self.queue.record.state(name)
+        state = self.queue.annotations.state(name)
         return f"Saved: {name} is {state.label if state else 'open'}."
 
     def draw(self) -> None:
-        """Shows what is."""
-        assert self.seat is not None
-        record, face = self.queue.record, self.queue.face(self.seat)
-        progress, (agreed, mine) = self.queue.progress(), record.agreement(self.who)
+        """Show the current state."""
+        assert self.screen is not None
+        annotations, face = self.queue.annotations, self.queue.face(self.screen)
+        progress, (agreed, mine) = self.queue.progress(), annotations.agreement(self.who)
         self.meter.style(f"--part: {progress.labelled / progress.total:.4f}")
         self.meter.props.update({"aria-valuenow": str(progress.labelled), "aria-valuemax": str(progress.total)})
         skipped = f", {progress.skipped:,} skipped" if progress.skipped else ""
         self.done.text = f"{progress.labelled:,} of {progress.total:,} labelled{skipped}"
-        self.agreed.text = f"You agree with the model in {agreed / mine:.0%} ({agreed:,} of {mine:,})" if mine else ""
+        self.agreed.text = (
+            f"You agree with the classifier in {agreed / mine:.0%} ({agreed:,} of {mine:,})" if mine else ""
+        )
         self.name.text = self.who
         self.me.props["aria-label"] = f"You are {self.who}; change your name"
 
@@ -179,21 +190,21 @@ class Page:
         if face is None:
             self.caption.classes(add="over")
             self.caption.text = (
-                f"All {progress.total:,} faces are labelled: {record.table} has them. Close the window, or go back with ←."
+                f"All {progress.total:,} faces are labelled; see {annotations.table}. Close the window, or go back with ←."
                 if progress.labelled == progress.total
-                else "The faces that are left are on other screens; one that comes free will appear here."
+                else "The remaining faces are on other screens; one that is released will appear here."
             )
         else:
-            state = record.state(face.name)
+            state = annotations.state(face.name)
             self.caption.classes(remove="over")
             self.caption.text = face.name
             if state is not None:
                 self.caption.text += f" · {state.label or 'skipped'} by {state.who}"
-            place = str(self.seat.place)
+            place = str(self.screen.place)
             source = f"/face/{place}?{quote(face.name)}"
             self.face.props.update({"src": source, "data-place": place, "alt": f"The face {face.name}"})
         for label in self.labels:
-            label.draw(face, None if face is None else record.state(face.name))
+            label.draw(face, None if face is None else annotations.state(face.name))
 
 
 def _read(name: str) -> str:

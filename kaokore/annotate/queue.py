@@ -1,4 +1,4 @@
-"""Whose turn which face is. Knows nothing of pages."""
+"""The queue of faces, and the screens that show them. Independent of the page."""
 
 from __future__ import annotations
 
@@ -7,44 +7,46 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kaokore.annotate.annotations import Action, Belief, Record
+from kaokore.annotate.annotations import Action, Annotations, Prediction
 from renderer.errors import InputError
 
 
 class TakenError(InputError):
-    """The face is somebody else's."""
+    """The face is on no screen of this person, or another person labelled it."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face to be labelled.
+    """A face to annotate.
 
-    name: the image's, as in the table; path: its file
-    belief: the model's probability of each class, in [0, 1]
-    official: the class that it has so far, if any
+    Attributes:
+        name: Of the image, as in the table.
+        path: Its file.
+        probabilities: Of each class, in [0, 1], as the classifier predicts.
+        official: The class index that it has so far, if any.
     """
 
     name: str
     path: Path
-    belief: tuple[float, ...]
+    probabilities: tuple[float, ...]
     official: int | None = None
 
     @property
     def suggested(self) -> int:
-        """The likeliest class."""
-        return max(range(len(self.belief)), key=self.belief.__getitem__)
+        """The index of the most probable class."""
+        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
 
 
 @dataclass(eq=False)
-class Seat:
-    """One screen: who sits there, and the place in the queue of the face on it; None when there is none left."""
+class Screen:
+    """One open page: who uses it, and the place in the queue of the face on it; None when no face is left."""
 
     who: str
     place: int | None = None
 
 
 class Progress(NamedTuple):
-    """How many faces of the queue are labelled (by anyone) and skipped, and how many there are."""
+    """How many faces of the queue are labelled (by anyone), how many are skipped, and how many there are."""
 
     labelled: int
     skipped: int
@@ -52,112 +54,114 @@ class Progress(NamedTuple):
 
 
 class Queue:
-    """Faces in the order in which they are to be labelled, by several people at once.
+    """Faces in the order in which they are annotated, by several people at once.
 
-    A face is on one screen at most, and a label can be changed and undone only by who gave it, so nobody overwrites
-    another's. Open faces come first, then the skipped ones, those first that were skipped longest ago. Methods are to
-    be called one after another, not from several threads.
+    A face is on one screen at most, and a label can be changed and undone only by the person who gave it. Open faces come
+    first, then the skipped ones, starting with the one that was skipped first. Not thread-safe.
 
-    model: name and hash of the checkpoint that the faces' beliefs are from
+    Args:
+        faces: In their order.
+        annotations: Where labels are recorded.
+        checkpoint: Name and hash of the classifier that predicted the faces' probabilities.
     """
 
-    def __init__(self, faces: Sequence[Face], record: Record, model: tuple[str, str]) -> None:
-        self.faces, self.record, self.model = faces, record, model
-        self.seats: list[Seat] = []
+    def __init__(self, faces: Sequence[Face], annotations: Annotations, checkpoint: tuple[str, str]) -> None:
+        self.faces, self.annotations, self.checkpoint = faces, annotations, checkpoint
+        self.screens: list[Screen] = []
         self._places = {face.name: place for place, face in enumerate(faces)}
 
-    def sit(self, who: str) -> Seat:
-        """A new screen, with a face on it."""
-        seat = Seat(who)
-        self.seats.append(seat)
-        seat.place = self._next(seat)
-        return seat
+    def join(self, who: str) -> Screen:
+        """Add a screen, with the next face on it."""
+        screen = Screen(who)
+        self.screens.append(screen)
+        screen.place = self._next(screen)
+        return screen
 
-    def leave(self, seat: Seat) -> None:
-        """The screen is gone, and its face free for those who have none."""
-        if seat in self.seats:
-            self.seats.remove(seat)
-            self._turn(seat, None)
+    def leave(self, screen: Screen) -> None:
+        """Remove a screen; its face goes to a screen without one."""
+        if screen in self.screens:
+            self.screens.remove(screen)
+            self._show(screen, None)
 
-    def answer(self, seat: Seat, label: int) -> None:
-        """Labels the seat's face with a class and turns to the next.
+    def label(self, screen: Screen, label: int) -> None:
+        """Label the screen's face with a class index and show the next face.
 
-        Raises `TakenError` when another labelled it, and `InputError` when it cannot be written; if that was the
-        journal, nothing has changed.
+        Raises:
+            TakenError: Another person labelled the face.
+            InputError: The label cannot be written; if the journal could not be, nothing has changed.
         """
-        face = self._mine(seat)
-        chosen, suggested = self.record.classes[label], self.record.classes[face.suggested]
-        belief = Belief(suggested, max(face.belief), face.belief[label], *self.model)
-        self.record.label(face.name, chosen, seat.who, belief)
-        self._turn(seat, self._next(seat))
-        self.record.write()
+        face = self._own(screen)
+        chosen, suggested = self.annotations.classes[label], self.annotations.classes[face.suggested]
+        prediction = Prediction(suggested, max(face.probabilities), face.probabilities[label], *self.checkpoint)
+        self.annotations.label(face.name, chosen, screen.who, prediction)
+        self._show(screen, self._next(screen))
+        self.annotations.write()
 
-    def confirm(self, seat: Seat) -> None:
-        """Labels the seat's face as the model suggests; as `answer`."""
-        self.answer(seat, self._mine(seat).suggested)
+    def confirm(self, screen: Screen) -> None:
+        """Label the screen's face as the classifier suggests; as `label`."""
+        self.label(screen, self._own(screen).suggested)
 
-    def skip(self, seat: Seat) -> None:
-        """Leaves the seat's face for later, its label too if it had one, and turns to the next; as `answer`."""
-        self.record.skip(self._mine(seat).name, seat.who)
-        self._turn(seat, self._next(seat))
-        self.record.write()
+    def skip(self, screen: Screen) -> None:
+        """Skip the screen's face, removing its label if it had one, and show the next face; as `label`."""
+        self.annotations.skip(self._own(screen).name, screen.who)
+        self._show(screen, self._next(screen))
+        self.annotations.write()
 
-    def undo(self, seat: Seat) -> Action | None:
-        """Takes back the latest action of who sits here, and shows its face; None when there is nothing to undo.
+    def undo(self, screen: Screen) -> Action | None:
+        """Undo the latest action of the screen's user and show its face; None when there is nothing to undo.
 
-        What was done to faces that are not in this queue, or on another screen, is passed over. Raises `InputError`
-        as `answer` does.
+        Actions on faces that are not in this queue, or on another screen, are ignored. Raises `InputError` as `label`.
         """
-        action = self.record.latest(seat.who, lambda name: name in self._places and self._free(seat, name))
+        action = self.annotations.latest(screen.who, lambda name: name in self._places and self._free(screen, name))
         if action is not None:
-            self.record.undo(action, seat.who)
-            self._turn(seat, self._places[action.image])
-            self.record.write()
+            self.annotations.undo(action, screen.who)
+            self._show(screen, self._places[action.image])
+            self.annotations.write()
         return action
 
-    def move(self, seat: Seat, step: int) -> None:
-        """To the face before (-1) or after (1) in the queue that is on no other screen, labelled or not, if any."""
-        place = len(self.faces) if seat.place is None else seat.place
+    def move(self, screen: Screen, step: int) -> None:
+        """Show the previous (step -1) or next (1) face of the queue that is on no other screen, labelled or not."""
+        place = len(self.faces) if screen.place is None else screen.place
         while 0 <= (place := place + step) < len(self.faces):
-            if self._free(seat, self.faces[place].name):
-                self._turn(seat, place)
+            if self._free(screen, self.faces[place].name):
+                self._show(screen, place)
                 return
 
-    def face(self, seat: Seat) -> Face | None:
-        """What is on the screen."""
-        return None if seat.place is None else self.faces[seat.place]
+    def face(self, screen: Screen) -> Face | None:
+        """Return the face on a screen."""
+        return None if screen.place is None else self.faces[screen.place]
 
     def progress(self) -> Progress:
-        """See `Progress`."""
-        states = [self.record.state(face.name) for face in self.faces]
+        """Count the labelled and skipped faces."""
+        states = [self.annotations.state(face.name) for face in self.faces]
         labelled = sum(state is not None and state.label is not None for state in states)
         return Progress(labelled, sum(state is not None for state in states) - labelled, len(states))
 
-    def _turn(self, seat: Seat, place: int | None) -> None:
-        """To another face; the one left is free for those who have none."""
-        seat.place = place
-        for other in self.seats:
+    def _show(self, screen: Screen, place: int | None) -> None:
+        """Show another face; the previous one goes to a screen without a face."""
+        screen.place = place
+        for other in self.screens:
             if other.place is None:
                 other.place = self._next(other)
 
-    def _mine(self, seat: Seat) -> Face:
-        face = self.face(seat)
+    def _own(self, screen: Screen) -> Face:
+        face = self.face(screen)
         if face is None:
             raise TakenError("There is no face left here.")
-        state = self.record.state(face.name)
-        if state is not None and state.label is not None and state.who != seat.who:
+        state = self.annotations.state(face.name)
+        if state is not None and state.label is not None and state.who != screen.who:
             raise TakenError(f"{state.who} labelled this face, and only {state.who} can change that.")
         return face
 
-    def _free(self, seat: Seat, name: str) -> bool:
+    def _free(self, screen: Screen, name: str) -> bool:
         place = self._places[name]
-        return all(other.place != place for other in self.seats if other is not seat)
+        return all(other.place != place for other in self.screens if other is not screen)
 
-    def _next(self, seat: Seat) -> int | None:
+    def _next(self, screen: Screen) -> int | None:
         skipped = []
         for place, face in enumerate(self.faces):
-            if self._free(seat, face.name):
-                state = self.record.state(face.name)
+            if self._free(screen, face.name):
+                state = self.annotations.state(face.name)
                 if state is None:
                     return place
                 if state.label is None:

@@ -3,9 +3,10 @@
     classifier = load_classifier("runs/FOLDER/best.safetensors")
     probabilities = classifier.probabilities(images)  # (B, 3, H, W) in [0, 1] -> (B, len(classifier.classes))
 
-`docs/classifiers.md` says how they are trained and how good they are.
+`docs/classifiers.md` describes their training and their accuracy.
 """
 
-from kaokore.classify.classifier import CLASSES, Classifier, load_classifier
+from kaokore.classify.classifier import Classifier, load_classifier
+from kaokore.versions import CLASSES, Task
 
-__all__ = ["CLASSES", "Classifier", "load_classifier"]
+__all__ = ["CLASSES", "Classifier", "Task", "load_classifier"]

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kaokore import GENDERS, STATUSES
 from kaokore.classify.networks import MODELS, build
+from kaokore.versions import CLASSES
 from renderer.io.checkpoint import Checkpoint, CheckpointError
 
-Task = Literal["gender", "status"]
-CLASSES: dict[str, tuple[str, ...]] = {"gender": GENDERS, "status": STATUSES}
 KIND = "classifier"
 
 
 @dataclass
 class Classifier:
-    """A network with all that its answers need.
+    """A network with everything that a prediction needs.
 
-    model: a name of `MODELS`; task: "gender" or "status"
-    size: pixels of the side that faces are brought to
-    flip: whether a face and its mirror image are averaged
-    temperature: what logits are divided by (Guo et al. 2017, "On Calibration of Modern Neural Networks")
-    about: metrics, seed, where the weights come from ... (JSON)
+    Attributes:
+        model: A name of `MODELS`.
+        task: "gender" or "status".
+        size: Pixels of the side that images are resized to.
+        network: Normalised images (B, 3, size, size) -> logits (B, classes).
+        flip: Whether the logits of an image and of its mirror image are averaged.
+        temperature: Divides the logits (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+        about: Metrics, seed, origin of the weights ... (JSON).
     """
 
     model: str
@@ -40,18 +41,18 @@ class Classifier:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes' names, in the order of `probabilities`' columns."""
+        """Names of the classes, in the order of the columns of `probabilities`."""
         return CLASSES[self.task]
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Faces (B, 3, H, W), sRGB in [0, 1], of any size -> (B, classes), calibrated, rows sum to 1.
+        """Predict calibrated probabilities (B, classes) of images (B, 3, H, W), sRGB in [0, 1], of any size.
 
         Differentiable in the images. Weights are frozen, so without a gradient in the images no graph is kept.
         """
         return torch.softmax(self.scores(images) / self.temperature, 1)
 
     def scores(self, images: Tensor) -> Tensor:
-        """The logits behind `probabilities`, before the temperature."""
+        """Predict logits (B, classes), not yet divided by the temperature; see `probabilities`."""
         if images.shape[-2:] != (self.size, self.size):
             images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False)
         images = normalise(images, self.model)
@@ -59,7 +60,7 @@ class Classifier:
         return (scores + self.network(images.flip(-1))) / 2 if self.flip else scores
 
     def save(self, path: str | Path) -> None:
-        """Writes a checkpoint with weights in half precision, as long as each stays finite there.
+        """Write a checkpoint with weights in half precision; tensors that would overflow keep their precision.
 
         Raises `InputError` when it cannot be written.
         """
@@ -70,18 +71,19 @@ class Classifier:
 
 
 def load_classifier(path_or_name: str | Path, device: torch.device | str = "cpu") -> Classifier:
-    """The classifier of a file, or of `checkpoints/NAME.safetensors`; nothing else is needed.
+    """Load the classifier of a file, or of `checkpoints/NAME.safetensors`.
 
-    Raises `CheckpointError` unless it is one.
+    Raises:
+        CheckpointError: The file is not a classifier.
     """
     made = Checkpoint.load(path_or_name, KIND)
     try:
         config = {key: made.config[key] for key in ("model", "task", "size", "flip", "temperature")}
-        known = config["model"] in MODELS and config["task"] in CLASSES
-        sound = known and config["size"] >= MODELS[config["model"]].least and config["temperature"] > 0
+        valid = config["model"] in MODELS and config["task"] in CLASSES
+        valid = valid and config["size"] >= MODELS[config["model"]].least and config["temperature"] > 0
     except (KeyError, TypeError):
-        sound = False
-    if not sound:
+        valid = False
+    if not valid:
         raise CheckpointError(f"{path_or_name} is damaged or of another version: {made.config} is no classifier.")
     network = build(config["model"], len(CLASSES[config["task"]]))
     made.fill(network)
@@ -90,7 +92,7 @@ def load_classifier(path_or_name: str | Path, device: torch.device | str = "cpu"
 
 
 def normalise(images: Tensor, model: str) -> Tensor:
-    """Faces in [0, 1] as the network expects them."""
+    """Normalise images in [0, 1] to the mean and deviation that the network expects."""
     architecture = MODELS[model]
     mean, deviation = images.new_tensor(architecture.mean), images.new_tensor(architecture.deviation)
     return (images - mean[:, None, None]) / deviation[:, None, None]

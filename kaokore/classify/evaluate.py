@@ -1,61 +1,60 @@
-"""Measure a classifier on a split of KaoKore: one line of JSON."""
+"""Evaluate a classifier on labelled images."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from experiments.cli import choose_device, require
-from kaokore.classify.classifier import Classifier, load_classifier
-from kaokore.classify.data import Faces, load_labelled
+from kaokore.classify.classifier import Classifier
 from kaokore.classify.metrics import measure
+from kaokore.loading import Track, untracked
 
 
-@dataclass(frozen=True)
-class Evaluate:
-    """Measure a classifier on a split of KaoKore; prints one line of JSON."""
+def evaluate(
+    classifier: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    split: str = "",
+    device: torch.device | str = "cpu",
+    batch: int = 64,
+    track: Track = untracked,
+) -> dict[str, Any]:
+    """Measure a classifier (see `measure`) on labelled images.
 
-    checkpoint: str
-    """A file that train wrote, or a shipped one's name."""
-    root: str | None = None
-    """KaoKore's folder; else KAOKORE_ROOT, else data/kaokore."""
-    split: Literal["train", "dev", "test"] = "test"
-    version: str = "1.1"
-    """Of KaoKore."""
-    batch: int = 64
-    device: str = "auto"
+    Args:
+        classifier: On `device`.
+        images: (N, 3, H, W) uint8, sRGB.
+        labels: (N,) int64, indices of `classifier.classes`.
+        split: The name of the images' split, for the record.
+        device: The classifier's device.
+        batch: Images that are classified at once.
+        track: Wraps the list of batches, for example in a progress bar.
 
-
-def evaluate(config: Evaluate) -> dict[str, Any]:
-    """Prints `report` of the split's labelled faces as JSON, and returns it. Raises `InputError` or `DatasetError`."""
-    require(config, batch=1)
-    device = choose_device(config.device)
-    classifier = load_classifier(config.checkpoint, device)
-    faces = load_labelled(config.root, config.split, classifier.task, classifier.size, version=config.version)
-    figures = report(classifier, faces, config.split, device, config.batch)
-    print(json.dumps(figures))
-    return figures
-
-
-def report(classifier: Classifier, faces: Faces, split: str, device: torch.device, batch: int = 64) -> dict[str, Any]:
-    """Figures (see `measure`) with what they are figures of: task, model, split, size, origin of the weights."""
-    scores = scores_of(classifier, faces.images, device, batch)
-    figures = measure(scores, faces.labels, classifier.classes, classifier.temperature)
-    known = {"pretrained": classifier.about.get("pretrained"), "size": classifier.size, "flip": classifier.flip}
-    known["temperature"] = classifier.temperature
-    return {"task": classifier.task, "model": classifier.model, **figures, "split": split, **known}
+    Returns:
+        The metrics, with the task, the network, the split, the image size and the origin of the weights, for JSON.
+    """
+    scores = predict_scores(classifier, images, device=device, batch=batch, track=track)
+    metrics = measure(scores, labels, classifier.classes, classifier.temperature)
+    settings = {"pretrained": classifier.about.get("pretrained"), "size": classifier.size, "flip": classifier.flip}
+    settings["temperature"] = classifier.temperature
+    return {"task": classifier.task, "model": classifier.model, **metrics, "split": split, **settings}
 
 
 @torch.no_grad()
-def scores_of(classifier: Classifier, images: Tensor, device: torch.device, batch: int = 64) -> Tensor:
-    """Logits (N, C), on the CPU, of faces (N, 3, H, W) uint8."""
+def predict_scores(
+    classifier: Classifier,
+    images: Tensor,
+    *,
+    device: torch.device | str = "cpu",
+    batch: int = 64,
+    track: Track = untracked,
+) -> Tensor:
+    """Compute logits (N, C), on the CPU, of images (N, 3, H, W) uint8; see `evaluate` for the options."""
     batches = [
         classifier.scores((part.to(device) / 255).contiguous(memory_format=torch.channels_last)).float().cpu()
-        for part in tqdm(images.split(batch), desc="faces", leave=False)
+        for part in track(images.split(batch))
     ]
     return torch.cat(batches)

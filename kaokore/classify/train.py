@@ -1,4 +1,4 @@
-"""How a classifier learns: one step at a time, everything that is random handed in."""
+"""The training step of a classifier; all random numbers are passed in."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def optimizer_of(network: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) on what is not frozen; biases and normalisation are not decayed.
+def make_optimizer(network: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """Make an AdamW (Loshchilov and Hutter 2019) of the parameters that are not frozen.
 
-    Fused: one pass over the weights, which for VGG11's 129 million is nine times as fast on a CPU.
+    Biases and normalisation are not decayed. Fused: one pass over the weights, which for VGG11's 129 million is nine
+    times as fast on a CPU.
     """
     free = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return torch.optim.AdamW(
@@ -27,7 +28,7 @@ def optimizer_of(network: nn.Module, learning_rate: float, weight_decay: float) 
 
 
 def schedule(step: int, steps: int, warmup: int) -> float:
-    """Factor of the learning rate: linear to 1 in `warmup` steps, then half a cosine to 0.
+    """Return the factor of the learning rate: linear to 1 in `warmup` steps, then half a cosine to 0.
 
     >>> [round(schedule(step, 10, 2), 2) for step in (0, 1, 2, 6, 9)]
     [0.5, 1.0, 1.0, 0.5, 0.04]
@@ -38,7 +39,9 @@ def schedule(step: int, steps: int, warmup: int) -> float:
 
 
 def class_weights(labels: Tensor, classes: int, balance: float) -> Tensor:
-    """(C,): what a face of each class counts, mean 1 over the faces: 0 all the same, 1 each class the same in all.
+    """Weight each class by its frequency to the power of -balance: (C,), of mean 1 over the images.
+
+    `balance` 0 weights all images equally, 1 gives every class the same total weight.
 
     >>> class_weights(torch.tensor([0, 0, 0, 1]), 2, 1.0)
     tensor([0.6667, 2.0000])
@@ -47,33 +50,44 @@ def class_weights(labels: Tensor, classes: int, balance: float) -> Tensor:
     return weights / weights[labels].mean()
 
 
-def order_of(n: int, seed: int, epoch: int) -> Tensor:
-    """The order of `n` faces in an epoch, which a resumed training finds again."""
+def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
+    """Return the random order (n,) of the images in an epoch; a resumed training gets the same one."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
 
 
 def freeze(parts: Sequence[nn.Module], share: float) -> list[nn.Module]:
-    """Freezes the first `share` in [0, 1] of the parts and returns them; they are to stay in evaluation mode."""
+    """Freeze the first `share` in [0, 1] of the parts and return them; the caller keeps them in evaluation mode."""
     frozen = list(parts[: round(share * len(parts))])
     for part in frozen:
         part.requires_grad_(False)
     return frozen
 
 
-def learn(
+def train_step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
     labels: Tensor,
+    *,
     weights: Tensor,
     smoothing: float,
     frozen: Sequence[nn.Module] = (),
     precision: torch.dtype = torch.float32,
 ) -> float:
-    """One step on normalised images (B, 3, H, W); returns the loss, cross-entropy in nats.
+    """Take one optimiser step on a batch.
 
-    `weights`: of the classes; `smoothing`: what of a label is spread over all classes (Szegedy et al. 2016);
-    `frozen`: parts whose statistics stay as they are, too; `precision`: of convolutions and products (autocast).
+    Args:
+        network: Images -> logits (B, C).
+        optimizer: Of the network's parameters.
+        images: (B, 3, H, W), normalised.
+        labels: (B,) int64.
+        weights: (C,), the weight of each class in the loss.
+        smoothing: Share of a label that is spread over all classes (Szegedy et al. 2016).
+        frozen: Parts that stay in evaluation mode, so that their statistics do not change.
+        precision: Of convolutions and matrix products (autocast).
+
+    Returns:
+        The loss: cross-entropy in nats.
     """
     network.train()
     for part in frozen:
@@ -83,16 +97,16 @@ def learn(
     loss = F.cross_entropy(scores.float(), labels, weights, label_smoothing=smoothing)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(network.parameters(), 5.0)  # a network without normalisation may leap at the start
+    nn.utils.clip_grad_norm_(network.parameters(), 5.0)  # without normalisation layers, the first gradients are large
     optimizer.step()
     return loss.item()
 
 
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
-    """Moves `average` towards `network`: the exponential moving average of weights, and of statistics.
+def update_average(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
+    """Update the exponential moving average of the network's weights and statistics.
 
-    The first steps count less than `decay` says, so that the start is soon forgotten.
+    The decay is smaller in the first steps, so that the initial weights are soon forgotten.
     """
     decay = min(decay, (1 + step) / (10 + step))
     for mean, now in zip(average.state_dict().values(), network.state_dict().values(), strict=True):

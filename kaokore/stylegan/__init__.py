@@ -1,12 +1,13 @@
-"""A StyleGAN2 that dreams faces like those of KaoKore.
+"""A conditional StyleGAN2 that generates faces like those of KaoKore.
 
-    dreamer = load_dreamer("runs/FOLDER/best.safetensors")
+    generator = load_generator("stylegan")
     draws = torch.Generator().manual_seed(0)
-    faces = dreamer.paint(dreamer.styles(16, Dream("", gender="female"), draws), draws)  # (16, 3, S, S) in [0, 1]
+    styles = generator.sample_styles(16, draws, gender="female")
+    faces = generator.synthesise(styles, draws)  # (16, 3, S, S) in [0, 1]
 
-`docs/stylegan.md` says how it is trained and what to expect.
+`docs/stylegan.md` describes its training and its quality.
 """
 
-from kaokore.stylegan.generator import Dream, Dreamer, load_dreamer
+from kaokore.stylegan.generator import FaceGenerator, load_generator
 
-__all__ = ["Dream", "Dreamer", "load_dreamer"]
+__all__ = ["FaceGenerator", "load_generator"]

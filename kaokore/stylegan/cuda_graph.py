@@ -1,4 +1,4 @@
-"""A step that is the same hundreds of small kernels each time: recorded once, then launched at a stroke."""
+"""CUDA graphs of a training step: hundreds of small kernels, recorded once and then launched together."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-WARM = 3  # calls before the recording, in which libraries choose their kernels and optimizers make their moments
+WARM_UP = 3  # calls before the recording, in which libraries choose their kernels and optimisers allocate their state
 
 Function = Callable[..., dict[str, Tensor]]
 
 
 class Recorded:
-    """`function(tensors by name, *how) -> tensors by name` as CUDA graphs, one for each `how`.
+    """Wrap `function(tensors by name, *flags) -> tensors by name` in CUDA graphs, one for each combination of flags.
 
-    To launch a small network's kernels one by one takes longer than to run them. The function must do the same for the
-    same `how`: nothing random, nothing from the CPU, and it must not wait for the GPU; shapes stay as they are. Each call
-    is one true call, those before the recording too.
+    Launching a small network's kernels one by one takes longer than running them. The function must do the same for the
+    same flags: use no randomness and nothing from the CPU, not wait for the GPU, and keep all shapes. Every call executes
+    the function once, including the calls before the recording.
     """
 
     def __init__(self, function: Function) -> None:
@@ -28,20 +28,20 @@ class Recorded:
         self.pool = torch.cuda.graph_pool_handle()
         self.stream = torch.cuda.Stream()
 
-    def __call__(self, given: dict[str, Tensor], *how: bool) -> dict[str, Tensor]:
+    def __call__(self, given: dict[str, Tensor], *flags: bool) -> dict[str, Tensor]:
         """See the class."""
-        self.calls[how] += 1
-        if self.calls[how] <= WARM:
+        self.calls[flags] += 1
+        if self.calls[flags] <= WARM_UP:
             self.stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self.stream):
-                results = self.function(given, *how)
+                results = self.function(given, *flags)
             torch.cuda.current_stream().wait_stream(self.stream)
             return results
-        if how not in self.graphs:
+        if flags not in self.graphs:
             inputs, graph = {name: tensor.clone() for name, tensor in given.items()}, torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self.pool):
-                self.graphs[how] = graph, inputs, self.function(inputs, *how)
-        graph, inputs, outputs = self.graphs[how]
+                self.graphs[flags] = graph, inputs, self.function(inputs, *flags)
+        graph, inputs, outputs = self.graphs[flags]
         for name, tensor in given.items():
             inputs[name].copy_(tensor)
         graph.replay()

@@ -11,15 +11,15 @@ import math
 import torch
 from torch import Tensor, nn
 
-from kaokore import GENDERS, STATUSES
 from kaokore.stylegan.layers import GAIN, Conv, Linear, activate, downsample
-from kaokore.stylegan.networks import NetworkConfig, describe, normalise
+from kaokore.stylegan.networks import NetworkConfig, encode, normalise
+from kaokore.versions import GENDERS, STATUSES
 
-GROUP, SPREAD = 4, 1e-8  # pictures that are compared with one another; least variance
+GROUP, EPSILON = 4, 1e-8  # images that are compared with one another; added to their variance
 
 
 class Discriminator(nn.Module):
-    """Pictures (B, 3, S, S) and classes (B,) -> logits (B,), positive for what seems real."""
+    """Images (B, 3, S, S) and classes (B,) -> logits (B,), positive for real images."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -32,23 +32,23 @@ class Discriminator(nn.Module):
         self.out = Linear(top, outputs)
         self.embed = Linear(len(GENDERS) + len(STATUSES), outputs) if config.conditional else None
 
-    def forward(self, pictures: Tensor, classes: Tensor) -> Tensor:
+    def forward(self, images: Tensor, classes: Tensor) -> Tensor:
         """See the class."""
-        x = activate(self.from_rgb(pictures.contiguous(memory_format=torch.channels_last)))
+        x = activate(self.from_rgb(images.contiguous(memory_format=torch.channels_last)))
         for block in self.blocks:
             x = block(x)
-        x = activate(self.last(torch.cat((x, spread(x)), 1)))
+        x = activate(self.last(torch.cat((x, group_deviation(x)), 1)))
         x = self.out(activate(self.flat(x.flatten(1))))
         if self.embed is None:
             return x[:, 0]
-        return (x * normalise(self.embed(describe(classes).to(x)))).sum(1) / math.sqrt(x.shape[1])
+        return (x * normalise(self.embed(encode(classes).to(x)))).sum(1) / math.sqrt(x.shape[1])
 
 
 class Residual(nn.Module):
-    """Half the height and width, of two paths: (B, before, H, W) -> (B, after, H / 2, W / 2).
+    """A residual block that halves height and width: (B, before, H, W) -> (B, after, H / 2, W / 2).
 
-    Pictures are filtered and halved before the second convolution; the authors' convolution takes every other pixel of
-    the filtered picture. That costs the same, and one filter serves both paths.
+    Features are filtered and halved before the second convolution; the authors' convolution takes every other pixel of
+    the filtered features. That costs the same, and one filter serves both paths.
     """
 
     def __init__(self, before: int, after: int) -> None:
@@ -62,13 +62,13 @@ class Residual(nn.Module):
         return (y + self.skip(downsample(x))) / GAIN
 
 
-def spread(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, 1, H, W): mean standard deviation of features over groups of 4 neighbours.
+def group_deviation(x: Tensor) -> Tensor:
+    """Compute the mean standard deviation of features over groups of 4 neighbours: (B, C, H, W) -> (B, 1, H, W).
 
-    Karras et al. (2018), "Progressive Growing of GANs", section 3: lets the discriminator see a lack of variety.
-    A batch that 4 does not divide is one group.
+    Karras et al. (2018), "Progressive Growing of GANs", section 3: shows the discriminator a lack of variety. A batch
+    that is not a multiple of 4 is one group.
     """
     B, _, H, W = x.shape
     group = GROUP if B % GROUP == 0 else B
-    deviation = (x.unflatten(0, (B // group, group)).var(1, unbiased=False) + SPREAD).sqrt()
+    deviation = (x.unflatten(0, (B // group, group)).var(1, unbiased=False) + EPSILON).sqrt()
     return deviation.mean((1, 2, 3)).repeat_interleave(group)[:, None, None, None].expand(B, 1, H, W)

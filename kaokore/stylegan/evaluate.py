@@ -1,90 +1,66 @@
-"""Measure how near dreamt faces are to real ones: one line of JSON with KID and FID."""
+"""Evaluate a generator: kernel distance to real images, and conditional accuracy."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from experiments.cli import choose_device, require
-from kaokore.classify.classifier import CLASSES, load_classifier
-from kaokore.classify.data import Faces, load_labelled
-from kaokore.classify.evaluate import report
-from kaokore.stylegan.data import load_classes
-from kaokore.stylegan.features import Source, load_features
-from kaokore.stylegan.generator import Dream, Dreamer, begin
-from kaokore.stylegan.metrics import fid, kid
+from kaokore.classify.classifier import Classifier
+from kaokore.classify.evaluate import evaluate
+from kaokore.loading import Track, untracked
+from kaokore.stylegan.generator import FaceGenerator
+from kaokore.stylegan.metrics import kid
 
-ASKED = 100  # dreams of each label
+PER_CLASS = 100
 
 
-@dataclass(frozen=True)
-class Evaluate(Dream):
-    """Measure how near dreamt faces are to real ones; prints one line of JSON."""
+def conditional_accuracy(
+    generator: FaceGenerator,
+    classifier: Classifier,
+    *,
+    count: int = PER_CLASS,
+    truncation: float = 1.0,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    track: Track = untracked,
+) -> float:
+    """Measure how often a classifier assigns the label that an image was generated for.
 
-    root: str | None = None
-    """KaoKore's folder; else KAOKORE_ROOT, else data/kaokore."""
-    version: str = "1.1"
-    """Of KaoKore."""
-    faces: int = 2000
-    """How many to dream. FID depends on it."""
-    features: Source = "lite0"
-    """By which network; inception's weights are downloaded."""
-    truncation: float = 1.0
-    """1, for all faces count."""
+    Args:
+        generator: Trained with labels.
+        classifier: Of the labels in question, on `device`.
+        count: Images to generate for each label.
+        truncation: See `FaceGenerator.sample_styles`.
+        seed: Of the samples, the same for each label.
+        device: The classifier's device.
+        track: Wraps the list of the classifier's batches.
 
-
-def evaluate(config: Evaluate) -> dict[str, Any]:
-    """Prints figures against the dev faces as JSON and returns them. Raises `InputError` or `DatasetError`.
-
-    Beside them stand those of real faces: as many of train as were dreamt (or all), against dev. Nothing can be much
-    nearer, and FID of few pictures is far from 0 even then. `obeys` says how often a dream is what it was asked to be.
+    Returns:
+        The share of images with the requested label, in [0, 1].
     """
-    require(config, faces=2)
-    dreamer, draws = begin(config)
-    features = load_features(config.features, choose_device(config.device))
-    size = dreamer.generator.config.size
-    dev = load_classes(config.root, "dev", size, config.version).images
-    train = load_classes(config.root, "train", size, config.version).images
-    train = train[torch.randperm(len(train), generator=draws)[: config.faces]]
-    dreamt = dreamer.paint(dreamer.styles(config.faces, config, draws), draws)
-    theirs, real, ours = features(dev / 255), features(train / 255), features(dreamt)
-    figures: dict[str, Any] = {"kid": kid(ours, theirs), "fid": fid(ours, theirs), "faces": len(ours)}
-    figures |= {"kid_real": kid(real, theirs), "fid_real": fid(real, theirs), "real_faces": len(real)}
-    if dreamer.generator.config.conditional:
-        figures["obeys"] = {task: obedience(dreamer, task, config) for task in CLASSES}
-        figures["obeys_real"] = {task: obedience_of_dev(task, size, config) for task in CLASSES}
-    figures |= {"dev_faces": len(theirs), "features": config.features, "truncation": config.truncation, "size": size}
-    figures |= {"seed": config.seed, "images": dreamer.about.get("images")}
-    print(json.dumps(figures))
-    return figures
+    images = []
+    for label in classifier.classes:
+        draws = torch.Generator().manual_seed(seed)
+        w = generator.sample_styles(count, draws, **{classifier.task: label}, truncation=truncation)
+        images.append(generator.synthesise(w, draws))
+    pixels = (torch.cat(images) * 255).round().byte()
+    labels = torch.arange(len(images)).repeat_interleave(count)
+    return float(evaluate(classifier, pixels, labels, device=device, track=track)["accuracy"])
 
 
-def obedience(dreamer: Dreamer, task: str, config: Evaluate) -> float:
-    """Share of dreams asked for by a label, each equally often, that the shipped classifier gives this label."""
-    dreams, device = [], choose_device(config.device)
-    for name in CLASSES[task]:
-        asked = Dream("", truncation=config.truncation)
-        asked = replace(asked, gender=name) if task == "gender" else replace(asked, status=name)
-        draws = torch.Generator().manual_seed(config.seed)
-        dreams.append(dreamer.paint(dreamer.styles(ASKED, asked, draws), draws))
-    faces = Faces((torch.cat(dreams) * 255).round().byte(), torch.arange(len(dreams)).repeat_interleave(ASKED))
-    return float(report(load_classifier(f"kaokore-{task}", device), faces, "", device)["accuracy"])
+def sample_kid(
+    generator: FaceGenerator, features: Callable[[Tensor], Tensor], real_features: Tensor, count: int
+) -> float:
+    """Measure the KID of `count` generated images, always with the same seed: the curve of a training.
 
-
-def obedience_of_dev(task: str, size: int, config: Evaluate) -> float:
-    """The same of the real dev faces at `size` pixels: the classifier's balanced accuracy."""
-    device = choose_device(config.device)
-    faces = load_labelled(config.root, "dev", task, size, version=config.version)
-    return float(report(load_classifier(f"kaokore-{task}", device), faces, "dev", device)["balanced_accuracy"])
-
-
-def distance(dreamer: Dreamer, features: Callable[[Tensor], Tensor], theirs: Tensor, faces: int) -> float:
-    """KID of so many faces, always the same draws, from features (N, F) of real ones: what a training is watched by."""
+    Args:
+        generator: Any.
+        features: Images (N, 3, S, S) in [0, 1] -> (N, F).
+        real_features: (M, F), of real images.
+        count: Images to generate.
+    """
     draws = torch.Generator().manual_seed(0)
-    w = dreamer.styles(faces, Dream("", truncation=1.0), draws)
-    return kid(features(dreamer.paint(w, draws)), theirs)
+    w = generator.sample_styles(count, draws, truncation=1.0)
+    return kid(features(generator.synthesise(w, draws)), real_features)

@@ -1,4 +1,4 @@
-"""A trained generator, its file, and the faces it dreams."""
+"""A trained StyleGAN generator: its file, and the images that it generates."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from experiments.cli import choose_device, require
-from kaokore.stylegan.data import classes_like
+from kaokore.stylegan.data import sample_classes
 from kaokore.stylegan.networks import CLASSES, Generator, NetworkConfig
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint, CheckpointError
@@ -22,76 +21,83 @@ BATCH = 32
 
 
 @dataclass(frozen=True)
-class Dream:
-    """What to dream; shared by all commands that do."""
+class FaceGenerator:
+    """A generator network with the class frequencies of its training data.
 
-    checkpoint: str = "stylegan"
-    """A file that train wrote, or a shipped one's name."""
-    gender: str | None = None
-    """male or female; else as often as in the data."""
-    status: str | None = None
-    """noble, warrior, incarnation or commoner; else as often as in the data."""
-    truncation: float = 0.7
-    """How far from the mean face of its class a face may be: 0 is the mean, 1 everything."""
-    seed: int = 0
-    device: str = "auto"
+    Attributes:
+        network: Mapping and synthesis.
+        counts: Training images of each class, see `joint_class`.
+        about: Metrics, command, seed, attribution ... (JSON).
+    """
 
-
-@dataclass(frozen=True)
-class Dreamer:
-    """A generator with what it knows of its data: how many faces of each class it saw, and about (JSON)."""
-
-    generator: Generator
+    network: Generator
     counts: list[int]
     about: dict[str, Any]
 
-    def styles(self, n: int, config: Dream, draws: torch.Generator) -> Tensor:
-        """w (n, D), truncated, of n random faces such as `config` asks for. Raises `InputError`."""
-        classes = classes_like(self.counts, config.gender, config.status, n, draws)
-        classes = classes.to(self.generator.constant.device)
-        w = self.generator.mapping(self.generator.draw_latent(n, draws), classes)
-        return self.generator.truncate(w, classes, config.truncation)
+    def sample_styles(
+        self,
+        n: int,
+        draws: torch.Generator,
+        *,
+        gender: str | None = None,
+        status: str | None = None,
+        truncation: float = 0.7,
+    ) -> Tensor:
+        """Sample the styles w (n, D) of n random faces.
+
+        Args:
+            n: How many faces.
+            draws: Random numbers, on the CPU.
+            gender: "male" or "female"; None samples both with the frequencies of the training data.
+            status: "noble", "warrior", "incarnation" or "commoner"; None as for `gender`.
+            truncation: How far a style may be from the mean of its class: 0 is the mean, 1 does not truncate.
+
+        Raises:
+            InputError: A label is unknown, or the network was trained without labels.
+        """
+        if (gender is not None or status is not None) and not self.network.config.conditional:
+            raise InputError("This generator was trained without labels, so gender and status cannot be chosen.")
+        classes = sample_classes(self.counts, n, draws, gender=gender, status=status)
+        classes = classes.to(self.network.constant.device)
+        w = self.network.mapping(self.network.draw_latent(n, draws), classes)
+        return self.network.truncate(w, classes, truncation)
 
     @torch.no_grad()
-    def paint(self, w: Tensor, draws: torch.Generator | None = None) -> Tensor:
-        """Faces (N, 3, S, S) in [0, 1], on the CPU, of styles (N, D) or (N, L, D); with random noise if `draws` is given."""
+    def synthesise(self, w: Tensor, draws: torch.Generator | None = None) -> Tensor:
+        """Generate images (N, 3, S, S) in [0, 1], on the CPU, of styles (N, D) or (N, L, D).
+
+        `draws` samples the noise inputs; without it they are zero.
+        """
         parts = []
         for part in w.split(BATCH):
-            noise = None if draws is None else self.generator.draw_noise(len(part), draws)
-            parts.append((self.generator(part, noise).float().cpu() / 2 + 0.5).clamp(0, 1).contiguous())
+            noise = None if draws is None else self.network.draw_noise(len(part), draws)
+            parts.append((self.network(part, noise).float().cpu() / 2 + 0.5).clamp(0, 1).contiguous())
         return torch.cat(parts)
 
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint with weights in half precision, including the mean style of each class.
 
-def save_dreamer(dreamer: Dreamer, path: str | Path) -> None:
-    """Writes a checkpoint with weights in half precision, and the mean w of each class among them."""
-    dreamer.generator.set_means()
-    tensors = {name: tensor.half() for name, tensor in dreamer.generator.state_dict().items()}
-    about = dreamer.about | {"counts": dreamer.counts}
-    Checkpoint(KIND, asdict(dreamer.generator.config), tensors, about=about).save(path)
+        Raises `InputError` when it cannot be written.
+        """
+        self.network.set_means()
+        tensors = {name: tensor.half() for name, tensor in self.network.state_dict().items()}
+        Checkpoint(KIND, asdict(self.network.config), tensors, about=self.about | {"counts": self.counts}).save(path)
 
 
-def load_dreamer(path_or_name: str | Path, device: torch.device | str = "cpu") -> Dreamer:
-    """The generator of a file, or of `checkpoints/NAME.safetensors`, frozen. Raises `CheckpointError` unless it is one."""
+def load_generator(path_or_name: str | Path, device: torch.device | str = "cpu") -> FaceGenerator:
+    """Load the generator of a file, or of `checkpoints/NAME.safetensors`, with frozen weights.
+
+    Raises:
+        CheckpointError: The file is not a StyleGAN generator.
+    """
     made = Checkpoint.load(path_or_name, KIND)
     counts = made.about.get("counts")
     if not (isinstance(counts, list) and len(counts) == CLASSES and all(isinstance(n, int) for n in counts)):
-        raise CheckpointError(f"{path_or_name} is damaged or of another version: it does not say what it was taught.")
-    generator = made.build({KIND: lambda **sizes: Generator(NetworkConfig(**sizes))}, device)
-    return Dreamer(generator, counts, made.about)
+        raise CheckpointError(f"{path_or_name} is damaged or of another version: its class counts are missing.")
+    network = made.build({KIND: lambda **sizes: Generator(NetworkConfig(**sizes))}, device)
+    return FaceGenerator(network, counts, made.about)
 
 
-def begin(config: Dream) -> tuple[Dreamer, torch.Generator]:
-    """The dreamer that a command asks for, and the source of all its random numbers. Raises `InputError`."""
-    require(config, truncation=0)
-    dreamer = load_dreamer(config.checkpoint, choose_device(config.device))
-    labelled = config.gender is not None or config.status is not None
-    if labelled and not dreamer.generator.config.conditional:
-        raise InputError(
-            f"{config.checkpoint} was taught without labels, so --gender and --status cannot be asked for."
-        )
-    return dreamer, torch.Generator().manual_seed(config.seed)
-
-
-def grid(pictures: Tensor, columns: int | None = None) -> Tensor:
-    """Pictures (N, 3, S, S) side by side (3, H, W), in a square or in so many columns."""
-    return make_grid(pictures, columns or math.ceil(math.sqrt(len(pictures))), padding=2, pad_value=1.0)
+def image_grid(images: Tensor, columns: int | None = None) -> Tensor:
+    """Arrange images (N, 3, S, S) in a grid (3, H, W), square or with `columns` columns."""
+    return make_grid(images, columns or math.ceil(math.sqrt(len(images))), padding=2, pad_value=1.0)

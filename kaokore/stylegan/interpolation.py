@@ -1,10 +1,11 @@
-"""Films of frames that loop: MP4 (H.264) and GIF, as `renderer.io.video` makes them of paintings."""
+"""Interpolate styles along a closed curve, and write looping videos: MP4 (H.264) and GIF."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -14,10 +15,27 @@ from renderer.io.images import to_bytes
 from renderer.io.video import FPS, GIF_FPS, encode_mp4
 
 
-def write_film(frames: Callable[[float], Sequence[Tensor]], path: str | Path) -> Path:
-    """Writes the film that `frames` gives for so many frames a second, each (3, H, W) in [0, 1].
+def closed_spline(knots: Tensor, steps: int) -> Tensor:
+    """Interpolate knots (n, D) by a closed Catmull-Rom spline: (n * steps, D), at a knot every `steps` points.
 
-    The suffix says what it will be, .mp4 or .gif; sides are cut to even numbers for an MP4. Raises `InputError`.
+    The end meets the beginning without a jump or a corner. Used in w, where path length regularisation made straight
+    lines smooth.
+    """
+    t = (torch.arange(steps, device=knots.device) / steps)[:, None, None]
+    a, b, c, d = (knots.roll(shift, 0) for shift in (1, 0, -1, -2))
+    points = b + t / 2 * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+    return points.transpose(0, 1).flatten(0, 1)
+
+
+def write_loop(frames: Callable[[float], Sequence[Tensor]], path: str | Path) -> Path:
+    """Write a looping video, in the format that the suffix of `path` names, .mp4 or .gif.
+
+    Args:
+        frames: Frames per second -> the frames (3, H, W) in [0, 1]. For an MP4, sides are cropped to even numbers.
+        path: The file to write.
+
+    Raises:
+        InputError: The suffix is another one, or the file cannot be written.
     """
     path = Path(path)
     match path.suffix.lower():
@@ -28,8 +46,8 @@ def write_film(frames: Callable[[float], Sequence[Tensor]], path: str | Path) ->
         case ".gif":
             pictures = [Image.fromarray(to_bytes(frame)).quantize(256) for frame in frames(GIF_FPS)]
             with atomic(path) as temporary:
-                each = round(1000 / GIF_FPS)
-                pictures[0].save(temporary, "GIF", save_all=True, append_images=pictures[1:], duration=each, loop=0)
+                duration = round(1000 / GIF_FPS)
+                pictures[0].save(temporary, "GIF", save_all=True, append_images=pictures[1:], duration=duration, loop=0)
         case _:
-            raise InputError(f"A film's name ends in .mp4 or .gif, unlike {path}.")
+            raise InputError(f"A video's name ends in .mp4 or .gif, unlike {path}.")
     return path

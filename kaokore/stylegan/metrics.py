@@ -1,4 +1,4 @@
-"""How near dreamt faces are to real ones, as distributions: KID and FID of features (N, F)."""
+"""Distances of two sets of images, given as features (N, F): KID and FID."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def kid(a: Tensor, b: Tensor) -> float:
-    """Kernel inception distance of features (N, F) and (M, F), N and M at least 2 (Binkowski et al. 2018).
+    """Compute the kernel inception distance of features (N, F) and (M, F), N and M at least 2 (Binkowski et al. 2018).
 
     The unbiased estimate of the squared maximum mean discrepancy under the kernel (x.y / F + 1)^3: 0 in expectation for
     two samples of one distribution, so it may be a little below 0.
@@ -25,13 +25,14 @@ def kid(a: Tensor, b: Tensor) -> float:
 
 
 def fid(a: Tensor, b: Tensor) -> float:
-    """Frechet distance of the Gaussians of features (N, F) and (M, F) (Heusel et al. 2017).
+    """Compute the Frechet distance of the Gaussians of features (N, F) and (M, F) (Heusel et al. 2017).
 
-    Biased upwards, the more so for few pictures: compare only values of equal counts.
+    Biased upwards, most for few images: compare only values of equal counts.
     """
     a, b = a.double(), b.double()
-    # The trace of the root of the product of both covariances, without either: covariances are X'X, and the eigenvalues
-    # of X'X Y'Y are the squared singular values of XY'. QR makes X small when there are more pictures than features.
+    # The trace of the root of the product of both covariances, without computing these: covariances are X'X, and the
+    # eigenvalues of X'X Y'Y are the squared singular values of XY'. QR makes X small when there are more images than
+    # features.
     x, y = (torch.linalg.qr((z - z.mean(0)) / (len(z) - 1) ** 0.5, mode="r").R for z in (a, b))
     cross = torch.linalg.svdvals(x @ y.T).sum()
     return ((a.mean(0) - b.mean(0)).square().sum() + x.square().sum() + y.square().sum() - 2 * cross).item()

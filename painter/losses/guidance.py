@@ -1,38 +1,47 @@
-"""Guidance of strokes themselves, not of the canvas: their colours and their courses (Kotovenko et al. 2021).
+"""Penalties on strokes: colour and curve guidance (Kotovenko et al. 2021).
 
-A penalty takes strokes (N, P), or (B, N, P), in [0, 1] and returns one value a painting. `painter.optimize` adds it to
-its loss.
+A penalty maps strokes `(N, P)` or `(B, N, P)` in [0, 1] to one value per painting. `painter.optimize` adds it to its loss.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from kornia.filters import gaussian_blur2d, spatial_gradient
 from torch import Tensor
 
 from renderer.errors import InputError
 from renderer.strokes import StrokeSpace
 
 Penalty = Callable[[Tensor], Tensor]
-DIRECTIONS = 16  # in which colours are compared
+"""Strokes `(N, P)` or `(B, N, P)` -> `()` or `(B,)`."""
+
+DIRECTIONS = 16
+"""Number of projections of the sliced Wasserstein distance."""
+
 FIELDS = ("circles", "rays", "waves")
+"""Names that `direction_field` knows."""
 
 
 def colour_guide(picture: Tensor, space: StrokeSpace, samples: int = 2048) -> Penalty:
-    """Draws strokes to the colours of `picture` (3, h, w), and to as much of each as it has.
+    """Make a penalty on the difference between the strokes' colours and those of `picture` (3, h, w), as distributions.
 
-    The sliced Wasserstein distance (Rabin et al. 2011; squared, sRGB in [0, 1]) of the strokes' colours, each counting
-    by its area and opacity, to the picture's pixels, over fixed directions spread evenly. It is 0 for strokes whose
-    colours are distributed as the picture's are.
+    The sliced Wasserstein distance (Rabin et al. 2011; squared, sRGB in [0, 1]) between the strokes' colours, weighted
+    by area and opacity, and the picture's pixels, over fixed evenly spread directions. 0 for equal distributions.
+
+    Args:
+        picture: `(3, h, w)`, sRGB in [0, 1].
+        space: Stroke space of the strokes.
+        samples: Number of the picture's pixels that are compared at most, taken at regular distances.
+
+    Returns:
+        The penalty.
     """
     height, width = picture.shape[-2:]
     pixels = picture.flatten(1).mT
-    if height * width > samples:  # evenly, so that nothing is left to chance
+    if height * width > samples:
         pixels = pixels[torch.linspace(0, height * width - 1, samples, device=picture.device).long()]
     directions = _directions().to(pixels)
     known = (pixels @ directions).sort(0).values  # (n, D)
@@ -41,7 +50,7 @@ def colour_guide(picture: Tensor, space: StrokeSpace, samples: int = 2048) -> Pe
         area = _areas(strokes.detach(), space)[..., None]  # (..., N, 1)
         values, order = (space.get(strokes, "colour") @ directions).sort(-2)  # (..., N, D)
         weight = (area / area.sum(-2, keepdim=True)).expand_as(values).gather(-2, order)
-        rank = (weight.cumsum(-2) - weight / 2).clamp(0, 1)  # of each stroke's middle among all that is painted
+        rank = (weight.cumsum(-2) - weight / 2).clamp(0, 1)  # of the middle of each stroke's weight
         place = rank * len(known) - 0.5
         low = place.floor().clamp(0, len(known) - 1)
         high = (low + 1).clamp(max=len(known) - 1)
@@ -54,11 +63,18 @@ def colour_guide(picture: Tensor, space: StrokeSpace, samples: int = 2048) -> Pe
 
 
 def curve_guide(field: Tensor, space: StrokeSpace) -> Penalty:
-    """Turns strokes along a field of directions (2, H, W), see `orientation`; 0 when all follow it, 1 when all cross it.
+    """Make a penalty on the angle between strokes and a direction field: 0 for parallel strokes, 1 for perpendicular ones.
 
-    At start, middle and end of each stroke, the squared sine of the angle between its course and the field's, times how
-    sure the field is there. Strokes are turned and bent, not moved to where the field would suit them. Dots, which have
-    no direction, are free.
+    The squared sine of the angle between the stroke's tangent and the field at start, middle and end of each stroke,
+    weighted by the coherence of the field there. The gradient rotates and bends strokes but does not move them. Strokes
+    shorter than a pixel have no direction and no penalty.
+
+    Args:
+        field: `(2, H, W)`, from `orientation` or `direction_field`.
+        space: Stroke space of the strokes.
+
+    Returns:
+        The penalty.
     """
     height, width = field.shape[-2:]
     scale = field.new_tensor([width, height])
@@ -66,26 +82,33 @@ def curve_guide(field: Tensor, space: StrokeSpace) -> Penalty:
     def penalty(strokes: Tensor) -> Tensor:
         start, end = space.get(strokes, "start"), space.get(strokes, "end")
         control = start + (end - start) * space.get(strokes, "bend")
-        places = torch.stack((start, (start + 2 * control + end) / 4, end), -2).detach()  # (..., N, 3, 2)
-        course = torch.stack((control - start, (end - start) / 2, end - control), -2) * scale
-        length = course.square().sum(-1, keepdim=True)
-        x, y = course.unbind(-1)
-        doubled = torch.stack((x * x - y * y, 2 * x * y), -1) / (length + 1)  # shorter than a pixel: no direction
-        grid = (2 * places - 1).view(1, -1, 1, 2)
+        positions = torch.stack((start, (start + 2 * control + end) / 4, end), -2).detach()  # (..., N, 3, 2)
+        tangent = torch.stack((control - start, (end - start) / 2, end - control), -2) * scale
+        length = tangent.square().sum(-1, keepdim=True)
+        x, y = tangent.unbind(-1)
+        doubled = torch.stack((x * x - y * y, 2 * x * y), -1) / (length + 1)  # about 0 below a pixel
+        grid = (2 * positions - 1).view(1, -1, 1, 2)
         along = F.grid_sample(field[None].to(grid), grid, padding_mode="border", align_corners=False)[0, :, :, 0]
-        along = along.T.reshape(places.shape)
-        sure = along.norm(dim=-1) * (length / (length + 1))[..., 0]
-        return ((sure - (along * doubled).sum(-1)) / 2).mean((-2, -1))
+        along = along.T.reshape(positions.shape)
+        coherence = along.norm(dim=-1) * (length / (length + 1))[..., 0]
+        return ((coherence - (along * doubled).sum(-1)) / 2).mean((-2, -1))
 
     return penalty
 
 
 def orientation(picture: Tensor, spread: float = 0.03) -> Tensor:
-    """Which way the lines of `picture` (3, H, W) run: (2, H, W), sure * (cos 2a, sin 2a), a clockwise from the x axis.
+    """Compute the direction field of the lines of `picture` (3, H, W) from its structure tensor (Bigün and Granlund 1987).
 
-    From the structure tensor (Bigün and Granlund 1987), averaged over `spread` of the short side; *sure*, in [0, 1], is
-    its coherence. Twice the angle, because a line has no sense of direction.
+    Args:
+        picture: `(3, H, W)`.
+        spread: Standard deviation of the averaging, as a fraction of the short side.
+
+    Returns:
+        `(2, H, W)`: coherence * (cos 2a, sin 2a), with the coherence in [0, 1] and the angle a clockwise from the x axis,
+        doubled because a line has no sign.
     """
+    from kornia.filters import gaussian_blur2d, spatial_gradient  # here, because it takes long to import
+
     sigma = max(1.0, spread * min(picture.shape[1:]))
     gradient = spatial_gradient(picture[None])[0]  # (3, x and y, H, W)
     x, y = gradient.unbind(1)
@@ -93,16 +116,18 @@ def orientation(picture: Tensor, spread: float = 0.03) -> Tensor:
     side = 2 * math.ceil(2 * sigma) + 1
     tensor = gaussian_blur2d(tensor[None], (side, side), (sigma, sigma), "replicate")[0]
     energy = tensor[2]
-    # Where hardly anything is to be seen, noise has a direction, too.
+    # The constant lowers the coherence where the picture is nearly flat and gradients are noise.
     field: Tensor = -tensor[:2] / (energy + 0.01 * energy.mean() + 1e-8)
     return field
 
 
-def prescribed(name: str, size: tuple[int, int]) -> Tensor:
-    """A field (2, H, W) as `orientation` gives them, sure everywhere: circles or rays around the centre, waves, or an
-    angle in degrees, clockwise from the x axis. Raises `InputError` for anything else.
+def direction_field(name: str, size: tuple[int, int]) -> Tensor:
+    """Make a direction field `(2, H, W)` of coherence 1, in the form of `orientation`.
 
-    >>> prescribed("90", (1, 1)).flatten().round().tolist()
+    name: "circles" or "rays" around the centre, "waves", or an angle in degrees clockwise from the x axis. Raises
+    `InputError` for anything else.
+
+    >>> direction_field("90", (1, 1)).flatten().round().tolist()
     [-1.0, -0.0]
     """
     height, width = size
@@ -120,27 +145,20 @@ def prescribed(name: str, size: tuple[int, int]) -> Tensor:
         except ValueError:
             angle = torch.tensor(math.nan)
         if not angle.isfinite().all():
-            raise InputError(f"There is no field {name!r}; choose {', '.join(FIELDS)} or an angle in degrees.")
+            raise InputError(f"Unknown direction field {name!r}; choose {', '.join(FIELDS)} or an angle in degrees.")
     return torch.stack((torch.cos(2 * angle), torch.sin(2 * angle)))
 
 
-class Weighted(NamedTuple):
-    """A penalty and how much it counts."""
-
-    weight: float
-    penalty: Penalty
-
-
-def together(parts: list[Weighted]) -> Penalty | None:
-    """One penalty of several; None of none, or where all weigh nothing."""
-    parts = [part for part in parts if part.weight > 0]
-    if not parts:
+def weighted_penalty(*parts: tuple[float, Penalty]) -> Penalty | None:
+    """Sum penalties, given as pairs (weight, penalty); None if there are none with a weight above 0."""
+    counted = [(weight, penalty) for weight, penalty in parts if weight > 0]
+    if not counted:
         return None
-    return lambda strokes: torch.stack([part.weight * part.penalty(strokes) for part in parts]).sum(0)
+    return lambda strokes: torch.stack([weight * penalty(strokes) for weight, penalty in counted]).sum(0)
 
 
 def _directions() -> Tensor:
-    """(3, DIRECTIONS) unit vectors spread over half the sphere by Fibonacci's lattice, and so over all of it."""
+    """(3, DIRECTIONS) unit vectors, a Fibonacci lattice on half the sphere; opposite directions are equivalent."""
     i = torch.arange(DIRECTIONS, dtype=torch.float64) + 0.5
     z = 1 - i / DIRECTIONS
     angle = i * math.pi * (1 + math.sqrt(5))
@@ -149,7 +167,7 @@ def _directions() -> Tensor:
 
 
 def _areas(strokes: Tensor, space: StrokeSpace) -> Tensor:
-    """About how much each stroke covers, (..., N), in squares of the canvas' side."""
+    """Approximate area of each stroke times its opacity, (..., N), in units of the canvas' area."""
     length = (space.get(strokes, "end") - space.get(strokes, "start")).norm(dim=-1)
     radius = space.get(strokes, "radius").mean(-1)
     return (length + 2 * radius) * 2 * radius * space.get(strokes, "opacity").mean(-1) + 1e-9

@@ -1,4 +1,4 @@
-"""What a painting is held against its target by. Each loss takes (B, 3, H, W) twice and returns one value a picture."""
+"""Losses on pixels, and the weighted sum of losses."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from collections.abc import Callable
 from torch import Tensor
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+"""Canvas and target, both `(B, 3, H, W)`, sRGB in [0, 1] -> one value per picture, `(B,)`."""
 
 
-def pixels(canvas: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over RGB in [0, 1]."""
+def mse(canvas: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error: `(B, 3, H, W)` twice -> `(B,)`."""
     return (canvas - target).square().mean((1, 2, 3))
 
 
 def total_variation(canvas: Tensor, target: Tensor) -> Tensor:
-    """How much more the canvas varies between neighbouring pixels than the target does (anisotropic, L1; never below 0).
+    """Total variation of the canvas in excess of the target's: `(B, 3, H, W)` twice -> `(B,)`, at least 0.
 
-    Rudin et al. (1992) charge all variation; here the target's own is free, so that lines may stay.
+    Anisotropic, L1, per pixel. Rudin et al. (1992) penalise all variation; here the target's own is free, so that its
+    lines may stay.
     """
-    difference = _variation(canvas) - _variation(target)
-    return difference.clamp(min=0)
+    return (variation(canvas) - variation(target)).clamp(min=0)
 
 
-def _variation(image: Tensor) -> Tensor:
-    across = image.diff(dim=-1).abs().mean((1, 2, 3))
-    return across + image.diff(dim=-2).abs().mean((1, 2, 3))
+def variation(image: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring pixels, horizontal plus vertical: `(B, 3, H, W)` -> `(B,)`."""
+    horizontal = image.diff(dim=-1).abs().mean((1, 2, 3))
+    return horizontal + image.diff(dim=-2).abs().mean((1, 2, 3))
 
 
 def weighted(*parts: tuple[float, Loss]) -> Loss:
-    """The sum of losses, each times its weight; those that weigh nothing are not computed."""
+    """Sum losses, given as pairs (weight, loss); a loss of weight 0 is not computed."""
     counted = [(weight, loss) for weight, loss in parts if weight != 0]
 
     def total(canvas: Tensor, target: Tensor) -> Tensor:

@@ -241,7 +241,22 @@ def write_jpeg(picture: Tensor, path: str | Path) -> None:
         Image.fromarray(to_bytes(picture)).save(temporary, "JPEG", quality=85, optimize=True)
 
 
-def write_png(picture: Tensor, path: str | Path) -> None:
-    """Writes `(3, H, W)` in [0, 1] as an 8-bit PNG, whole or not at all. Raises `InputError`."""
+def write_png(
+    image: Tensor | np.ndarray, path: str | Path, *, colours: int | None = None, optimize: bool = False
+) -> None:
+    """Write an 8-bit PNG, whole or not at all.
+
+    Args:
+        image: `(3, H, W)` in [0, 1], or uint8 `(H, W, 3)` or `(H, W)`.
+        path: the file.
+        colours: the most colours that the file may have; without dithering.
+        optimize: take longer for a smaller file.
+
+    Raises:
+        InputError: when the file cannot be written.
+    """
+    pixels = Image.fromarray(image if isinstance(image, np.ndarray) else to_bytes(image))
+    if colours is not None:
+        pixels = pixels.quantize(colours, dither=Image.Dither.NONE)
     with atomic(path) as temporary:
-        Image.fromarray(to_bytes(picture)).save(temporary, format="PNG")
+        pixels.save(temporary, format="PNG", optimize=optimize)

@@ -1,5 +1,6 @@
-"""`KaoKorePaint-v0`, alone and in batches, against the dynamics, gymnasium's checker and somebody else's algorithms."""
+"""`KaoKorePaint-v0`, single and vectorised, against `agents.mdp`, gymnasium's checker and Stable-Baselines3."""
 
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from stable_baselines3 import DDPG, PPO
 from stable_baselines3.common import env_checker as stable_baselines
 
 import agents  # noqa: F401 (registers the environment)
-from agents import mdp as dynamics
+from agents import mdp
 from agents.environment import KaoKorePaint
 from agents.mdp import State
 from agents.vector_environment import KaoKorePaintVector
@@ -23,11 +24,11 @@ from renderer.errors import InputError
 TINY: dict[str, Any] = {"size": 16, "steps": 3, "bundle": 2}
 
 
-def test_gymnasium_accepts_it() -> None:
+def test_gymnasium_checker_passes() -> None:
     check_env(gymnasium.make("KaoKorePaint-v0", render_mode="rgb_array", **TINY).unwrapped)
 
 
-def test_made_with_no_arguments_it_is_the_papers_process() -> None:
+def test_default_environment_has_the_bundles_of_the_paper() -> None:
     env = gymnasium.make("KaoKorePaint-v0")
     assert env.action_space == gymnasium.spaces.Box(0, 1, (5 * 13,), np.float32)
     assert env.observation_space == gymnasium.spaces.Box(0, 255, (7, 64, 64), np.uint8)
@@ -36,20 +37,20 @@ def test_made_with_no_arguments_it_is_the_papers_process() -> None:
     assert info["distance"] == 1
 
 
-# It wants actions in [-1, 1]; a stroke is [0, 1] everywhere here, and RescaleAction is there for who wants the other.
+# The checker recommends actions in [-1, 1]; strokes are in [0, 1] everywhere, and RescaleAction converts.
 @pytest.mark.filterwarnings("ignore:We recommend you to use a symmetric")
-def test_stable_baselines_accepts_it() -> None:
+def test_stable_baselines_checker_passes() -> None:
     stable_baselines.check_env(KaoKorePaint(size=36, steps=3, render_mode="rgb_array"), skip_render_check=False)
 
 
-def test_stable_baselines_accepts_it_without_a_word_behind_a_wrapper() -> None:
+def test_stable_baselines_checker_passes_without_warnings_behind_rescale_action() -> None:
     low, high = np.float32(-1), np.float32(1)
     stable_baselines.check_env(gymnasium.wrappers.RescaleAction(KaoKorePaint(size=36, steps=3), low, high))
 
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Convolutions this small wait ten times longer for a second thread, on a busy machine, than they take."""
+    """Run with one thread: on a busy machine, convolutions this small spend most of their time waiting for a second one."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -70,21 +71,21 @@ def test_ppo_and_ddpg_learn_on_it() -> None:
         assert any((a != b).any() for a, b in zip(before, algorithm.policy.parameters(), strict=True))
 
 
-def test_a_step_is_the_dynamics_bit_for_bit() -> None:
+def test_step_equals_mdp_bit_for_bit() -> None:
     env = KaoKorePaint(background=(0.0, 0.5, 1.0), **TINY)
     env.reset(seed=1)
     assert env.state is not None
-    state = dynamics.begin(env.state.target, (0.0, 0.5, 1.0))
+    state = mdp.begin(env.state.target, (0.0, 0.5, 1.0))
     assert torch.equal(env.state.canvas, state.canvas)
     env.action_space.seed(1)
     for i in range(3):
         action = env.action_space.sample()
         observation, reward, terminated, truncated, info = env.step(action)
-        after = dynamics.step(state, torch.from_numpy(action).view(1, 2, 13), ExactBezier())
+        after = mdp.step(state, torch.from_numpy(action).view(1, 2, 13), ExactBezier())
         assert torch.equal(env.state.canvas, after.canvas)
-        assert reward == dynamics.l2(state, after).item()
-        assert info["mse"] == dynamics.mse(after.canvas, after.target).item()
-        seen = (dynamics.observe(after, 3)[0, :7] * 255).round()
+        assert reward == mdp.l2(state, after).item()
+        assert info["mse"] == mdp.mse(after.canvas, after.target).item()
+        seen = (mdp.observe(after, 3)[0, :7] * 255).round()
         assert np.array_equal(observation, seen.numpy())
         assert terminated == (i == 2)
         assert truncated is False
@@ -93,7 +94,7 @@ def test_a_step_is_the_dynamics_bit_for_bit() -> None:
         env.step(action)
 
 
-def test_seeds() -> None:
+def test_episodes_repeat_with_a_seed() -> None:
     def episode(env: gymnasium.Env, seed: int | None) -> list[np.ndarray]:
         observations = [env.reset(seed=seed)[0]]
         for i in range(3):
@@ -103,13 +104,32 @@ def test_seeds() -> None:
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     first, second = KaoKorePaint(**TINY), KaoKorePaint(**TINY)
     assert np.array_equal(episode(first, 3), episode(second, 3))
-    assert np.array_equal(episode(first, None), episode(second, None)), "what follows a seed is fixed too"
+    assert np.array_equal(episode(first, None), episode(second, None)), "episodes after a seeded one repeat too"
     assert not np.array_equal(episode(first, 3), episode(second, 4))
-    assert torch.equal(torch_state, torch.get_rng_state()), "no global generator is touched"
+    assert torch.equal(torch_state, torch.get_rng_state()), "global generators are not used"
     assert np.array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
 
 
-def test_targets() -> None:
+@pytest.mark.parametrize("reward", ["l2", "l2-relative"])
+def test_pickled_environment_continues_the_episode(reward: str) -> None:
+    env = KaoKorePaint(reward=reward, **TINY)
+    env.reset(seed=2)
+    env.step(np.full(26, 0.3, np.float32))
+    copy = pickle.loads(pickle.dumps(env))
+    for action in (0.6, 0.9):
+        assert_same(copy.step(np.full(26, action, np.float32)), env.step(np.full(26, action, np.float32)))
+    assert_same(copy.reset(), env.reset())
+
+
+def test_pickled_vector_environment_continues_the_episode() -> None:
+    envs = KaoKorePaintVector(2, **TINY)
+    envs.reset(seed=2)
+    copy = pickle.loads(pickle.dumps(envs))
+    actions = np.full((2, 26), 0.4, np.float32)
+    assert_same(copy.step(actions), envs.step(actions))
+
+
+def test_targets_from_tensors_functions_and_options() -> None:
     bytes_ = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     from_bytes, from_floats = KaoKorePaint(targets=bytes_, **TINY), KaoKorePaint(targets=bytes_.float() / 255, **TINY)
     from_function = KaoKorePaint(targets=lambda rng: bytes_[rng.integers(2)].numpy(), **TINY)
@@ -124,7 +144,7 @@ def test_targets() -> None:
     assert (chosen[3:6] == 0).all()
 
 
-def test_any_reward_and_any_renderer() -> None:
+def test_custom_reward_and_brush() -> None:
     def darkness(before: State, after: State) -> torch.Tensor:
         assert after.step.tolist() == [1]
         return (before.canvas - after.canvas).mean((1, 2, 3))
@@ -141,7 +161,7 @@ def test_any_reward_and_any_renderer() -> None:
     assert part.step(action)[1] == pytest.approx(plain.step(action)[1] / info["mse"], rel=1e-4)
 
 
-def test_actions_at_the_edge() -> None:
+def test_actions_outside_the_range_are_clipped_or_refused() -> None:
     env = KaoKorePaint(**TINY)
     env.reset(seed=0)
     outside = env.step(np.linspace(-2, 3, 26))[0]
@@ -154,7 +174,7 @@ def test_actions_at_the_edge() -> None:
         env.step(np.zeros(13, np.float32))
 
 
-def test_impossible_options_are_one_sentence() -> None:
+def test_invalid_options_raise_input_error() -> None:
     with pytest.raises(InputError, match="l2-relative"):
         KaoKorePaint(reward="l3")
     with pytest.raises(InputError, match="resize"):
@@ -167,7 +187,7 @@ def test_impossible_options_are_one_sentence() -> None:
         KaoKorePaint().step(np.zeros(65))
 
 
-def test_rgb_array() -> None:
+def test_render_returns_the_canvas() -> None:
     env = gymnasium.make("KaoKorePaint-v0", render_mode="rgb_array", **{**TINY, "size": (16, 20)})
     observation, _ = env.reset(seed=0)
     blank = env.render()
@@ -180,8 +200,8 @@ def test_rgb_array() -> None:
     assert KaoKorePaint(**TINY).render() is None
 
 
-def test_vector_equals_single_environments() -> None:
-    """Two episodes and the reset between them, against gymnasium's own loop over single environments."""
+def test_vector_environment_equals_single_environments() -> None:
+    """Two episodes and the reset between them, against gymnasium's loop over single environments."""
     made: dict[str, Any] = {"num_envs": 3, "render_mode": "rgb_array", **TINY}
     batch = gymnasium.make_vec("KaoKorePaint-v0", vectorization_mode="vector_entry_point", **made)
     loop = gymnasium.make_vec("KaoKorePaint-v0", vectorization_mode="sync", **made)
@@ -201,7 +221,7 @@ def test_vector_equals_single_environments() -> None:
 
 
 def assert_same(ours: Any, theirs: Any) -> None:
-    """Equal in type and shape; whole numbers exactly, fractions up to the order of a sum."""
+    """Assert equal types and shapes; floating-point values may differ by the order of summation."""
     if isinstance(theirs, tuple | list):
         assert len(ours) == len(theirs)
         for a, b in zip(ours, theirs, strict=True):
@@ -210,12 +230,14 @@ def assert_same(ours: Any, theirs: Any) -> None:
         assert ours.keys() == theirs.keys()
         for key in theirs:
             assert_same(ours[key], theirs[key])
+    elif isinstance(theirs, bool | float):
+        assert ours == theirs
     else:
         assert ours.dtype == theirs.dtype
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_vector_works_by_default_and_steps_its_tensors() -> None:
+def test_vector_environment_steps_its_tensors() -> None:
     envs = gymnasium.make_vec("KaoKorePaint-v0", num_envs=8)
     assert isinstance(envs, KaoKorePaintVector)
     with pytest.raises(gymnasium.error.ResetNeeded):
@@ -224,6 +246,6 @@ def test_vector_works_by_default_and_steps_its_tensors() -> None:
     assert envs.state is not None
     assert envs.state.canvas.shape == (8, 3, 64, 64)
     actions = envs.action_space.sample()
-    after = dynamics.step(envs.state, torch.from_numpy(actions).view(8, 5, 13), ExactBezier())
+    after = mdp.step(envs.state, torch.from_numpy(actions).view(8, 5, 13), ExactBezier())
     envs.step(actions)
     assert torch.equal(envs.state.canvas, after.canvas)

@@ -47,7 +47,7 @@ def test_what_is_remembered_is_what_happened(renderer: Brush, generator: torch.G
     torch.manual_seed(0)
     learner = LearningToPaint(renderer, replace(TINY, noise=0.2, memory=3))
     for _ in range(3):  # six paintings into three places
-        finished = learner.play(targets(), generator)
+        finished = learner.rollout(targets(), generator)
     assert finished.shape == (2, 3, 32, 32)
     before, action, after = learner.memory.sample(40, generator)
     assert {int(step) for step in before.step} == {0, 1, 2}
@@ -67,7 +67,7 @@ def test_an_update_moves_every_network_and_slow_copies_follow(
 ) -> None:
     torch.manual_seed(0)
     learner = LearningToPaint(renderer, replace(TINY, model_based=model_based, tau=0.5))
-    learner.play(targets(), generator)
+    learner.rollout(targets(), generator)
     before = {name: [value.clone() for value in module.parameters()] for name, module in networks(learner).items()}
     learner.update(0.0, generator)
     for name, module in networks(learner).items():
@@ -88,7 +88,7 @@ def networks(learner: LearningToPaint) -> dict[str, torch.nn.Module]:
 
 def test_rates_fall(renderer: Brush, generator: torch.Generator) -> None:
     learner = LearningToPaint(renderer, replace(TINY, decay=0.25, decay_after=0.5))
-    learner.play(targets(), generator)
+    learner.rollout(targets(), generator)
     for progress, factor in ((0.4, 1.0), (0.6, 0.25)):
         learner.update(progress, generator)
         assert learner.actor_optimizer.param_groups[0]["lr"] == factor * TINY.actor_rate
@@ -100,7 +100,7 @@ def test_the_model_based_actor_learns_to_paint(renderer: Brush, generator: torch
     learner = LearningToPaint(renderer, replace(TINY, reward="l2", batch=8, memory=20, tau=0.05))
     errors = []
     for _ in range(9):
-        errors.append(float((learner.play(targets(), generator) - targets()).square().mean()))
+        errors.append(float((learner.rollout(targets(), generator) - targets()).square().mean()))
         for _ in range(3):
             learner.update(0.0, generator)
     assert min(errors[-3:]) < 0.4 * errors[0]
@@ -113,7 +113,7 @@ def test_the_model_free_critic_learns_what_actions_are_worth(renderer: Brush, ge
         replace(TINY, reward="l2", model_based=False, batch=8, memory=20, noise=0.5, steps=1, critic_rate=1e-3),
     )
     for _ in range(10):
-        learner.play(targets(), generator)
+        learner.rollout(targets(), generator)
     before, action, after = learner.memory.sample(200, generator)
     spread = learner.reward(before, dynamics.step(before, action, renderer)).var()
     losses = [learner.update(0.0, generator).value_loss for _ in range(20)]
@@ -124,7 +124,7 @@ def test_the_model_free_critic_learns_what_actions_are_worth(renderer: Brush, ge
 def test_the_discriminator_learns_to_tell_paintings_from_targets(renderer: Brush, generator: torch.Generator) -> None:
     torch.manual_seed(0)
     learner = LearningToPaint(renderer, replace(TINY, tau=0.2))
-    learner.play(targets(), generator)
+    learner.rollout(targets(), generator)
     gaps = [update.true - update.false for update in (learner.update(0.0, generator) for _ in range(12))]
     assert sum(gaps[-3:]) / 3 > gaps[0] + 0.1
     # Its score gained is the reward: a step towards the target is worth more than none.

@@ -1,4 +1,4 @@
-"""The dynamics: what a bundle changes, what it is worth, and that a gradient finds its way back."""
+"""Tests of the decision process: transitions, rewards, and gradients from reward to action."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from agents import mdp as dynamics
+from agents import mdp
 from renderer.brush import Brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.strokes import BEZIER
@@ -23,78 +23,78 @@ def bundles(batch: int, bundle: int, seed: int, dtype: torch.dtype = torch.float
     return BEZIER.sample(batch * bundle, generator).view(batch, bundle, -1).to(dtype)
 
 
-RENDERERS = [ExactBezier(), AnalyticBezier(16)]
+BRUSHES = [ExactBezier(), AnalyticBezier(16)]
 
 
-def test_it_begins_blank() -> None:
+def test_begin_gives_a_blank_canvas() -> None:
     target = pictures(2, 0)
-    state = dynamics.begin(target, (0.25, 0.5, 1.0))
+    state = mdp.begin(target, (0.25, 0.5, 1.0))
     assert state.target is target
     assert state.step.tolist() == [0, 0]
     assert state.canvas.shape == target.shape
     assert state.canvas[1, :, 3, 4].tolist() == [0.25, 0.5, 1.0]
 
 
-def test_a_step_changes_nothing_but_its_result() -> None:
-    before = dynamics.begin(pictures(1, 0))
-    after = dynamics.step(before, bundles(1, 5, 0), ExactBezier())
+def test_step_does_not_modify_its_input() -> None:
+    before = mdp.begin(pictures(1, 0))
+    after = mdp.step(before, bundles(1, 5, 0), ExactBezier())
     assert (before.canvas == 1).all()
     assert (after.canvas != 1).any()
     assert before.step.tolist() == [0]
     assert after.step.tolist() == [1]
 
 
-def test_known_reward() -> None:
-    """A canvas half way from white to black is a quarter of white's squared error away."""
-    before = dynamics.begin(torch.zeros(1, 3, *SIZE))
-    after = dynamics.State(torch.full_like(before.canvas, 0.5), before.target, before.step + 1)
-    assert dynamics.l2(before, after).tolist() == [0.75]
+def test_reward_of_a_known_case() -> None:
+    """Target black, canvas from white to mid-grey: the squared error falls from 1 to 1/4."""
+    before = mdp.begin(torch.zeros(1, 3, *SIZE))
+    after = mdp.State(torch.full_like(before.canvas, 0.5), before.target, before.step + 1)
+    assert mdp.l2(before, after).tolist() == [0.75]
 
 
-def test_relative_distance_starts_at_one_and_ends_at_zero() -> None:
-    state = dynamics.begin(pictures(3, 1), (0.0, 0.0, 0.0))
-    distance = dynamics.relative(dynamics.mse, (0.0, 0.0, 0.0))
+def test_relative_distance_is_one_at_first_and_zero_at_the_end() -> None:
+    state = mdp.begin(pictures(3, 1), (0.0, 0.0, 0.0))
+    distance = mdp.relative(mdp.mse, (0.0, 0.0, 0.0))
     torch.testing.assert_close(distance(state.canvas, state.target), torch.ones(3))
     assert distance(state.target, state.target).tolist() == [0, 0, 0]
-    # A target that is blank itself: finite.
+    # Finite where the target equals the blank canvas.
     assert distance(state.canvas, state.canvas).tolist() == [0, 0, 0]
 
 
-def test_what_a_policy_sees() -> None:
-    state = dynamics.begin(pictures(2, 2))
+def test_observation_channels() -> None:
+    state = mdp.begin(pictures(2, 2))
     state = state._replace(step=torch.tensor([0, 3]))
-    seen = dynamics.observe(state, steps=4)
+    seen = mdp.observe(state, steps=4)
     assert seen.shape == (2, 9, *SIZE)
     assert torch.equal(seen[:, :3], state.canvas)
     assert torch.equal(seen[:, 3:6], state.target)
     assert seen[:, 6].amin((1, 2)).tolist() == seen[:, 6].amax((1, 2)).tolist() == [0, 0.75]
     assert seen[0, 7:, 0, 0].tolist() == [0, 0]
     assert seen[0, 7:, -1, 0].tolist() == [1, 0]  # y grows downwards
-    assert dynamics.finished(state, 3).tolist() == [False, True]
+    assert mdp.finished(state, 3).tolist() == [False, True]
 
 
-@pytest.mark.parametrize("renderer", RENDERERS, ids=lambda renderer: type(renderer).__name__)
-def test_batch_equals_one_by_one(renderer: Brush) -> None:
+@pytest.mark.parametrize("brush", BRUSHES, ids=lambda brush: type(brush).__name__)
+def test_batch_equals_one_by_one(brush: Brush) -> None:
     target, action = pictures(4, 3), bundles(4, 5, 3)
-    before = dynamics.begin(target)
-    together = dynamics.step(before, action, renderer)
-    rewards = dynamics.l2(before, together)
+    before = mdp.begin(target)
+    together = mdp.step(before, action, brush)
+    rewards = mdp.l2(before, together)
     for i in range(4):
-        alone_before = dynamics.begin(target[i : i + 1])
-        alone = dynamics.step(alone_before, action[i : i + 1], renderer)
+        alone_before = mdp.begin(target[i : i + 1])
+        alone = mdp.step(alone_before, action[i : i + 1], brush)
         assert torch.equal(alone.canvas[0], together.canvas[i])
-        torch.testing.assert_close(dynamics.l2(alone_before, alone)[0], rewards[i], rtol=0, atol=1e-6)
+        torch.testing.assert_close(mdp.l2(alone_before, alone)[0], rewards[i], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("renderer", RENDERERS, ids=lambda renderer: type(renderer).__name__)
-def test_transparent_strokes_change_nothing(renderer: Brush, dtype: torch.dtype) -> None:
-    before = dynamics.State(pictures(2, 4, dtype=dtype), pictures(2, 5, dtype=dtype), torch.zeros(2, dtype=torch.long))
+@pytest.mark.parametrize("brush", BRUSHES, ids=lambda brush: type(brush).__name__)
+def test_transparent_strokes_have_no_effect(brush: Brush, dtype: torch.dtype) -> None:
+    before = mdp.State(pictures(2, 4, dtype=dtype), pictures(2, 5, dtype=dtype), torch.zeros(2, dtype=torch.long))
     action = bundles(2, 5, 4, dtype)
     action[..., BEZIER.columns("opacity")] = 0
-    after = dynamics.step(before, action, renderer)
+    after = mdp.step(before, action, brush)
     assert torch.equal(after.canvas, before.canvas)
-    assert dynamics.l2(before, after).tolist() == [0, 0]
+    assert mdp.l2(before, after).tolist() == [0, 0]
 
 
 @settings(max_examples=25, deadline=None)
@@ -106,7 +106,7 @@ def test_transparent_strokes_change_nothing(renderer: Brush, dtype: torch.dtype)
     grey=st.integers(0, 255),
     normalised=st.booleans(),
 )
-def test_rewards_sum_to_the_whole_decrease(
+def test_rewards_sum_to_the_decrease_of_the_distance(
     seed: int,
     batch: int,
     bundle: int,
@@ -115,12 +115,12 @@ def test_rewards_sum_to_the_whole_decrease(
     normalised: bool,
 ) -> None:
     background = (grey / 255, 0.5, 1.0)
-    distance = dynamics.relative(dynamics.mse, background) if normalised else dynamics.mse
-    reward = dynamics.decrease(distance)
-    first = state = dynamics.begin(pictures(batch, seed), background)
+    distance = mdp.relative(mdp.mse, background) if normalised else mdp.mse
+    reward = mdp.decrease(distance)
+    first = state = mdp.begin(pictures(batch, seed), background)
     total = torch.zeros(batch)
-    while not dynamics.finished(state, steps).all():
-        after = dynamics.step(state, bundles(batch, bundle, seed + int(state.step[0])), ExactBezier())
+    while not mdp.finished(state, steps).all():
+        after = mdp.step(state, bundles(batch, bundle, seed + int(state.step[0])), ExactBezier())
         total += reward(state, after)
         state = after
     assert state.step.tolist() == [steps] * batch
@@ -133,40 +133,40 @@ def test_gradient_from_reward_to_action() -> None:
     action = (bundles(1, 2, 6, torch.float64) * 0.6 + 0.2).requires_grad_()
 
     def reward_of(action: torch.Tensor) -> torch.Tensor:
-        before = dynamics.begin(target)
-        middle = dynamics.step(before, action, AnalyticBezier(8))
-        after = dynamics.step(middle, action.flip(1), AnalyticBezier(8))
-        return dynamics.l2(before, after)
+        before = mdp.begin(target)
+        middle = mdp.step(before, action, AnalyticBezier(8))
+        after = mdp.step(middle, action.flip(1), AnalyticBezier(8))
+        return mdp.l2(before, after)
 
     (gradient,) = torch.autograd.grad(reward_of(action).sum(), action)
     assert (gradient != 0).all(), "a gradient into every field"
     assert torch.autograd.gradcheck(reward_of, (action,))
 
 
-def test_ascent_on_the_reward_paints_better() -> None:
-    """One stroke, moved along the gradient of its own reward towards a target that one stroke can paint."""
-    renderer = AnalyticBezier(16)
+def test_gradient_ascent_on_the_reward_recovers_a_stroke() -> None:
+    """Ascend the reward of one stroke; the target is a single stroke."""
+    brush = AnalyticBezier(16)
     wanted = torch.full((1, 1, 13), 0.5)
-    before = dynamics.begin(dynamics.step(dynamics.begin(torch.zeros(1, 3, 16, 16)), wanted, renderer).canvas)
+    before = mdp.begin(mdp.step(mdp.begin(torch.zeros(1, 3, 16, 16)), wanted, brush).canvas)
     logits = bundles(1, 1, 7).logit(1e-2).requires_grad_()
     optimizer = torch.optim.Adam([logits], 0.1)
     rewards = []
     for _ in range(60):
-        reward = dynamics.l2(before, dynamics.step(before, logits.sigmoid(), renderer)).sum()
+        reward = mdp.l2(before, mdp.step(before, logits.sigmoid(), brush)).sum()
         optimizer.zero_grad()
         (-reward).backward()
         optimizer.step()
         rewards.append(reward.item())
-    best = dynamics.mse(before.canvas, before.target).item()
+    best = mdp.mse(before.canvas, before.target).item()
     assert rewards[0] < 0.5 * best
     assert rewards[-1] > 0.9 * best
 
 
-def test_no_tensor_is_left_on_another_device() -> None:
-    """Forward on CUDA without a GPU. No default device is set: it would hide what is made on the CPU by mistake."""
+def test_all_tensors_stay_on_their_device() -> None:
+    """Run on fake CUDA tensors. No default device is set, because that would hide tensors created on the CPU by mistake."""
     with FakeTensorMode():
-        state = dynamics.begin(torch.rand(2, 3, 16, 16, device="cuda"))
-        after = dynamics.step(state, torch.rand(2, 5, 13, device="cuda"), AnalyticBezier(8))
-        rewards = [reward(state, after) for reward in (dynamics.l2, dynamics.decrease(dynamics.relative(dynamics.mse)))]
-        for tensor in (*state, *after, *rewards, dynamics.observe(after, 40), dynamics.finished(after, 40)):
+        state = mdp.begin(torch.rand(2, 3, 16, 16, device="cuda"))
+        after = mdp.step(state, torch.rand(2, 5, 13, device="cuda"), AnalyticBezier(8))
+        rewards = [reward(state, after) for reward in (mdp.l2, mdp.decrease(mdp.relative(mdp.mse)))]
+        for tensor in (*state, *after, *rewards, mdp.observe(after, 40), mdp.finished(after, 40)):
             assert tensor.device.type == "cuda"

@@ -1,4 +1,4 @@
-"""Painting in rounds: exactly as many strokes as asked for, on any picture, and what is returned is what was painted."""
+"""Tests of the painting agent: exact stroke counts on any picture, and strokes that reproduce the canvas."""
 
 import copy
 import math
@@ -15,6 +15,7 @@ from agents.rollout import grids_for, paint_picture, rollout_round
 from renderer.brushes.mypaint import MYPAINT
 from renderer.canvas import blank, paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints, nearest, palette_of
+from renderer.errors import InputError
 from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.strokes import BEZIER
@@ -25,16 +26,16 @@ def make_policy() -> Policy:
     return Policy(width=16, blocks=1, each=2)
 
 
-def make_renderer() -> StrokeMap:
+def make_brush() -> StrokeMap:
     torch.manual_seed(1)
     return StrokeMap(hidden=8, grid=4).requires_grad_(False)
 
 
-POLICY, RENDERER = make_policy(), make_renderer()
+POLICY, BRUSH = make_policy(), make_brush()
 
 
 def picture(height: int, width: int, seed: int = 0) -> Tensor:
-    """Something with masses and edges."""
+    """A picture with smooth areas and edges."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, 3, 4, 5, generator=generator)
     target = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")[0]
@@ -43,9 +44,9 @@ def picture(height: int, width: int, seed: int = 0) -> Tensor:
 
 
 def painted(target: Tensor, count: int, constraints: StrokeConstraints = UNCONSTRAINED) -> tuple[list[Tensor], Tensor]:
-    """Canvases from the blank one on, and all strokes."""
+    """Canvases, starting with the blank one, and all strokes."""
     canvases, strokes = [torch.ones_like(target)], []
-    for canvas, new in paint_picture(POLICY, RENDERER, canvases[0], target, count, constraints=constraints):
+    for canvas, new in paint_picture(POLICY, BRUSH, canvases[0], target, count, constraints=constraints):
         assert len(new) > 0
         canvases.append(canvas.clone())
         strokes.append(new)
@@ -65,26 +66,26 @@ PICTURES = {
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 50, 173])
 @pytest.mark.parametrize("name", PICTURES)
-def test_exactly_as_many_strokes_as_asked_for(name: str, count: int) -> None:
+def test_stroke_count_is_exact(name: str, count: int) -> None:
     target = PICTURES[name]
     canvases, strokes = painted(target, count)
     assert strokes.shape == (count, BEZIER.width)
     assert 0 <= strokes.min() <= strokes.max() <= 1
     size = (target.shape[1], target.shape[2])
-    torch.testing.assert_close(paint(blank(size), strokes, RENDERER), canvases[-1], rtol=0, atol=1e-4)
+    torch.testing.assert_close(paint(blank(size), strokes, BRUSH), canvases[-1], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["ordinary", "large", "strip", "tall"])
-def test_no_round_makes_it_worse(name: str) -> None:
+def test_error_falls_in_every_round(name: str) -> None:
     canvases, _ = painted(PICTURES[name], 60)
     errors = [float((canvas - PICTURES[name]).square().mean()) for canvas in canvases]
     assert all(after <= before + 1e-9 for before, after in pairwise(errors))
-    assert errors[-1] < 0.7 * errors[0], "even without learning, for the model is known"
+    assert errors[-1] < 0.7 * errors[0], "also with untrained weights, because gains are computed exactly"
 
 
 @pytest.mark.parametrize("opaque", [False, True])
 @pytest.mark.parametrize("colours", [None, 3])
-def test_strokes_keep_within_limits(opaque: bool, colours: int | None) -> None:
+def test_strokes_satisfy_constraints(opaque: bool, colours: int | None) -> None:
     target = PICTURES["ordinary"]
     palette = None if colours is None else palette_of(target, colours)
     canvases, strokes = painted(target, 30, StrokeConstraints(opaque, 0.03, 0.1, palette))
@@ -99,26 +100,24 @@ def test_strokes_keep_within_limits(opaque: bool, colours: int | None) -> None:
     assert errors[1] < 0.7 * errors[0]
 
 
-def test_a_painting_repeats() -> None:
+def test_painting_is_deterministic() -> None:
     (first, strokes), (second, again) = (painted(PICTURES["ordinary"], 30) for _ in range(2))
     assert torch.equal(strokes, again)
     assert torch.equal(first[-1], second[-1])
 
 
-def test_a_longer_painting_begins_as_the_shorter() -> None:
-    """`count` only cuts the last round: all rounds before it are the same."""
+def test_stroke_count_changes_only_the_last_round() -> None:
     target = PICTURES["ordinary"]
     rounds = [
-        [new for _, new in paint_picture(POLICY, RENDERER, torch.ones_like(target), target, count)]
-        for count in (15, 40)
+        [new for _, new in paint_picture(POLICY, BRUSH, torch.ones_like(target), target, count)] for count in (15, 40)
     ]
     assert len(rounds[0]) >= 3
     for short, long in zip(rounds[0][:-1], rounds[1], strict=False):
         torch.testing.assert_close(short, long)
 
 
-def test_another_brush_than_the_policy_knows() -> None:
-    """Strokes are translated into the brush's own space and planned in it, pressure included."""
+def test_policy_paints_with_a_mypaint_brush() -> None:
+    """Strokes are converted to the brush's stroke space and refined in it, pressure included."""
     brush, target = load_brush("ink"), picture(32, 40)
     strokes = torch.cat([new for _, new in paint_picture(POLICY, brush, torch.ones_like(target), target, 24)])
     assert strokes.shape == (24, MYPAINT.width)
@@ -127,20 +126,27 @@ def test_another_brush_than_the_policy_knows() -> None:
     assert len(MYPAINT.get(strokes, "pressure").unique()) > 24
 
 
-def test_the_target_is_left_alone() -> None:
+def test_target_is_not_modified() -> None:
     target = picture(12, 12)
     before = target.clone()
     painted(target, 5)
     assert torch.equal(target, before)
 
 
-def test_no_strokes_are_no_rounds() -> None:
-    assert list(paint_picture(POLICY, RENDERER, torch.ones(3, 8, 8), torch.zeros(3, 8, 8), 0)) == []
+def test_policy_with_nan_weights_is_an_error() -> None:
+    policy = copy.deepcopy(POLICY)
+    policy.head.weight.data.fill_(math.nan)
+    with pytest.raises(InputError, match="finite"):
+        list(paint_picture(policy, BRUSH, torch.ones(3, 8, 8), torch.zeros(3, 8, 8), 3))
+
+
+def test_zero_strokes() -> None:
+    assert list(paint_picture(POLICY, BRUSH, torch.ones(3, 8, 8), torch.zeros(3, 8, 8), 0)) == []
 
 
 @settings(deadline=None)
 @given(height=st.integers(1, 2000), width=st.integers(1, 2000), done=st.integers(0, 20_000))
-def test_grids(height: int, width: int, done: int) -> None:
+def test_grids_have_nearly_square_cells(height: int, width: int, done: int) -> None:
     grids = grids_for((height, width), done)
     short, long = min(height, width), max(height, width)
     assert [min(grid) for grid in grids] == [2 << i for i in range(len(grids))], "2, 4, 8 on the short side"
@@ -153,58 +159,63 @@ def test_grids(height: int, width: int, done: int) -> None:
             assert min(rows, columns) ** 2 <= 4 * (done + 4)
 
 
-def test_more_strokes_bring_finer_grids() -> None:
+def test_grids_get_finer_with_more_strokes() -> None:
     assert grids_for((128, 128), 0) == [(2, 2), (4, 4)]
     assert grids_for((128, 128), 12) == [(2, 2), (4, 4), (8, 8)]
     assert grids_for((128, 192), 10_000) == [(2, 3), (4, 6), (8, 12), (16, 24), (32, 48)]
-    assert grids_for((128, 128), 10_000, finest=16) == [(2, 2), (4, 4), (8, 8)]
+    assert grids_for((128, 128), 10_000, min_cell_pixels=16) == [(2, 2), (4, 4), (8, 8)]
 
 
-def test_a_round() -> None:
+def test_round_of_a_batch_equals_single_rounds() -> None:
     target = torch.stack((picture(20, 20, 1), picture(20, 20, 2)))
     canvas = torch.ones_like(target)
     grids = [(2, 2), (4, 4)]
     with torch.no_grad():
-        played = rollout_round(POLICY, RENDERER, canvas, target, grids, 6)
-    assert played.strokes.shape == (2, 6, 13)
-    assert played.real.shape == (2, 6)
-    assert played.gain.shape == (2, 2 * (4 + 16))
-    torch.testing.assert_close(paint(canvas, played.strokes, RENDERER), played.canvas, rtol=0, atol=1e-5)
-    # Each picture is painted as if alone.
+        result = rollout_round(POLICY, BRUSH, canvas, target, grids=grids, max_strokes=6)
+    assert result.strokes.shape == (2, 6, 13)
+    assert result.mask.shape == (2, 6)
+    assert result.gain.shape == (2, 2 * (4 + 16))
+    torch.testing.assert_close(paint(canvas, result.strokes, BRUSH), result.canvas, rtol=0, atol=1e-5)
     for i in range(2):
         with torch.no_grad():
-            alone = rollout_round(POLICY, RENDERER, canvas[i : i + 1], target[i : i + 1], grids, 6)
-        torch.testing.assert_close(alone.canvas[0], played.canvas[i], rtol=0, atol=1e-4)
+            alone = rollout_round(POLICY, BRUSH, canvas[i : i + 1], target[i : i + 1], grids=grids, max_strokes=6)
+        torch.testing.assert_close(alone.canvas[0], result.canvas[i], rtol=0, atol=1e-4)
 
 
-def test_the_first_stroke_is_the_one_that_gains_most_and_noise_changes_that() -> None:
+def test_first_stroke_has_the_largest_gain_unless_noise_changes_it() -> None:
     target = picture(20, 20, 1)[None]
     canvas = torch.ones_like(target)
     with torch.no_grad():
-        greedy = rollout_round(POLICY, RENDERER, canvas, target, [(2, 2)], 1)
+        greedy = rollout_round(POLICY, BRUSH, canvas, target, grids=[(2, 2)], max_strokes=1)
         decrease = (canvas - target).square().sum() - (greedy.canvas - target).square().sum()
         torch.testing.assert_close(decrease, greedy.gain.max(), rtol=1e-3, atol=1e-4)
         noise = torch.full_like(greedy.gain, 1e-6)
         second = int(greedy.gain[0].topk(2).indices[1])
         noise[0, second] = 1e6
-        explored = rollout_round(POLICY, RENDERER, canvas, target, [(2, 2)], 1, noise=noise)
+        explored = rollout_round(POLICY, BRUSH, canvas, target, grids=[(2, 2)], max_strokes=1, noise=noise)
         decrease = (canvas - target).square().sum() - (explored.canvas - target).square().sum()
         torch.testing.assert_close(decrease, greedy.gain[0, second], rtol=1e-3, atol=1e-4)
 
 
-def test_the_less_patience_the_fewer_strokes_a_round() -> None:
+def test_higher_min_gain_ratio_paints_fewer_strokes() -> None:
     target = picture(20, 20, 1)[None]
     counts = []
     with torch.no_grad():
         for min_gain_ratio in (1.0, 0.5, -math.inf):
-            played = rollout_round(
-                POLICY, RENDERER, torch.ones_like(target), target, [(2, 2), (4, 4)], 40, min_gain_ratio
+            result = rollout_round(
+                POLICY,
+                BRUSH,
+                torch.ones_like(target),
+                target,
+                grids=[(2, 2), (4, 4)],
+                max_strokes=40,
+                min_gain_ratio=min_gain_ratio,
             )
-            counts.append(int(played.real.sum()))
+            counts.append(int(result.mask.sum()))
     assert 1 <= counts[0] < counts[1] < counts[2] == 40
 
 
-def test_a_stroke_is_at_most_one_cell_thick() -> None:
+def test_radius_is_at_most_one_cell() -> None:
     policy = copy.deepcopy(POLICY)
     policy.head.bias.data.view(2, 10)[:, 6:8] = 50
     target = torch.rand(1, 3, 16, 40)
@@ -217,7 +228,7 @@ def test_a_stroke_is_at_most_one_cell_thick() -> None:
 
 @pytest.mark.parametrize("size", [(16, 16), (9, 30), (40, 7)])
 @pytest.mark.parametrize("grid", [(2, 2), (3, 5)])
-def test_a_policy_proposes_strokes_near_each_cell(size: tuple[int, int], grid: tuple[int, int]) -> None:
+def test_policy_proposes_strokes_near_each_cell(size: tuple[int, int], grid: tuple[int, int]) -> None:
     target = picture(*size)[None].expand(2, -1, -1, -1)
     with torch.no_grad():
         strokes = POLICY(torch.ones_like(target), target, grid)

@@ -13,7 +13,7 @@ from agents.train import Progress, TrainConfig, train_episode
 from renderer.brush import Brush
 from renderer.learned.load import load_brush
 
-TINY = TrainConfig(constraints=(3, 5), horizon=2)
+TINY = TrainConfig(round_strokes=(3, 5), horizon=2)
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +51,20 @@ def error(policy: Policy, target: Tensor, renderer: Brush) -> float:
     """After 4 strokes, without planning: what the policy itself knows."""
     canvas = torch.ones_like(target)
     for _ in range(2):
-        canvas = rollout_round(policy, renderer, canvas, target, [(2, 2), (4, 4)], 2).canvas
+        canvas = rollout_round(policy, renderer, canvas, target, grids=[(2, 2), (4, 4)], max_strokes=2).canvas
     return float((canvas - target).square().mean())
 
 
 @pytest.mark.parametrize("horizon", [0, 1, 2])
 def test_it_learns(target: Tensor, renderer: Brush, horizon: int) -> None:
     before = error(make()[0], target, renderer)
-    policy, _ = learn(target, renderer, TrainConfig(constraints=(2, 2), horizon=horizon), 40)
+    policy, _ = learn(target, renderer, TrainConfig(round_strokes=(2, 2), horizon=horizon), 40)
     assert error(policy, target, renderer) < 0.7 * before
 
 
 @pytest.mark.parametrize(("horizon", "updates"), [(0, [1, 2, 3, 4, 5]), (1, [1, 2, 3, 4, 5]), (3, [3, 5]), (9, [5])])
 def test_an_update_after_each_horizon(target: Tensor, renderer: Brush, horizon: int, updates: list[int]) -> None:
-    _, progress = learn(target, renderer, TrainConfig(constraints=(1, 1, 2, 3, 4), horizon=horizon), 1)
+    _, progress = learn(target, renderer, TrainConfig(round_strokes=(1, 1, 2, 3, 4), horizon=horizon), 1)
     assert [p.round for p in progress] == updates
     for p in progress:
         assert p.canvas.shape == target.shape
@@ -76,7 +76,7 @@ def test_an_update_after_each_horizon(target: Tensor, renderer: Brush, horizon: 
 @pytest.mark.parametrize("proposals", [0.0, 0.3])
 @pytest.mark.parametrize("horizon", [1, 3])
 def test_a_gradient_reaches_every_parameter(target: Tensor, renderer: Brush, horizon: int, proposals: float) -> None:
-    config = TrainConfig(constraints=(3, 4, 5), horizon=horizon, proposals=proposals)
+    config = TrainConfig(round_strokes=(3, 4, 5), horizon=horizon, proposals=proposals)
     policy, optimizer = make()
     list(train_episode(policy, optimizer, renderer, target, config))
     for name, parameter in policy.named_parameters():
@@ -86,7 +86,7 @@ def test_a_gradient_reaches_every_parameter(target: Tensor, renderer: Brush, hor
 
 
 def test_the_loss_is_the_part_of_the_error_that_is_left(target: Tensor, renderer: Brush) -> None:
-    config = TrainConfig(constraints=(2, 3), horizon=1, proposals=0.0, exploration=0.0)
+    config = TrainConfig(round_strokes=(2, 3), horizon=1, proposals=0.0, exploration=0.0)
     policy, _ = make()
     optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
     errors = [(1 - target).square().mean((1, 2, 3))]
@@ -100,11 +100,13 @@ def test_the_loss_is_the_part_of_the_error_that_is_left(target: Tensor, renderer
 
 def test_without_a_horizon_each_stroke_counts_alone(target: Tensor, renderer: Brush) -> None:
     """What the policy paints is then no part of the loss: only what each proposal would gain by itself."""
-    config = TrainConfig(constraints=(4,), horizon=0, proposals=1.0, exploration=0.0)
+    config = TrainConfig(round_strokes=(4,), horizon=0, proposals=1.0, exploration=0.0)
     policy, _ = make()
     *_, progress = train_episode(policy, torch.optim.SGD(policy.parameters(), lr=0.0), renderer, target, config)
     with torch.no_grad():
-        played = rollout_round(policy, renderer, torch.ones_like(target), target, grids_for((16, 16), 0), 4)
+        played = rollout_round(
+            policy, renderer, torch.ones_like(target), target, grids=grids_for((16, 16), 0), max_strokes=4
+        )
     error = (1 - target).square().sum((1, 2, 3)) + 1e-5 * target[0].numel()
     assert progress.loss == pytest.approx(-float((played.gain.sum(1) / (9 * error)).mean()), rel=1e-3)
 
@@ -122,7 +124,7 @@ def test_a_longer_horizon_is_another_gradient(target: Tensor, renderer: Brush) -
     for horizon in (1, 2):
         policy, _ = make()
         optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
-        config = TrainConfig(constraints=(3, 3), horizon=horizon, exploration=0.0)
+        config = TrainConfig(round_strokes=(3, 3), horizon=horizon, exploration=0.0)
         sums = [torch.zeros_like(parameter) for parameter in policy.parameters()]
         for _ in train_episode(policy, optimizer, renderer, target, config):
             for total, parameter in zip(sums, policy.parameters(), strict=True):

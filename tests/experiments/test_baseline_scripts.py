@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 
 from agents.registry import load_agent
-from experiments import cli, train_agent, train_huang2019, train_ppo
+from experiments import cli, runs, train_agent, train_huang2019, train_ppo
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.load import load_brush
 
@@ -30,17 +30,17 @@ def state_of(folder):
 
 def stopped_run(monkeypatch, script, train, config):
     """A run stopped after its first save, and resumed."""
-    save = script.runs.save_state
+    save = runs.save_state
     before = set(Path(config.runs).iterdir())
 
     def save_once(*arguments):
         save(*arguments)
         raise StoppedError
 
-    monkeypatch.setattr(script.runs, "save_state", save_once)
+    monkeypatch.setattr(runs, "save_state", save_once)
     with pytest.raises(StoppedError):
         train(config)
-    monkeypatch.setattr(script.runs, "save_state", save)
+    monkeypatch.setattr(runs, "save_state", save)
     (stopped,) = set(Path(config.runs).iterdir()) - before
     assert train(script.Config(resume=str(stopped))) == stopped
     return stopped
@@ -103,7 +103,7 @@ def test_presets(monkeypatch):
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else value.__name__,
 )
-def test_impossible_options_are_one_sentence(tmp_path, monkeypatch, capsys, script, options):
+def test_impossible_options_are_one_line(tmp_path, monkeypatch, capsys, script, options):
     monkeypatch.setattr(sys, "argv", ["script.py", "--runs", str(tmp_path / "runs"), *options])
     presets = train_huang2019.PRESETS if script is train_huang2019 else None
     train = getattr(script, script.__name__.split(".")[-1])

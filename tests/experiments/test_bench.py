@@ -10,9 +10,9 @@ import torch
 
 from agents.policy import Policy
 from experiments.bench import renderer_speed as bench_renderer
-from experiments.bench.__main__ import TINY, bench
+from experiments.bench.__main__ import Config, bench
 from experiments.bench.painting_speed import linear, naive_paint, painterly
-from experiments.bench.renderer_speed import in_turns
+from experiments.bench.timing import in_turns
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
@@ -21,6 +21,7 @@ from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 SPEEDS = ("forward_strokes_per_s", "forward_backward_strokes_per_s")
+TINY = Config(seconds_each=0, batch=4, test_strokes=4, counts=(3, 6), sides=(24, 40), agent_counts=(2, 5))
 WINDOWS = tuple(f"windows_{key}" for key in SPEEDS)
 
 
@@ -43,7 +44,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def numbers(figures: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """All numbers by name; checks that next to each null a note says why."""
+    """All numbers by name; checks that each null has a note."""
     for key, value in figures.items():
         if isinstance(value, dict):
             yield from ((f"{key}.{inner}", number) for inner, number in numbers(value))
@@ -106,7 +107,7 @@ def test_only_one_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert str(out) in printed
 
 
-def test_without_weights_the_record_of_the_training_counts(
+def test_without_weights_the_record_of_the_training_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(bench_renderer, "RECORDS", tmp_path)
@@ -132,7 +133,7 @@ def test_turns_alternate() -> None:
     assert [len(values) for values in times.values()] == [3, 3]
 
 
-def test_the_naive_baseline_paints_the_same_picture() -> None:
+def test_the_naive_baseline_paints_the_same_image() -> None:
     renderer, strokes = load_brush(), painterly(20, seed=1).requires_grad_()
     pictures = [painter(blank((40, 40)), strokes, renderer) for painter in (paint, naive_paint)]
     torch.testing.assert_close(*pictures, atol=1e-3, rtol=0)
@@ -140,7 +141,7 @@ def test_the_naive_baseline_paints_the_same_picture() -> None:
     assert torch.nn.functional.cosine_similarity(mine.flatten(), naive.flatten(), dim=0) > 0.99
 
 
-def test_linear_finds_the_costs() -> None:
+def test_linear_recovers_the_costs() -> None:
     cases = [(200, 128), (1000, 128), (200, 512), (1000, 512)]
     megapixels = [0.1, 0.4, 1.0, 6.0]
     step_ms = [2 + 0.005 * count + 11 * pixels for (count, _), pixels in zip(cases, megapixels, strict=True)]
@@ -159,7 +160,7 @@ def test_linear_finds_the_costs() -> None:
         {"renderer": "exact"},
     ],
 )
-def test_impossible_options_are_one_sentence(tmp_path: Path, options: dict) -> None:
+def test_invalid_options_are_reported_in_one_line(tmp_path: Path, options: dict) -> None:
     with pytest.raises(InputError, match=r"^[^\n]+\.$"):
         bench(replace(TINY, **{"json": str(tmp_path / "bench.json"), **options}))
     assert not list(tmp_path.iterdir())

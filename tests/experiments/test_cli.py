@@ -111,7 +111,7 @@ OLD_NAMES = [
     ("evaluate", ["--alone", "3"], "independent_steps", 3),
     ("evaluate", ["--together", "3"], "joint_steps", 3),
     ("evaluate", ["--rate", "0.1"], "lr", 0.1),
-    ("train_agent", ["--limits", "3", "4"], "constraints", (3, 4)),
+    ("train_agent", ["--limits", "3", "4"], "round_strokes", (3, 4)),
     ("stylegan", ["interpolate", "--film-size", "64"], "video_size", 64),
 ]
 

@@ -14,7 +14,7 @@ from experiments.recognizability.paint import Faces, Paint, paint
 from experiments.recognizability.painters import load_painter, parse_painter
 from experiments.recognizability.report import BEGIN, END, Report, fill, report
 from experiments.recognizability.rows import NAMES, UNPAINTED, Row, Rows, read_rows
-from experiments.recognizability.summary import enough, paired, summarise, wilson
+from experiments.recognizability.summary import paired, sufficient, summarise, wilson
 from kaokore.classify import CLASSES
 from kaokore.classify.classifier import Classifier
 from kaokore.classify.networks import build
@@ -63,17 +63,17 @@ def test_paired_differences():
         ((-0.1, 0.0, 0.0, -0.1), 10, 10),
     ],
 )
-def test_enough_is_from_there_on(drops, near, points):
+def test_sufficient_strokes(drops, near, points):
     counts = (10, 20, 50, 100)
     cells = [
         {"strokes": count, "drop": {"mean": drop}, "standard_error": 0.05}
         for count, drop in zip(counts, drops, strict=True)
     ]
-    assert enough(cells) == {"standard_error": near, "points": points}
+    assert sufficient(cells) == {"standard_error": near, "points": points}
 
 
 def row(face, painter="agent", strokes=10, gender="male", said=None, status="noble", status_said=None, **rest):
-    values = {"seed": 0, "brush": "true", "mse": 0.01, "cpu_seconds": 1.0, **rest}
+    values = {"seed": 0, "brush": "reference", "mse": 0.01, "cpu_seconds": 1.0, **rest}
     answers = {"gender_answer": said or gender, "gender_probability": 0.75}
     answers |= {"status_answer": status_said or status, "status_probability": 0.5}
     return Row(face, painter, strokes, gender=gender, status=status, **answers, **values)
@@ -109,7 +109,7 @@ def test_summary_of_known_answers():
     assert few["against"] is None
     assert many["drop"] == {"mean": 0.0, "interval": [0.0, 0.0]}
     assert many["agreement"]["share"] == 1
-    assert found["painters"]["agent"]["enough"] == {"standard_error": 50, "points": 50}
+    assert found["painters"]["agent"]["sufficient"] == {"standard_error": 50, "points": 50}
     # The other painter has four faces only, and is measured on those.
     (ink,) = found["painters"]["agent:ink"]["cells"]
     assert (ink["accuracy"]["n"], ink["ceiling"], ink["drop"]["mean"]) == (4, 1.0, 0.0)
@@ -149,6 +149,13 @@ def test_rows_come_back_and_a_torn_line_does_not(tmp_path):
     path.write_bytes(b"face,pain")  # torn in its head
     Rows(path).close()
     assert path.read_text() == ",".join(NAMES) + "\n"
+
+
+def test_the_name_of_the_reference_brush_in_files_of_version_0_1(tmp_path):
+    file = Rows(tmp_path / "rows.csv")
+    file.append(row(1, brush="true"))
+    file.close()
+    assert read_rows(tmp_path / "rows.csv") == [row(1, brush="reference")]
 
 
 def test_rows_are_of_one_process_and_sound(tmp_path):
@@ -198,7 +205,7 @@ def test_from_end_to_end(root, tiny, tmp_path):
     faces = Faces(config).ids
     one = [(UNPAINTED, 0), ("agent", 2), ("hybrid", 2), ("agent", 6), ("hybrid", 6)]
     assert [each.key[:3] for each in rows] == [(face, *rest) for face in faces for rest in one]
-    assert all(each.cpu_seconds > 0 and each.mse > 0 and each.brush == "true" for each in rows if each.strokes)
+    assert all(each.cpu_seconds > 0 and each.mse > 0 and each.brush == "reference" for each in rows if each.strokes)
     assert all(each.mse == 0 for each in rows if not each.strokes)
     by_key = {each.key[:3]: each for each in rows}
     for face in faces:
@@ -213,7 +220,7 @@ def test_from_end_to_end(root, tiny, tmp_path):
     page.write_text(f"Before.\n\n{BEGIN}\nan earlier table\n{END}\n\nAfter.\n")
     summary = report(Report((config.out,), doc=str(page)))
     assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
-    assert summary["brush"] == ["true"]
+    assert summary["brush"] == ["reference"]
     text = page.read_text()
     assert text.startswith("Before.")
     assert text.endswith("After.\n")
@@ -221,7 +228,7 @@ def test_from_end_to_end(root, tiny, tmp_path):
     assert "an earlier table" not in text
     report(Report((config.out,), doc=str(page)))  # again, and nothing changes
     assert page.read_text() == text
-    with Image.open(page.parent / "images" / "legibility.png") as figure:
+    with Image.open(page.parent / "images" / "recognizability.png") as figure:
         assert figure.width > 1000
 
 
@@ -307,7 +314,7 @@ def test_pages_and_runs_that_cannot_be_used(tmp_path):
             fill(page, "table")
     with pytest.raises(InputError, match="cannot be read"):
         fill(tmp_path / "none.md", "table")
-    with pytest.raises(InputError, match="no record"):
+    with pytest.raises(InputError, match="not the record"):
         report(Report((str(tmp_path),)))
     with pytest.raises(InputError, match="Name the folder"):
         report(Report(()))

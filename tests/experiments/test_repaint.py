@@ -21,8 +21,8 @@ from experiments import cli, replay
 from experiments import repaint as script
 from experiments.repaint import COLUMNS, Config, repaint
 from kaokore import DatasetError, Patience, fetch_image, write_fake_kaokore
-from painter import metrics as measures
 from painter.losses.perceptual import Perceptual
+from painter.metrics import Metrics, compute_metrics
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.io.painting import MissingBrushWarning, Painting, reference_brush
@@ -309,7 +309,7 @@ def test_tiny_pictures(tmp_path, agent, size):
 
 def test_equal_pictures_measure_as_equal(perceptual):
     same = torch.rand(3, 16, 16)
-    assert measures.measure(same, same, perceptual) == measures.Measures(0.0, float("inf"), pytest.approx(1.0), 0.0)
+    assert compute_metrics(same, same, perceptual) == Metrics(0.0, float("inf"), pytest.approx(1.0), 0.0)
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path, agent):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments import train_renderer
+from experiments import runs, train_renderer
 from experiments.figures.fidelity_sheet import Config as Sheet
 from experiments.figures.fidelity_sheet import fidelity_sheet
 from experiments.train_renderer import TINY, Config
@@ -21,7 +21,7 @@ from renderer.learned.load import load_brush
 from renderer.learned.neural_brush import NeuralBrush
 from tests.renderer.brushes.test_mypaint import engine
 
-ONE_SENTENCE = r"^[^\n]+\.$"
+ONE_LINE = r"^[^\n]+\.$"
 
 
 def tiny(tmp_path: Path, **options: Any) -> Config:
@@ -60,7 +60,7 @@ def test_it_resumes_as_if_never_stopped(tmp_path: Path, form: str, monkeypatch: 
     monkeypatch.setattr(train_renderer, "sheet", lambda *_: np.zeros((2, 2), np.uint8))  # which takes its time
     config = tiny(tmp_path, form=form, minutes_between_saves=0.0)
     whole = learn(config)
-    save, saves = train_renderer.runs.save_state, []
+    save, saves = runs.save_state, []
 
     def save_twice(*arguments: object) -> None:
         save(*arguments)  # type: ignore[arg-type]
@@ -68,10 +68,10 @@ def test_it_resumes_as_if_never_stopped(tmp_path: Path, form: str, monkeypatch: 
         if len(saves) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_renderer.runs, "save_state", save_twice)
+    monkeypatch.setattr(runs, "save_state", save_twice)
     with pytest.raises(KeyboardInterrupt):
         learn(config)
-    monkeypatch.setattr(train_renderer.runs, "save_state", save)
+    monkeypatch.setattr(runs, "save_state", save)
     (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
     assert learn(Config(resume=str(stopped))) == stopped
     first, second = (Checkpoint.load(folder / "latest.safetensors") for folder in (whole, stopped))
@@ -90,9 +90,9 @@ def test_it_resumes_as_if_never_stopped(tmp_path: Path, form: str, monkeypatch: 
         {"brush": "charcoal", "steps": 0},
     ],
 )
-def test_impossible_options_are_one_sentence(tmp_path: Path, options: dict) -> None:
+def test_impossible_options_are_one_line(tmp_path: Path, options: dict) -> None:
     """And leave no run folder; also where there is no engine."""
-    with pytest.raises(InputError, match=ONE_SENTENCE):
+    with pytest.raises(InputError, match=ONE_LINE):
         learn(tiny(tmp_path / "runs", **options))
     assert not (tmp_path / "runs").exists()
 

@@ -1,4 +1,4 @@
-"""The training scripts at their smallest: they write what they promise, learn, and resume as if never stopped."""
+"""The trainings of renderer and agent at their smallest: files, exact resumption, messages for invalid input."""
 
 import dataclasses
 import os
@@ -13,9 +13,9 @@ import torch
 from safetensors import safe_open
 
 from agents.train import train_episode
-from experiments import cli, renderer_tasks, train_agent, train_renderer
-from experiments.train_agent import train_agent as teach
-from experiments.train_renderer import train_renderer as learn
+from experiments import cli, renderer_tasks, runs, train_agent, train_renderer
+from experiments.train_agent import train_agent as run_agent
+from experiments.train_renderer import train_renderer as run_renderer
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.train import fit
@@ -33,7 +33,7 @@ def same(first, second):
 @pytest.mark.parametrize("arch", ["stroke-map", "huang2019"])
 def test_renderer_writes_a_checkpoint_with_its_record(tmp_path, arch):
     config = dataclasses.replace(train_renderer.TINY, arch=arch, steps=2, batch=2, runs=str(tmp_path))
-    folder = learn(config)
+    folder = run_renderer(config)
     checkpoint = Checkpoint.load(folder / "latest.safetensors", arch)
     assert 0 < checkpoint.about["alpha_mse"] < 1
     assert checkpoint.about["steps"] == 2
@@ -43,9 +43,9 @@ def test_renderer_writes_a_checkpoint_with_its_record(tmp_path, arch):
 
 def test_renderer_resumes_as_if_never_stopped(tmp_path, monkeypatch):
     config = dataclasses.replace(train_renderer.TINY, steps=4, minutes_between_saves=0.0, runs=str(tmp_path))
-    whole = learn(config)
+    whole = run_renderer(config)
 
-    save, saves = train_renderer.runs.save_state, []
+    save, saves = runs.save_state, []
 
     def save_twice(*arguments):
         save(*arguments)
@@ -53,45 +53,45 @@ def test_renderer_resumes_as_if_never_stopped(tmp_path, monkeypatch):
         if len(saves) == 2:
             raise StoppedError
 
-    monkeypatch.setattr(train_renderer.runs, "save_state", save_twice)
+    monkeypatch.setattr(runs, "save_state", save_twice)
     with pytest.raises(StoppedError):
-        learn(config)
-    monkeypatch.setattr(train_renderer.runs, "save_state", save)
+        run_renderer(config)
+    monkeypatch.setattr(runs, "save_state", save)
     (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
-    assert learn(train_renderer.Config(resume=str(stopped))) == stopped
+    assert run_renderer(train_renderer.Config(resume=str(stopped))) == stopped
     assert same(whole, stopped)
 
 
 def test_agent_trains_and_resumes_as_if_never_stopped(tmp_path, root, monkeypatch):
     config = dataclasses.replace(train_agent.TINY, root=root, episodes=3, runs=str(tmp_path))
-    whole = teach(config)
+    whole = run_agent(config)
     best = Checkpoint.load(whole / "best.safetensors", "policy")
     assert 0 < best.about["dev_mse"] < 0.2
     assert best.about["renderer_hash"] == Checkpoint.load("bezier").hash()
     assert "KaoKore" in best.about["data"]
 
-    save = train_agent.runs.save_state
+    save = runs.save_state
 
     def save_once(*arguments):
         save(*arguments)
         raise StoppedError
 
-    monkeypatch.setattr(train_agent.runs, "save_state", save_once)
+    monkeypatch.setattr(runs, "save_state", save_once)
     with pytest.raises(StoppedError):
-        teach(config)
-    monkeypatch.setattr(train_agent.runs, "save_state", save)
+        run_agent(config)
+    monkeypatch.setattr(runs, "save_state", save)
     (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
-    teach(train_agent.Config(resume=str(stopped)))
+    run_agent(train_agent.Config(resume=str(stopped)))
     assert same(whole, stopped)
 
 
 def test_a_run_of_another_script_is_refused(tmp_path):
     config = dataclasses.replace(train_renderer.TINY, steps=1, batch=2, runs=str(tmp_path))
-    folder = learn(config)
+    folder = run_renderer(config)
     with pytest.raises(InputError, match="train_renderer"):
-        teach(train_agent.Config(resume=str(folder)))
+        run_agent(train_agent.Config(resume=str(folder)))
     with pytest.raises(InputError, match="can be resumed"):
-        teach(train_agent.Config(resume=str(tmp_path / "nothing")))
+        run_agent(train_agent.Config(resume=str(tmp_path / "nothing")))
 
 
 def exit_code(monkeypatch, script, function, *arguments):
@@ -115,7 +115,7 @@ def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch
     config = dataclasses.replace(
         train_agent.TINY, root=root, episodes=4, evaluate_every=2, seed=3, runs=str(tmp_path / "whole")
     )
-    whole = teach(config)
+    whole = run_agent(config)
     episodes = []
 
     def stop(*arguments):
@@ -125,16 +125,16 @@ def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch
             if len(episodes) == 3:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_agent, "learn_episode", stop)
+    monkeypatch.setattr(train_agent, "train_episode", stop)
     options = {key: value for key, value in vars(config).items() if isinstance(value, int | float | str)}
     options["runs"] = tmp_path / "stopped"
     arguments = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
-    assert exit_code(monkeypatch, train_agent, teach, *arguments) == 130
+    assert exit_code(monkeypatch, train_agent, run_agent, *arguments) == 130
     assert "Stopped" in capsys.readouterr().err.splitlines()[-1]
 
-    monkeypatch.setattr(train_agent, "learn_episode", train_episode)
+    monkeypatch.setattr(train_agent, "train_episode", train_episode)
     (stopped,) = (tmp_path / "stopped").iterdir()
-    assert exit_code(monkeypatch, train_agent, teach, "--resume", stopped) == 0
+    assert exit_code(monkeypatch, train_agent, run_agent, "--resume", stopped) == 0
     assert same(whole, stopped)
     assert everything(whole) == everything(stopped)
     best = [Checkpoint.load(folder / "best.safetensors") for folder in (whole, stopped)]
@@ -143,13 +143,13 @@ def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch
 
     # There is nothing left to do, and nothing is done.
     latest = (stopped / "latest.safetensors").read_bytes()
-    assert exit_code(monkeypatch, train_agent, teach, "--resume", stopped) == 0
+    assert exit_code(monkeypatch, train_agent, run_agent, "--resume", stopped) == 0
     assert (stopped / "latest.safetensors").read_bytes() == latest
 
 
 def test_stopped_before_the_first_save(tmp_path, monkeypatch):
     config = dataclasses.replace(train_renderer.TINY, steps=2, batch=2, runs=str(tmp_path))
-    whole = learn(config)
+    whole = run_renderer(config)
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -157,21 +157,21 @@ def test_stopped_before_the_first_save(tmp_path, monkeypatch):
 
     monkeypatch.setattr(renderer_tasks, "fit", stop)
     with pytest.raises(KeyboardInterrupt):
-        learn(config)
+        run_renderer(config)
     monkeypatch.setattr(renderer_tasks, "fit", fit)
     (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
-    assert learn(train_renderer.Config(resume=str(stopped))) == stopped
+    assert run_renderer(train_renderer.Config(resume=str(stopped))) == stopped
     assert same(whole, stopped)
 
 
-def test_what_cannot_be_resumed_is_one_sentence(tmp_path, monkeypatch, capsys):
-    folder = learn(dataclasses.replace(train_renderer.TINY, steps=1, batch=2, runs=str(tmp_path)))
+def test_what_cannot_be_resumed_is_one_line(tmp_path, monkeypatch, capsys):
+    folder = run_renderer(dataclasses.replace(train_renderer.TINY, steps=1, batch=2, runs=str(tmp_path)))
     state = folder / "state.safetensors"
     state.write_bytes(state.read_bytes()[:100])
     (tmp_path / "file").touch()
     capsys.readouterr()
     for path in (folder, tmp_path, tmp_path / "none", tmp_path / "file"):
-        for script, function in ((train_renderer, learn), (train_agent, teach)):
+        for script, function in ((train_renderer, run_renderer), (train_agent, run_agent)):
             assert exit_code(monkeypatch, script, function, "--resume", path) == 2
             said = capsys.readouterr().err.strip().splitlines()
             assert said[-1].startswith("error: ")
@@ -212,9 +212,9 @@ def test_what_cannot_be_resumed_is_one_sentence(tmp_path, monkeypatch, capsys):
         (train_agent, {"root": "nowhere"}),
     ],
 )
-def test_impossible_options_are_one_sentence(tmp_path, monkeypatch, capsys, script, options):
+def test_impossible_options_are_one_line(tmp_path, monkeypatch, capsys, script, options):
     """And leave no run folder."""
-    function = learn if script is train_renderer else teach
+    function = run_renderer if script is train_renderer else run_agent
     arguments = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
     assert exit_code(monkeypatch, script, function, "--runs", tmp_path / "runs", *arguments) == 2
     said = capsys.readouterr().err
@@ -225,19 +225,19 @@ def test_impossible_options_are_one_sentence(tmp_path, monkeypatch, capsys, scri
 
 def test_runs_that_cannot_be_written(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").touch()
-    assert exit_code(monkeypatch, train_renderer, learn, "--runs", tmp_path / "file") == 2
+    assert exit_code(monkeypatch, train_renderer, run_renderer, "--runs", tmp_path / "file") == 2
     assert capsys.readouterr().err.startswith("error: Cannot write")
 
 
 def test_a_machine_without_git(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert train_agent.runs.describe_run()["commit"] == "unknown"
+    assert runs.describe_run()["commit"] == "unknown"
 
 
 def test_ctrl_c_while_another_process_draws(tmp_path):
     """A terminal sends Ctrl-C to all processes of a command: the worker is silent, too."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "experiments.train_renderer", "--runs", tmp_path, "--minutes-between-saves", "0"],
+        [sys.executable, "-m", "experiments.train_renderer", "--runs", tmp_path, "--evaluate-every", "1"],
         cwd=Path(__file__).parents[2],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,

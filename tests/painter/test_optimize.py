@@ -1,4 +1,4 @@
-"""Style transfer lowers its objective with exactly the strokes asked for; new strokes go where they are needed."""
+"""Tests of the optimiser and of stroke placement."""
 
 import math
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from painter.losses.pixels import pixels, total_variation
-from painter.optimize import OptimizeConfig, Progress, _reorder, optimize
+from painter.losses.pixels import mse, total_variation
+from painter.optimize import OptimizeConfig, OptimizeStep, _reorder, optimize
 from painter.placement import place
 from renderer.brush import Brush
 from renderer.canvas import blank, paint
@@ -22,13 +22,13 @@ TINY = OptimizeConfig(
 
 
 @pytest.fixture(scope="module")
-def renderer() -> Brush:
+def brush() -> Brush:
     return load_brush("bezier")
 
 
 @pytest.fixture(scope="module")
 def target() -> Tensor:
-    """A red disc on a ground that darkens to the right."""
+    """A red disc on a background that darkens to the right."""
     y, x = torch.meshgrid(torch.arange(SIZE[0]) + 0.5, torch.arange(SIZE[1]) + 0.5, indexing="ij")
     picture = (1 - x / SIZE[1]).expand(3, *SIZE).clone() * 0.7
     disc = (x - 12) ** 2 + (y - 11) ** 2 < 49
@@ -40,69 +40,68 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def run(target: Tensor, renderer: Brush, count: int, config: OptimizeConfig = TINY, **more) -> list[Progress]:  # type: ignore[no-untyped-def]
+def run(target: Tensor, brush: Brush, count: int, config: OptimizeConfig = TINY, **more) -> list[OptimizeStep]:  # type: ignore[no-untyped-def]
     more.setdefault("generator", generator())
-    return list(optimize(target, renderer, count, blank(SIZE), config, **more))
+    return list(optimize(target, brush, count, canvas=blank(SIZE), config=config, **more))
 
 
-def error(strokes: Tensor, target: Tensor, renderer: Brush) -> float:
-    return float((paint(blank(SIZE), strokes, renderer) - target).square().mean())
+def error(strokes: Tensor, target: Tensor, brush: Brush) -> float:
+    return float((paint(blank(SIZE), strokes, brush) - target).square().mean())
 
 
-def test_it_lowers_its_objective(target: Tensor, renderer: Brush) -> None:
-    progress = run(target, renderer, 16)
-    assert len(progress) == 80
-    assert [p.step for p in progress] == list(range(1, 81))
-    assert progress[-1].spent == 1
-    begun = error(torch.zeros(0, 13), target, renderer)
-    ended = error(progress[-1].strokes, target, renderer)
-    assert begun > 0.2
-    assert ended < 0.008
-    assert ended == pytest.approx(progress[-1].loss, rel=0.5)
+def test_loss_falls(target: Tensor, brush: Brush) -> None:
+    steps = run(target, brush, 16)
+    assert len(steps) == 80
+    assert [step.step for step in steps] == list(range(1, 81))
+    assert steps[-1].progress == 1
+    before = error(torch.zeros(0, 13), target, brush)
+    after = error(steps[-1].strokes, target, brush)
+    assert before > 0.2
+    assert after < 0.008
+    assert after == pytest.approx(steps[-1].loss, rel=0.5)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 30])
-def test_it_ends_with_as_many_strokes_as_asked_for(target: Tensor, renderer: Brush, count: int) -> None:
+def test_stroke_count_is_exact(target: Tensor, brush: Brush, count: int) -> None:
     for config in (OptimizeConfig(steps=10), OptimizeConfig(steps=10, stages=50), OptimizeConfig(steps=10, stages=1)):
-        strokes = run(target, renderer, count, config)[-1].strokes
+        strokes = run(target, brush, count, config)[-1].strokes
         assert strokes.shape == (count, 13)
         assert 0 <= strokes.min() <= strokes.max() <= 1
         assert not strokes.requires_grad
 
 
-def test_limits_hold_all_the_way(target: Tensor, renderer: Brush) -> None:
+def test_constraints_hold_at_every_step(target: Tensor, brush: Brush) -> None:
     constraints = StrokeConstraints(
         opaque=True, min_radius=0.03, max_radius=0.12, palette=torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0]])
     )
-    steps = run(target, renderer, 6, constraints=constraints)
+    steps = run(target, brush, 6, constraints=constraints)
     for step in steps:
         torch.testing.assert_close(constraints.apply(step.strokes, BEZIER), step.strokes, rtol=0, atol=1e-7)
-    first, last = (error(steps[i].strokes, target, renderer) for i in (len(steps) // 2, -1))
-    assert last < first, "it learns within them"
+    first, last = (error(steps[i].strokes, target, brush) for i in (len(steps) // 2, -1))
+    assert last < first, "the error falls within the constraints"
 
 
-def test_it_repeats(target: Tensor, renderer: Brush) -> None:
-    first, again = (run(target, renderer, 12)[-1].strokes for _ in range(2))
+def test_optimisation_is_deterministic(target: Tensor, brush: Brush) -> None:
+    first, again = (run(target, brush, 12)[-1].strokes for _ in range(2))
     assert torch.equal(first, again)
-    assert not torch.equal(first, run(target, renderer, 12, generator=generator(1))[-1].strokes)
+    assert not torch.equal(first, run(target, brush, 12, generator=generator(1))[-1].strokes)
 
 
-def test_strokes_of_a_start_are_refined(target: Tensor, renderer: Brush) -> None:
-    start = place(target, blank(SIZE), 12, 0.12, generator())
+def test_start_strokes_are_refined(target: Tensor, brush: Brush) -> None:
+    start = place(target, blank(SIZE), 12, radius=0.12, generator=generator())
     before = start.clone()
     for relocations in (0, 2):
         config = OptimizeConfig(steps=40, relocations=relocations, relocate_fraction=0.25)
-        refined = run(target, renderer, 12, config, start=start)[-1].strokes
+        refined = run(target, brush, 12, config, start=start)[-1].strokes
         assert refined.shape == start.shape
-        assert error(refined, target, renderer) < 0.5 * error(start, target, renderer)
+        assert error(refined, target, brush) < 0.5 * error(start, target, brush)
     assert torch.equal(start, before)
-    # Only few steps: the strokes are still recognisably the same ones, in the same order.
-    near = run(target, renderer, 12, OptimizeConfig(steps=3, relocations=0), start=start)[-1].strokes
+    # After few steps, the strokes are close to the first ones and in the same order.
+    near = run(target, brush, 12, OptimizeConfig(steps=3, relocations=0), start=start)[-1].strokes
     assert (near - start).abs().max() < 0.1
 
 
-def test_averages_move_with_their_strokes() -> None:
-    """When strokes change places, what Adam remembers of each goes with it."""
+def test_adam_averages_are_reordered_with_their_strokes() -> None:
     scaled = torch.arange(24.0).view(2, 4, 3).requires_grad_()
     optimizer = torch.optim.Adam([scaled])
     (scaled**3).sum().backward()
@@ -111,98 +110,100 @@ def test_averages_move_with_their_strokes() -> None:
     order = torch.tensor([[2, 0, 3, 1], [1, 0, 2, 3]])
     _reorder(optimizer, scaled, order)
 
-    def relocate_fraction(rows: Tensor) -> Tensor:
+    def reordered(rows: Tensor) -> Tensor:
         return torch.stack([part[index] for part, index in zip(rows, order, strict=True)])
 
-    assert torch.equal(scaled, relocate_fraction(before))
+    assert torch.equal(scaled, reordered(before))
     assert {"step", "exp_avg", "exp_avg_sq"} <= state.keys()
     for name, value in optimizer.state[scaled].items():
-        assert torch.equal(value, state[name] if name == "step" else relocate_fraction(state[name])), name
+        assert torch.equal(value, state[name] if name == "step" else reordered(state[name])), name
 
 
-def test_pictures_of_a_batch_do_not_know_of_one_another(target: Tensor, renderer: Brush) -> None:
-    """From given strokes, with nothing placed, each picture of a batch is painted as it would be alone."""
+def test_batch_equals_single_pictures(target: Tensor, brush: Brush) -> None:
+    """With start strokes and no placement."""
     pictures = torch.stack((target, target.flip(-1), 1 - target))
-    start = torch.stack([place(picture, blank(SIZE), 6, 0.12, generator(i)) for i, picture in enumerate(pictures)])
+    start = torch.stack(
+        [place(picture, blank(SIZE), 6, radius=0.12, generator=generator(i)) for i, picture in enumerate(pictures)]
+    )
     config = OptimizeConfig(steps=12, relocations=0)
-    grounds = blank(SIZE).expand(3, -1, -1, -1)
-    *_, together = optimize(pictures, renderer, 6, grounds, config, start=start)
-    alone = [run(picture, renderer, 6, config, start=start[i])[-1] for i, picture in enumerate(pictures)]
-    assert together.strokes.shape == (3, 6, 13)
-    torch.testing.assert_close(together.strokes, torch.stack([p.strokes for p in alone]), rtol=1e-4, atol=1e-4)
-    assert together.loss == pytest.approx(sum(p.loss for p in alone) / 3, rel=1e-3)
+    canvases = blank(SIZE).expand(3, -1, -1, -1)
+    *_, batch = optimize(pictures, brush, 6, canvas=canvases, config=config, start=start)
+    single = [run(picture, brush, 6, config, start=start[i])[-1] for i, picture in enumerate(pictures)]
+    assert batch.strokes.shape == (3, 6, 13)
+    torch.testing.assert_close(batch.strokes, torch.stack([p.strokes for p in single]), rtol=1e-4, atol=1e-4)
+    assert batch.loss == pytest.approx(sum(p.loss for p in single) / 3, rel=1e-3)
 
 
-def test_a_batch_is_painted_from_nothing(target: Tensor, renderer: Brush) -> None:
+def test_batch_without_start_strokes(target: Tensor, brush: Brush) -> None:
     pictures = torch.stack((target, target.flip(-1)))
-    *_, last = optimize(pictures, renderer, 16, blank(SIZE).expand(2, -1, -1, -1), TINY, generator=generator())
+    *_, last = optimize(
+        pictures, brush, 16, canvas=blank(SIZE).expand(2, -1, -1, -1), config=TINY, generator=generator()
+    )
     for picture, strokes in zip(pictures, last.strokes, strict=True):
-        assert error(strokes, picture, renderer) < 0.008
+        assert error(strokes, picture, brush) < 0.008
 
 
-def test_budgets_say_when_how_many_strokes_come(target: Tensor, renderer: Brush) -> None:
+def test_stage_shares_set_the_strokes_of_each_stage(target: Tensor, brush: Brush) -> None:
     config = OptimizeConfig(steps=40, relocations=0, stage_shares=(1, 1, 2), growth=0.75)
-    counts = [len(progress.strokes) for progress in run(target, renderer, 20, config)]
+    counts = [len(step.strokes) for step in run(target, brush, 20, config)]
     assert sorted(set(counts)) == [5, 10, 20]
     assert counts[0] == 5
     assert counts[-1] == 20
 
 
-def test_a_penalty_moves_strokes(target: Tensor, renderer: Brush) -> None:
-    """One on opacity: the same picture, painted more thinly."""
+def test_penalty_is_followed(target: Tensor, brush: Brush) -> None:
+    """A penalty on opacity lowers it."""
     opacity = BEZIER.columns("opacity")
     thick, thin = (
-        run(target, renderer, 8, penalty=penalty)[-1].strokes[:, opacity].mean()
+        run(target, brush, 8, penalty=penalty)[-1].strokes[:, opacity].mean()
         for penalty in (None, lambda strokes: strokes[..., opacity].mean((1, 2)))
     )
     assert thin < thick - 0.1
 
 
-def test_a_start_with_too_few_strokes_is_added_to(target: Tensor, renderer: Brush) -> None:
-    start = place(target, blank(SIZE), 4, 0.12, generator())
+def test_strokes_are_added_to_start_strokes(target: Tensor, brush: Brush) -> None:
+    start = place(target, blank(SIZE), 4, radius=0.12, generator=generator())
     config = OptimizeConfig(steps=20, relocations=0, stages=2)
-    strokes = run(target, renderer, 9, config, start=start)[-1].strokes
+    strokes = run(target, brush, 9, config, start=start)[-1].strokes
     assert strokes.shape == (9, 13)
     assert (strokes[:4] - start).abs().mean() < 0.15
-    assert run(target, renderer, 3, config, start=start)[-1].strokes.shape == (3, 13)
+    assert run(target, brush, 3, config, start=start)[-1].strokes.shape == (3, 13)
 
 
-def test_a_budget_in_seconds_ends(target: Tensor, renderer: Brush) -> None:
-    progress = run(target, renderer, 4, OptimizeConfig(steps=1, seconds=0.2, stages=2))
-    assert progress[-1].spent == 1
-    assert progress[-1].strokes.shape == (4, 13)
+def test_time_budget_ends(target: Tensor, brush: Brush) -> None:
+    steps = run(target, brush, 4, OptimizeConfig(steps=1, seconds=0.2, stages=2))
+    assert steps[-1].progress == 1
+    assert steps[-1].strokes.shape == (4, 13)
 
 
-def test_any_loss_is_followed(target: Tensor, renderer: Brush) -> None:
-    """One that knows only red: green and blue are free."""
+def test_custom_loss_is_followed(target: Tensor, brush: Brush) -> None:
+    """A loss on the red channel leaves green and blue free."""
 
     def red(canvas: Tensor, target: Tensor) -> Tensor:
         return (canvas[:, :1] - target[:, :1]).square().mean((1, 2, 3))
 
-    strokes = run(target, renderer, 12, loss=red)[-1].strokes
-    difference = (paint(blank(SIZE), strokes, renderer) - target).square().mean((1, 2))
+    strokes = run(target, brush, 12, loss=red)[-1].strokes
+    difference = (paint(blank(SIZE), strokes, brush) - target).square().mean((1, 2))
     assert difference[0] < 0.006
     assert difference[0] < 0.5 * difference[1]
 
 
-def test_a_painting_that_is_already_right_stays(renderer: Brush) -> None:
-    """No error anywhere, so that nothing says where strokes should go: they must go somewhere still."""
+def test_perfect_canvas_stays_perfect(brush: Brush) -> None:
+    """Strokes are placed also where there is no error."""
     white = torch.ones(3, *SIZE)
-    strokes = run(white, renderer, 6)[-1].strokes
+    strokes = run(white, brush, 6)[-1].strokes
     assert strokes.shape == (6, 13)
     assert strokes.isfinite().all()
-    assert error(strokes, white, renderer) < 1e-3
+    assert error(strokes, white, brush) < 1e-3
 
 
 def test_losses() -> None:
     canvas, target = torch.rand(2, 3, 5, 6), torch.rand(2, 3, 5, 6)
-    torch.testing.assert_close(
-        pixels(canvas, target), torch.stack([((canvas - target)[i] ** 2).mean() for i in (0, 1)])
-    )
+    torch.testing.assert_close(mse(canvas, target), torch.stack([((canvas - target)[i] ** 2).mean() for i in (0, 1)]))
     stripes = torch.tensor([0.0, 1.0]).repeat(3).expand(1, 3, 5, 6)
     flat = torch.zeros(1, 3, 5, 6)
     assert total_variation(stripes, flat).tolist() == [1.0]
-    assert total_variation(flat, stripes).tolist() == [0.0], "the target's own lines are free"
+    assert total_variation(flat, stripes).tolist() == [0.0], "variation of the target is free"
     assert total_variation(stripes, stripes).tolist() == [0.0]
 
 
@@ -213,7 +214,7 @@ def test_strokes_are_placed_where_the_error_is() -> None:
     target = torch.full((3, 40, 60), 0.5)
     canvas = target.clone()
     canvas[:, 25:35, 40:52] += 0.4
-    strokes = place(target, canvas, 30, 0.05, generator())
+    strokes = place(target, canvas, 30, radius=0.05, generator=generator())
     centre = (BEZIER.get(strokes, "start") + BEZIER.get(strokes, "end")) / 2 * torch.tensor([60, 40])
     near = (centre[:, 0] > 36) & (centre[:, 0] < 56) & (centre[:, 1] > 21) & (centre[:, 1] < 39)
     assert near.float().mean() > 0.9
@@ -226,30 +227,30 @@ def test_strokes_are_placed_where_the_error_is() -> None:
 def test_strokes_lie_along_an_edge(degrees: int) -> None:
     y, x = torch.meshgrid(torch.arange(48.0) - 23.5, torch.arange(64.0) - 31.5, indexing="ij")
     angle = math.radians(degrees)
-    side = x * math.sin(angle) - y * math.cos(angle)  # from a line in the direction (cos, sin)
+    side = x * math.sin(angle) - y * math.cos(angle)  # distance from a line in the direction (cos, sin)
     target = torch.sigmoid(side).expand(3, -1, -1)
-    canvas = target + 0.5 * torch.exp(-(x**2 + y**2) / 20)  # wrong in the middle
-    strokes = place(target, canvas, 8, 0.06, generator())
+    canvas = target + 0.5 * torch.exp(-(x**2 + y**2) / 20)  # error in the middle
+    strokes = place(target, canvas, 8, radius=0.06, generator=generator())
     along = (BEZIER.get(strokes, "end") - BEZIER.get(strokes, "start")) * torch.tensor([64.0, 48.0])
     assert along.norm(dim=1) == pytest.approx([3 * 0.06 * 48] * 8, rel=0.02)
     across = (along[:, 0] * math.sin(angle) - along[:, 1] * math.cos(angle)).abs() / along.norm(dim=1)
     assert across.max() < math.sin(math.radians(10))
 
 
-def test_strokes_keep_away_from_one_another() -> None:
+def test_placed_strokes_repel_each_other() -> None:
     target, canvas = torch.zeros(3, 48, 48), torch.ones(3, 48, 48)
-    strokes = place(target, canvas, 12, 0.1, generator())
+    strokes = place(target, canvas, 12, radius=0.1, generator=generator())
     centre = (BEZIER.get(strokes, "start") + BEZIER.get(strokes, "end")) / 2 * 48
     distance = torch.cdist(centre, centre) + 100 * torch.eye(12)
-    assert distance.min(1).values.median() > 4.8, "a radius"
+    assert distance.min(1).values.median() > 4.8, "one radius"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 40), (16, 16)])
 @pytest.mark.parametrize("same", [True, False])
-def test_many_strokes_can_be_placed_on_anything(size: tuple[int, int], same: bool) -> None:
-    """Also where there is no error at all, and where all of the little there is has been painted over many times."""
+def test_many_strokes_on_small_pictures(size: tuple[int, int], same: bool) -> None:
+    """Also without any error, and when every pixel has been drawn many times."""
     target = torch.rand(3, *size, generator=generator())
     canvas = target.clone() if same else torch.ones(3, *size)
-    strokes = place(target, canvas, 60, 0.25, generator())
+    strokes = place(target, canvas, 60, radius=0.25, generator=generator())
     assert strokes.shape == (60, 13)
     assert 0 <= strokes.min() <= strokes.max() <= 1

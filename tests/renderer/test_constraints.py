@@ -5,12 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.optimal_colour import paint_greedily, score_candidates
-from renderer.canvas import paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints, nearest, palette_of, parse_palette
 from renderer.errors import InputError
-from renderer.learned.load import load_brush
-from renderer.ops import native
 from renderer.strokes import BEZIER
 
 PALETTE = torch.tensor([[0.1, 0.1, 0.1], [0.8, 0.2, 0.1], [0.9, 0.9, 0.8]])
@@ -84,53 +80,3 @@ def test_the_palette_of_a_picture() -> None:
 def test_what_is_no_palette_is_one_sentence(text: str) -> None:
     with pytest.raises(InputError, match="six digits"):
         parse_palette(text)
-
-
-@pytest.mark.parametrize("compiled", [True, False])
-def test_the_best_colour_of_a_palette_is_chosen(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against trying all of them: the gain is what painting in the best colour takes away."""
-    if not compiled:
-        monkeypatch.setattr(native, "load", lambda _: None)
-    renderer = load_brush("bezier")
-    generator = torch.Generator().manual_seed(0)
-    canvas, target = torch.rand(2, 2, 3, 20, 24, generator=generator)
-    strokes = BEZIER.sample(8, generator).view(2, 4, 13)
-    proposed = score_candidates(canvas, target, strokes, renderer, PALETTE)
-    errors = []
-    for colour in PALETTE:
-        coloured = BEZIER.put(strokes, "colour", colour)
-        each = paint(canvas.repeat_interleave(4, 0), coloured.view(8, 1, 13), renderer)
-        errors.append((each - target.repeat_interleave(4, 0)).square().sum((1, 2, 3)).view(2, 4))
-    least, best = torch.stack(errors).min(0)
-    blank = (canvas - target).square().sum((1, 2, 3))[:, None]
-    torch.testing.assert_close(proposed.gain, blank - least, rtol=1e-3, atol=2e-3)
-    assert torch.equal(BEZIER.get(proposed.strokes, "colour"), PALETTE[best])
-
-    order = torch.arange(8).view(2, 4)
-    least_gain = torch.full((2, 4), -torch.inf)
-    after, painted, real = paint_greedily(canvas, target, proposed, order, least_gain, 4, renderer, PALETTE)
-    assert real.all()
-    used = BEZIER.get(painted, "colour")
-    assert torch.equal(nearest(used, PALETTE), used)
-    torch.testing.assert_close(paint(canvas, painted, renderer), after, rtol=0, atol=1e-5)
-
-
-def test_a_palette_takes_no_gradient_into_colours() -> None:
-    """The compiled backward pass against PyTorch's own."""
-    renderer = load_brush("bezier")
-    generator = torch.Generator().manual_seed(1)
-    canvas, target = torch.rand(2, 1, 3, 16, 16, generator=generator)
-    strokes = BEZIER.sample(3, generator)[None]
-    order, least = torch.arange(3)[None], torch.full((1, 3), -torch.inf)
-    gradients = []
-    for compiled in (True, False):
-        with pytest.MonkeyPatch.context() as patch:
-            if not compiled:
-                patch.setattr(native, "load", lambda _: None)
-            shapes = strokes.clone().requires_grad_()
-            proposed = score_candidates(canvas, target, shapes, renderer, PALETTE)
-            after, _, _ = paint_greedily(canvas, target, proposed, order, least, 3, renderer, PALETTE)
-            (gradient,) = torch.autograd.grad((after - target).square().sum() - proposed.gain.sum(), shapes)
-            gradients.append(gradient)
-    assert gradients[0].abs().max() > 0.1
-    torch.testing.assert_close(*gradients, rtol=1e-2, atol=1e-2)

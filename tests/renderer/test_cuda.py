@@ -43,19 +43,21 @@ def test_everything_on_a_gpu() -> None:
     target = rand(3, *SIZE)
     canvas = torch.ones_like(target)
     config = OptimizeConfig(steps=10, stages=2, relocations=1, relocate_fraction=0.3)
-    *_, last = optimize(target, shipped, 6, canvas, config, generator=torch.Generator().manual_seed(0))
-    on_cuda(last.strokes, importance(canvas, last.strokes, shipped, target))
+    *_, last = optimize(target, shipped, 6, canvas=canvas, config=config, generator=torch.Generator().manual_seed(0))
+    on_cuda(last.strokes, importance(last.strokes, canvas, target, shipped))
     torch.manual_seed(0)
     policy = Policy(width=16, blocks=1, each=2).to("cuda")
     optimizer = torch.optim.Adam(policy.parameters())
     generator = torch.Generator().manual_seed(0)
-    for progress in train_episode(policy, optimizer, shipped, target[None], TrainConfig(constraints=(2, 3)), generator):
+    for progress in train_episode(
+        policy, optimizer, shipped, target[None], TrainConfig(round_strokes=(2, 3)), generator
+    ):
         on_cuda(progress.canvas)
     strokes = torch.cat([new for _, new in paint_picture(policy, shipped, canvas, target, 9)])
     assert len(strokes) == 9
     on_cuda(strokes)
     learner = LearningToPaint(shipped, TINY, "cuda")
-    on_cuda(learner.play(rand(2, 3, 32, 32), generator))
+    on_cuda(learner.rollout(rand(2, 3, 32, 32), generator))
     learner.update(0.0, generator)
 
 

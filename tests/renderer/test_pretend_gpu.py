@@ -20,7 +20,7 @@ from agents.rollout import paint_picture, rollout_round
 from agents.train import TrainConfig, train_episode
 from painter.importance import importance
 from painter.losses.perceptual import Perceptual
-from painter.losses.pixels import pixels, total_variation
+from painter.losses.pixels import mse, total_variation
 from painter.optimize import OptimizeConfig, optimize
 from painter.placement import place
 from renderer.brush import Window
@@ -90,9 +90,9 @@ def painting(name: str, device: Device) -> list[Tensor]:
 def fitting_colours(device: Device) -> list[Tensor]:
     canvas, target, strokes = batch(device)
     brush = stroke_map(device)
-    proposed = score_candidates(canvas, target, strokes, brush)
-    order = proposed.gain.argsort(1, descending=True) + torch.arange(2, device=device)[:, None] * 6
-    painted = paint_greedily(canvas, target, proposed, order, proposed.gain * 0.5, 4, brush)
+    proposed = score_candidates(strokes, canvas, target, brush)
+    order = proposed.gain.argsort(1, descending=True)
+    painted = paint_greedily(proposed, canvas, target, brush, order=order, min_gain=proposed.gain * 0.5, max_strokes=4)
     return [proposed.strokes, proposed.gain, *painted]
 
 
@@ -103,7 +103,11 @@ def proposing(device: Device) -> list[Tensor]:
 def a_round(device: Device) -> list[Tensor]:
     noise = random(2, 2 * (4 + 20), device=device)
     canvas, target, _ = batch(device)
-    return list(rollout_round(policy(device), stroke_map(device), canvas, target, [(2, 2), (4, 5)], 4, noise=noise))
+    return list(
+        rollout_round(
+            policy(device), stroke_map(device), canvas, target, grids=[(2, 2), (4, 5)], max_strokes=4, noise=noise
+        )
+    )
 
 
 def perceiving(device: Device) -> list[Tensor]:
@@ -112,7 +116,7 @@ def perceiving(device: Device) -> list[Tensor]:
 
 def measuring(device: Device) -> list[Tensor]:
     canvas, target, _ = batch(device)
-    return [pixels(canvas, target), total_variation(canvas, target)]
+    return [mse(canvas, target), total_variation(canvas, target)]
 
 
 def deciding(device: Device) -> list[Tensor]:
@@ -153,19 +157,19 @@ def painting_in_steps(device: Device) -> list[Tensor]:
 
 def weighing(device: Device) -> list[Tensor]:
     canvas, target, strokes = batch(device)
-    return [importance(canvas[0], strokes[0], stroke_map(device), target[0])]
+    return [importance(strokes[0], canvas[0], target[0], stroke_map(device))]
 
 
 def placing(device: Device) -> list[Tensor]:
     canvas, target, _ = batch(device)
-    return [place(target[0], canvas[0], 5, 0.1, torch.Generator().manual_seed(0))]
+    return [place(target[0], canvas[0], 5, radius=0.1, generator=torch.Generator().manual_seed(0))]
 
 
 def optimising(device: Device) -> list[Tensor]:
     canvas, target, _ = batch(device)
     config = OptimizeConfig(steps=6, stages=2, relocations=2, relocate_fraction=0.3)
     generator = torch.Generator().manual_seed(0)
-    *_, last = optimize(target[0], stroke_map(device), 7, canvas[0], config, generator=generator)
+    *_, last = optimize(target[0], stroke_map(device), 7, canvas=canvas[0], config=config, generator=generator)
     return [last.strokes]
 
 
@@ -173,13 +177,14 @@ def planning(device: Device) -> list[Tensor]:
     canvas, target, strokes = batch(device)
     chosen = top_k_per_cell(random(2, 6, device=device), torch.arange(6, device=device) // 2, 2)
     cell = torch.full((2, 6), 0.5, device=device)
+    brush = stroke_map(device)
     real = torch.tensor([[True, True, True, False, True, True]] * 2, device=device)
     constraints = StrokeConstraints(True, 0.05, 0.1, random(3, 3, device=device))
     return [
         chosen,
-        refine_independently(strokes, cell, canvas, target, stroke_map(device), 2, constraints=constraints),
-        refine_jointly(strokes, real, canvas, target, stroke_map(device), 2),
-        refine_jointly(strokes, real, canvas, target, stroke_map(device), 2, constraints=constraints),
+        refine_independently(strokes, canvas, target, brush, cell_size=cell, steps=2, constraints=constraints),
+        refine_jointly(strokes, canvas, target, brush, mask=real, steps=2),
+        refine_jointly(strokes, canvas, target, brush, mask=real, steps=2, constraints=constraints),
     ]
 
 
@@ -187,7 +192,7 @@ def learning_to_paint(device: Device) -> list[Tensor]:
     torch.manual_seed(0)
     learner = LearningToPaint(stroke_map(device), replace(huang2019.TINY, noise=0.1), device)
     generator = torch.Generator().manual_seed(0)
-    canvases = learner.play(random(2, 3, 32, 32, device=device), generator)
+    canvases = learner.rollout(random(2, 3, 32, 32, device=device), generator)
     learner.update(0.0, generator)
     return [canvases, learner.critic.fc.weight.detach()]
 
@@ -202,7 +207,7 @@ def learning(device: Device) -> list[Tensor]:
     _, target, _ = batch(device)
     network = policy(device)
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    config = TrainConfig(constraints=(2, 3), horizon=2)
+    config = TrainConfig(round_strokes=(2, 3), horizon=2)
     generator = torch.Generator().manual_seed(0)
     *_, last = train_episode(network, optimizer, stroke_map(device), target, config, generator)
     return [last.canvas, *(parameter.detach() for parameter in network.parameters())]

@@ -35,7 +35,7 @@ def test_a_figure(folder, tmp_path):
     ("change", "words"),
     [({"tag": "dev/mse"}, "it has train/mse"), ({"names": ("a", "b")}, "--names"), ({"smooth": 0}, "--smooth")],
 )
-def test_mistakes_are_one_sentence(folder, tmp_path, change, words):
+def test_invalid_options_are_reported_in_one_line(folder, tmp_path, change, words):
     with pytest.raises(InputError, match=words):
         curves(Config((str(folder),), out=str(tmp_path / "c.png"), **change))
     assert not (tmp_path / "c.png").exists()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.figures.fidelity_sheet import BANDS, MARGIN, TINY, TITLE, Config, fidelity_sheet, sheet
+from experiments.figures.fidelity_sheet import BANDS, MARGIN, TITLE, Config, fidelity_sheet, sheet
 from renderer.brush import Mark, Window
 from renderer.brushes.bezier import ExactBezier
 from renderer.errors import InputError
@@ -16,9 +16,7 @@ SHIPPED = Path(__file__).parents[3] / "docs" / "images" / "fidelity.png"
 
 def test_the_script_writes_the_same_file_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = (
-        fidelity_sheet(
-            Config(out=str(tmp_path / name / "sheet.png"), columns=TINY.columns, side=TINY.side)
-        ).read_bytes()
+        fidelity_sheet(Config(out=str(tmp_path / name / "sheet.png"), columns=2, side=24)).read_bytes()
         for name in ("one", "two")
     )
     assert first == second
@@ -26,7 +24,7 @@ def test_the_script_writes_the_same_file_twice(tmp_path: Path, capsys: pytest.Ca
     assert str(tmp_path / "two" / "sheet.png") in capsys.readouterr().out
 
 
-def test_true_strokes_stand_above_learned_ones() -> None:
+def test_reference_strokes_are_above_learned_ones() -> None:
     side, brush = 32, ExactBezier()
     picture = sheet(load_brush(), brush, torch.Generator().manual_seed(5), 1, side)
     stroke = brush.space.sample(1, torch.Generator().manual_seed(5))
@@ -40,7 +38,7 @@ def test_true_strokes_stand_above_learned_ones() -> None:
     assert np.abs((255 - tiles[2]) - (4 * difference).clip(max=255)).max() <= 5
 
 
-def test_a_perfect_renderer_leaves_no_difference() -> None:
+def test_a_perfect_brush_has_no_difference() -> None:
     brush, side = ExactBezier(supersample=1), 24
     picture = sheet(brush, brush, torch.Generator().manual_seed(0), 1, side)
     band = len(picture) // len(BANDS)
@@ -49,7 +47,7 @@ def test_a_perfect_renderer_leaves_no_difference() -> None:
 
 
 class Elsewhere(torch.nn.Module):
-    """A perfect renderer on another device, as far as a machine without a second one can tell."""
+    """A perfect brush on another device, simulated by the meta device."""
 
     space = ExactBezier.space
 
@@ -63,13 +61,13 @@ class Elsewhere(torch.nn.Module):
         return ExactBezier(1)(torch.zeros(strokes.shape), size)
 
 
-def test_strokes_go_to_the_network_s_device() -> None:
+def test_strokes_are_moved_to_the_device_of_the_network() -> None:
     network = Elsewhere()
     sheet(network, ExactBezier(1), torch.Generator().manual_seed(0), 1, 24)
     assert network.asked == ["meta"] * len(BANDS)
 
 
-def test_the_shipped_sheet_is_of_the_script_s_shape() -> None:
+def test_the_shipped_sheet_has_the_shape_of_the_command() -> None:
     with Image.open(SHIPPED) as picture:
         size = picture.size
     assert size[0] == MARGIN + Config.columns * (Config.side + 4)
@@ -77,7 +75,7 @@ def test_the_shipped_sheet_is_of_the_script_s_shape() -> None:
 
 
 @pytest.mark.parametrize("options", [{"out": "sheet.jpg"}, {"columns": 0}, {"side": 4}, {"renderer": "nobody"}])
-def test_impossible_options_are_one_sentence(tmp_path: Path, options: dict) -> None:
+def test_invalid_options_are_reported_in_one_line(tmp_path: Path, options: dict) -> None:
     with pytest.raises(InputError, match=r"^[^\n]+\.$"):
         fidelity_sheet(Config(**{"out": str(tmp_path / "sheet.png"), **options}))
     assert not list(tmp_path.iterdir())

@@ -19,7 +19,8 @@ import pytest
 from experiments.train_classifier import TINY, train
 from kaokore import parse_id, write_fake_kaokore
 from kaokore.classify import CLASSES
-from kaokore.classify.data import load_labelled, read_corrections
+from kaokore.labels import read_corrections
+from kaokore.loading import load_images
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if CHROMIUM is None:
@@ -193,7 +194,7 @@ def test_a_session(root, tmp_path, browser):
         server.kill()
 
     assert read_corrections(table, "gender") == {parse_id(name): GENDERS.index(label) for name, label in given.items()}
-    plain, more = (load_labelled(root, "train", "gender", 32, labels) for labels in (None, table))
+    plain, more = (load_images(root, "train", 32, task="gender", labels=labels) for labels in (None, table))
     assert len(more.labels) == len(plain.labels) + len(given)
     folder = train(dataclasses.replace(TINY, root=root, labels=str(table), epochs=1, runs=str(tmp_path / "runs")))
     assert (folder / "best.safetensors").is_file()

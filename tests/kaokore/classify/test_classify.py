@@ -16,7 +16,7 @@ from kaokore.classify.classifier import Classifier, normalise
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, SameConv
 from kaokore.classify.metrics import calibration_error, fit_temperature, measure
 from kaokore.classify.networks import MODELS, build, imagenet_weights, parts, start_from
-from kaokore.classify.train import class_weights, follow, freeze, learn, optimizer_of
+from kaokore.classify.train import class_weights, freeze, make_optimizer, train_step, update_average
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint, CheckpointError
 
@@ -248,8 +248,15 @@ def test_a_step_in_bfloat16_is_nearly_that_in_float32():
     for precision in (torch.float32, torch.bfloat16):
         torch.manual_seed(0)
         network, images, labels = build("resnet18", 2), torch.randn(8, 3, 32, 32), torch.arange(8) % 2
-        optimizer = optimizer_of(network, 1e-3, 0.0)
-        losses.append([learn(network, optimizer, images, labels, torch.ones(2), 0.0, (), precision) for _ in range(3)])
+        optimizer = make_optimizer(network, 1e-3, 0.0)
+        losses.append(
+            [
+                train_step(
+                    network, optimizer, images, labels, weights=torch.ones(2), smoothing=0.0, precision=precision
+                )
+                for _ in range(3)
+            ]
+        )
         assert all(weight.dtype != torch.bfloat16 for weight in network.state_dict().values())
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], abs=0.05)
@@ -260,10 +267,10 @@ def test_the_average_follows():
     average, network = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
     nn.init.constant_(network.weight, 2.0)
     network.num_batches_tracked.fill_(7)
-    follow(average, network, 1000, 0.9)
+    update_average(average, network, 1000, 0.9)
     assert average.weight.tolist() == pytest.approx([1.1] * 3)
     assert average.num_batches_tracked == 7
-    follow(average, network, 0, 0.9)  # the first step: nine parts of ten are new
+    update_average(average, network, 0, 0.9)  # the first step: nine parts of ten are new
     assert average.weight.tolist() == pytest.approx([1.91] * 3)
 
 

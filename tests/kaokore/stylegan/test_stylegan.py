@@ -14,20 +14,30 @@ from torch import nn
 
 from kaokore import GENDERS, STATUSES, write_fake_kaokore
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, imagenet_weights
+from kaokore.loading import load_images
 from kaokore.stylegan import projected_discriminator as projected
 from kaokore.stylegan import train as learn
-from kaokore.stylegan.augment import MOST, adapt, augment, draw_changes, shift
+from kaokore.stylegan.augment import MAX_P, adapt, augment, draw_changes, shift
 from kaokore.stylegan.cuda_graph import Recorded
-from kaokore.stylegan.data import Faces, class_of, classes_like, load_classes
-from kaokore.stylegan.discriminator import Discriminator, spread
+from kaokore.stylegan.data import Faces, joint_class, sample_classes
+from kaokore.stylegan.discriminator import Discriminator, group_deviation
 from kaokore.stylegan.features import load_features
-from kaokore.stylegan.generator import Dream, Dreamer
+from kaokore.stylegan.generator import FaceGenerator
+from kaokore.stylegan.interpolation import closed_spline
 from kaokore.stylegan.layers import Conv, Filter, Linear, ModulatedConv, downsample, upsample
 from kaokore.stylegan.metrics import fid, kid
-from kaokore.stylegan.networks import CLASSES, Generator, NetworkConfig, describe
+from kaokore.stylegan.networks import CLASSES, Generator, NetworkConfig, encode
 from kaokore.stylegan.projected_discriminator import Projected, Projection
-from kaokore.stylegan.sample import walk
-from kaokore.stylegan.train import Players, State, TrainConfig, follow, optimizers_of, path_lengths, r1, step
+from kaokore.stylegan.train import (
+    Networks,
+    State,
+    TrainConfig,
+    make_optimizers,
+    path_lengths,
+    r1,
+    train_step,
+    update_average,
+)
 from renderer.errors import InputError
 from tests.renderer.pretend_gpu import Recording, pretend_gpu
 
@@ -39,7 +49,11 @@ def draws(seed=0):
 
 
 def teacher(both, learning):
-    return partial(learn.learn, both, optimizers_of(both, learning), learning)
+    return partial(learn.update_networks, both, make_optimizers(both, learning), learning)
+
+
+def step(update, networks, faces, config, number, state, source):
+    return train_step(update, networks, faces, config, number=number, state=state, draws=source)
 
 
 def changed(pictures, p, source):
@@ -50,12 +64,12 @@ def styles(generator, classes, mixing, source):
     """w (B, L, D) of random z."""
     z = torch.randn(2, len(classes), generator.config.latent, generator=source)
     late = learn.draw_mixing(len(classes), generator.config.styles, mixing, source)
-    return learn.styles_of(generator, z, classes, late)
+    return learn.mixed_styles(generator, z, classes, late)
 
 
 def players(config=SMALL, seed=0, learning=TrainConfig()):  # noqa: B008
     torch.manual_seed(seed)
-    return Players(config, learning)
+    return Networks(config, learning)
 
 
 # Layers
@@ -205,13 +219,13 @@ def test_means_are_those_of_each_class_and_truncation_draws_towards_them():
 def test_spread_sees_a_lack_of_variety():
     """Zero for equal pictures; the mean standard deviation of each group of four otherwise."""
     x = torch.randn(1, 3, 4, 4).expand(8, -1, -1, -1)
-    assert spread(x).max() < 1e-3
+    assert group_deviation(x).max() < 1e-3
     torch.manual_seed(0)
     x = torch.randn(8, 3, 4, 4)
     expected = [x[:4].std(0, unbiased=False).mean().item(), x[4:].std(0, unbiased=False).mean().item()]
-    assert spread(x)[2, 0, 1, 2].item() == pytest.approx(expected[0], rel=1e-5)
-    assert spread(x)[6, 0, 1, 2].item() == pytest.approx(expected[1], rel=1e-5)
-    assert spread(x[:6]).shape == (6, 1, 4, 4)
+    assert group_deviation(x)[2, 0, 1, 2].item() == pytest.approx(expected[0], rel=1e-5)
+    assert group_deviation(x)[6, 0, 1, 2].item() == pytest.approx(expected[1], rel=1e-5)
+    assert group_deviation(x[:6]).shape == (6, 1, 4, 4)
     # And the discriminator looks at it: what it says of a picture depends on the others.
     discriminator, pictures, classes = Discriminator(SMALL), torch.randn(4, 3, 8, 8), torch.zeros(4, dtype=torch.int64)
     alone = discriminator(pictures[:1].expand(4, -1, -1, -1), classes)
@@ -219,16 +233,18 @@ def test_spread_sees_a_lack_of_variety():
 
 
 def test_classes_are_gender_and_status():
-    assert describe(torch.tensor([class_of(1, 2)])).tolist() == [[0, 1, 0, 0, 1, 0]]
-    assert class_of(len(GENDERS) - 1, len(STATUSES) - 1) == CLASSES - 1
+    assert encode(torch.tensor([int(joint_class(torch.tensor(1), torch.tensor(2)))])).tolist() == [[0, 1, 0, 0, 1, 0]]
+    assert joint_class(torch.tensor(len(GENDERS) - 1), torch.tensor(len(STATUSES) - 1)) == CLASSES - 1
     counts = [30, 0, 0, 10, 0, 0, 0, 0]
-    assert set(classes_like(counts, None, None, 500, draws()).tolist()) == {0, 3}
-    assert classes_like(counts, None, None, 4000, draws()).eq(3).float().mean().item() == pytest.approx(0.25, abs=0.03)
-    assert set(classes_like(counts, "male", "commoner", 9, draws()).tolist()) == {3}
-    assert set(classes_like(counts, "female", "warrior", 9, draws()).tolist()) == {5}  # never seen, and still dreamt
-    for options in (("boy", None), (None, "king")):
+    assert set(sample_classes(counts, 500, draws()).tolist()) == {0, 3}
+    assert sample_classes(counts, 4000, draws()).eq(3).float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert set(sample_classes(counts, 9, draws(), gender="male", status="commoner").tolist()) == {3}
+    assert set(sample_classes(counts, 9, draws(), gender="female", status="warrior").tolist()) == {
+        5
+    }  # never seen, and still dreamt
+    for options in ({"gender": "boy"}, {"status": "king"}):
         with pytest.raises(InputError, match="choose one of"):
-            classes_like(counts, *options, 1, draws())
+            sample_classes(counts, 1, draws(), **options)
 
 
 # Regularisers
@@ -299,11 +315,11 @@ def test_the_moving_average():
     a, b = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
     a.weight.data.fill_(1.0)
     b.weight.data.fill_(5.0)
-    follow(a, b, 0.75)
+    update_average(a, b, 0.75)
     assert a.weight.item() == 2
-    follow(a, b, 0.75)
+    update_average(a, b, 0.75)
     assert a.weight.item() == 2.75
-    assert learn.decay_of(16, 0, 10.0) == 0  # nothing is worth remembering yet
+    assert learn.ema_decay(16, 0, 10.0) == 0  # nothing is worth remembering yet
 
 
 def test_mixing_takes_early_layers_from_one_and_late_ones_from_another():
@@ -361,12 +377,12 @@ def test_a_shift_moves_each_picture_by_its_pixels():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.floats(0, MOST), st.floats(-1, 1), st.integers(1, 500), st.floats(0.1, 0.9))
+@given(st.floats(0, MAX_P), st.floats(-1, 1), st.integers(1, 500), st.floats(0.1, 0.9))
 def test_p_follows_how_far_the_discriminator_overfits(p, r_t, shown, target):
-    after = adapt(p, r_t, shown, target, 1000.0)
-    assert 0 <= after <= MOST
+    after = adapt(p, r_t, shown, target=target, speed=1000.0)
+    assert 0 <= after <= MAX_P
     assert abs(after - p) <= shown / 1000 + 1e-9
-    if r_t > target and p < MOST:
+    if r_t > target and p < MAX_P:
         assert after > p
     if r_t < target and p > 0:
         assert after < p
@@ -469,13 +485,13 @@ def test_all_players_run_on_another_device():
 
         def teach(*given):
             with recording():
-                return learn.learn(both, optimizers, config, *given)
+                return learn.update_networks(both, optimizers, config, *given)
 
         losses = [step(teach, both, noisy_faces(), config, number, state, source) for number in range(2)]
         losses = [{name: loss.item() for name, loss in some.items()} for some in losses]
-        dreamer = Dreamer(both.average, [1] * CLASSES, {})
-        dreamer.generator.set_means(64)
-        faces = dreamer.paint(dreamer.styles(3, Dream("", gender="male"), source), source)
+        generator = FaceGenerator(both.average, [1] * CLASSES, {})
+        generator.network.set_means(64)
+        faces = generator.synthesise(generator.sample_styles(3, source, gender="male"), source)
         assert faces.device.type == "cpu"
         return losses, faces
 
@@ -502,7 +518,7 @@ def test_the_projected_discriminator_joins_when_it_is_told_to():
 def test_faces_of_a_class_are_neighbours_and_stay_with_their_class():
     """So that discriminators compare them with one another; dreams are asked for in the same order."""
     faces = noisy_faces()
-    drawn = learn.draw(players().generator, faces, TrainConfig(batch=32), 0.0, False, draws())
+    drawn = learn.draw_batch(players().generator, faces, TrainConfig(batch=32), p=0.0, path=False, draws=draws())
     for classes in (drawn["classes"], drawn["wanted"]):
         assert torch.equal(classes, classes.sort().values)
         assert len(set(classes.tolist())) > 4
@@ -626,7 +642,7 @@ def test_fid_of_gaussians():
 
 def test_measures_grow_with_damage(tmp_path):
     """Features of made-up faces: the more noise, blur or colour, the farther."""
-    faces = load_classes(write_fake_kaokore(tmp_path, n=60), "train", 64).images / 255
+    faces = load_images(write_fake_kaokore(tmp_path, n=60), "train", 64).images / 255
     features = load_features("lite0")
     theirs = features(faces[::2])
     others, noise = faces[1::2], torch.randn(faces[1::2].shape, generator=draws())
@@ -652,12 +668,12 @@ def test_measures_grow_with_damage(tmp_path):
 
 def test_the_walk_passes_all_corners_and_closes():
     corners = torch.randn(5, 3, generator=draws()).double()
-    way = walk(corners, 10)
+    way = closed_spline(corners, 10)
     assert way.shape == (50, 3)
     assert torch.allclose(way[::10], corners)
     closed = torch.cat((way, way[:2]))
     speeds = closed.diff(dim=0)
     jumps = speeds.diff(dim=0).norm(dim=1)
     assert jumps[-1] < 1.5 * jumps[:-1].max()  # no corner where the end meets the beginning
-    line = walk(torch.tensor([[0.0], [1.0], [2.0], [3.0]]), 4)
+    line = closed_spline(torch.tensor([[0.0], [1.0], [2.0], [3.0]]), 4)
     assert torch.allclose(line[4:8, 0], torch.tensor([1.0, 1.25, 1.5, 1.75]))

@@ -1,4 +1,4 @@
-"""Content: 0 where nothing is missing, followed by strokes, and the target is looked at once."""
+"""Tests of the content loss, and of the weighted sum of losses."""
 
 from typing import Any
 from urllib.error import URLError
@@ -10,7 +10,7 @@ from torchvision import models
 
 from painter.losses.content import Content, ContentConfig, content_loss
 from painter.losses.perceptual import find_layers, layer_names
-from painter.losses.pixels import pixels, weighted
+from painter.losses.pixels import mse, weighted
 from painter.optimize import OptimizeConfig, optimize
 from renderer.canvas import blank
 from renderer.errors import InputError
@@ -25,7 +25,7 @@ def picture(seed: int, height: int = 32, width: int = 48) -> Tensor:
     return torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic") * 0.8 + 0.1
 
 
-def test_layers_have_the_names_of_the_field() -> None:
+def test_layer_names() -> None:
     names = layer_names("hed")
     assert find_layers(("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")) == (3, 8, 15, 22, 29)
     assert names["conv1_1"] == 0
@@ -39,24 +39,24 @@ def test_layers_have_the_names_of_the_field() -> None:
     [
         ({"layers": ("relu9_1",)}, r"no layer 'relu9_1'; it has relu1_1, .*relu5_3, conv for each relu.*pool5"),
         ({"layers": ("conv3_4",)}, "hed has no layer"),
-        ({"source": "resnet"}, "no source of features 'resnet'; choose one of hed, imagenet, vgg19"),
+        ({"source": "resnet"}, "Unknown source of features 'resnet'; choose one of hed, imagenet, vgg19"),
         ({"layers": ()}, "needs layers or a weight for pixels"),
-        ({"layers": ("relu1_1", "relu1_1")}, "once only"),
+        ({"layers": ("relu1_1", "relu1_1")}, "Name each layer once"),
         ({"weights": (1.0,)}, "3 layers and 1 weights"),
         ({"pixels": -1.0}, "from 0 on"),
         ({"norm": "l3"}, "choose l1 or l2"),
-        ({"scale": 0.0}, "fractions above 0"),
-        ({"window": 1.5}, "fractions above 0"),
+        ({"scale": 0.0}, "Scale and window"),
+        ({"window": 1.5}, "Scale and window"),
     ],
 )
-def test_what_cannot_be_meant(options: dict[str, Any], message: str) -> None:
+def test_invalid_options_raise_input_error(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ContentConfig(**options)
 
 
 @pytest.mark.parametrize("norm", ["l1", "l2"])
 @pytest.mark.parametrize("more", [{}, {"scale": 0.5}, {"window": 0.5}, {"pixels": 1.0}])
-def test_zero_at_the_target_and_less_for_what_is_nearer(norm: Any, more: dict[str, float]) -> None:
+def test_zero_for_the_target_and_increasing_with_the_difference(norm: Any, more: dict[str, float]) -> None:
     loss = content_loss(ContentConfig(SMALL.source, SMALL.layers, norm=norm, **more))
     one = picture(0)
     target = one.expand(3, -1, -1, -1)
@@ -73,27 +73,27 @@ def test_weights_belong_to_their_layers_in_any_order() -> None:
     torch.testing.assert_close(both(canvas, target), 0.5 * first + 3 * second)
 
 
-def test_pixels_alone_need_no_network() -> None:
+def test_pixels_only_need_no_network() -> None:
     loss = Content(ContentConfig(layers=(), pixels=2.0))
     assert loss.features is None
     canvas, target = picture(0), picture(1)
-    expected = 2 * pixels(canvas, target) / (target.var(unbiased=False) + 1e-4)
+    expected = 2 * mse(canvas, target) / (target.var(unbiased=False) + 1e-4)
     torch.testing.assert_close(loss(canvas, target), expected)
 
 
-def test_the_target_is_looked_at_once_in_each_window() -> None:
+def test_target_features_are_computed_once_per_window() -> None:
     for config, most in ((SMALL, 1), (ContentConfig(layers=("relu1_1",), window=0.5), 2 * 3)):
         loss = Content(config, torch.Generator().manual_seed(0))
         target, canvas = picture(0), picture(1)
-        looks = []
+        calls = []
         assert loss.features is not None
-        loss.features.register_forward_hook(lambda *_, seen=looks: seen.append(1))
+        loss.features.register_forward_hook(lambda *_, calls=calls: calls.append(1))
         for _ in range(12):
             loss(canvas, target.clone())
-        assert 12 < len(looks) <= 12 + most
-        before = len(looks)
-        assert loss(target, picture(2)).item() > 0, "another target is another target"
-        assert len(looks) == before + 2
+        assert 12 < len(calls) <= 12 + most
+        before = len(calls)
+        assert loss(target, picture(2)).item() > 0, "another target is not taken from the cache"
+        assert len(calls) == before + 2
 
 
 def test_windows_cover_the_whole_canvas() -> None:
@@ -107,29 +107,30 @@ def test_windows_cover_the_whole_canvas() -> None:
     assert seen.min() > 0
 
 
-def test_strokes_follow_it() -> None:
-    renderer, target = load_brush("bezier"), picture(0)[0]
-    loss, ground = content_loss(SMALL), blank((32, 48))
-    begun = loss(ground[None], target[None]).item()
+def test_optimisation_lowers_the_content_loss() -> None:
+    brush, target = load_brush("bezier"), picture(0)[0]
+    loss, canvas = content_loss(SMALL), blank((32, 48))
+    before = loss(canvas[None], target[None]).item()
     config = OptimizeConfig(steps=25, stages=2, relocations=0, radius=(0.25, 0.1), geometry_lr=0.02, colour_lr=0.05)
-    *_, last = optimize(target, renderer, 12, ground, config, loss, generator=torch.Generator().manual_seed(0))
-    assert last.loss < 0.6 * begun
+    generator = torch.Generator().manual_seed(0)
+    *_, last = optimize(target, brush, 12, canvas=canvas, config=config, loss=loss, generator=generator)
+    assert last.loss < 0.6 * before
 
 
 def test_weighted_losses() -> None:
     canvas, target = picture(0), picture(1)
 
     def never(canvas: Tensor, target: Tensor) -> Tensor:
-        raise AssertionError("it weighs nothing")
+        raise AssertionError("a loss of weight 0 was computed")
 
-    total = weighted((2.0, pixels), (0.0, never), (0.5, pixels))
-    torch.testing.assert_close(total(canvas, target), 2.5 * pixels(canvas, target))
+    total = weighted((2.0, mse), (0.0, never), (0.5, mse))
+    torch.testing.assert_close(total(canvas, target), 2.5 * mse(canvas, target))
 
 
-def test_a_network_that_cannot_be_downloaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_download_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(**_: object) -> None:
         raise URLError("no network")
 
     monkeypatch.setattr(models, "vgg19", offline)
-    with pytest.raises(InputError, match=r"VGG19's .*cannot be downloaded .*no network.*; use the source hed"):
+    with pytest.raises(InputError, match=r"weights of VGG19 failed .*no network.*; use the source hed"):
         content_loss(ContentConfig("vgg19", ("relu3_4",)))

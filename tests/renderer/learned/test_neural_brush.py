@@ -300,7 +300,7 @@ def test_strokes_are_optimised_through_it(network: NeuralBrush) -> None:
     target = paint(blank(SIZE), sample(4, 14), network)
     generator = torch.Generator().manual_seed(0)
     config = OptimizeConfig(steps=40, stages=2, radius=(0.1, 0.05))
-    steps = list(optimize(target, network, 8, blank(SIZE), config, generator=generator))
+    steps = list(optimize(target, network, 8, canvas=blank(SIZE), config=config, generator=generator))
     assert steps[-1].strokes.shape == (8, MYPAINT.width)
     assert steps[-1].loss < 0.5 * steps[0].loss
 

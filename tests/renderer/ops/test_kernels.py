@@ -183,10 +183,12 @@ def test_ragged_boxes_are_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fitted(canvas: Tensor, target: Tensor, strokes: Tensor, brush: Brush, least: float, limit: int):  # type: ignore[no-untyped-def]
     """What an agent's round computes: gains, order, paint."""
-    proposed = score_candidates(canvas, target, strokes, brush)
+    proposed = score_candidates(strokes, canvas, target, brush)
     gain = proposed.gain.detach()
-    order = gain.argsort(1, descending=True) + torch.arange(len(gain))[:, None] * gain.shape[1]
-    return proposed, paint_greedily(canvas, target, proposed, order, gain * least, limit, brush)
+    order = gain.argsort(1, descending=True)
+    return proposed, paint_greedily(
+        proposed, canvas, target, brush, order=order, min_gain=gain * least, max_strokes=limit
+    )
 
 
 @compiled
@@ -221,7 +223,7 @@ def test_gradients_of_the_references() -> None:
     canvas, target = (picture.double() for picture in pictures(2, 6, size).split(1))
     canvas.requires_grad_()
     assert torch.autograd.gradcheck(lambda c, s: paint(c, s, brush), (canvas, strokes), atol=1e-4)
-    assert torch.autograd.gradcheck(lambda s: score_candidates(canvas, target, s, brush).gain, strokes, atol=1e-4)
+    assert torch.autograd.gradcheck(lambda s: score_candidates(s, canvas, target, brush).gain, strokes, atol=1e-4)
     assert torch.autograd.gradcheck(
         lambda c, s: fitted(c, target, s, brush, -torch.inf, 3)[1][0], (canvas, strokes), atol=1e-4
     )

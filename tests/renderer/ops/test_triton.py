@@ -157,7 +157,7 @@ def test_scores_and_greedy_painting(name: str, colours: int, monkeypatch: pytest
     strokes, weight = random(B, K, brush.space.width, seed=3).requires_grad_(), random(B, K, seed=4)
 
     def score() -> tuple[Tensor, ...]:
-        scored = score_candidates(canvas, target, strokes, brush, palette)
+        scored = score_candidates(strokes, canvas, target, brush, palette=palette)
         (gradient,) = torch.autograd.grad((scored.gain * weight).sum(), strokes)
         return scored.gain.detach(), scored.strokes.detach(), gradient
 
@@ -166,13 +166,14 @@ def test_scores_and_greedy_painting(name: str, colours: int, monkeypatch: pytest
     close(ours[1], expected[1], 4e-6)
     close(ours[2], expected[2], 2e-5)
 
-    order = expected[0].argsort(1, descending=True) + torch.arange(B)[:, None] * K
+    order = expected[0].argsort(1, descending=True)
     for least, limit in ((expected[0] * 0.5, 2), (torch.full((B, K), -torch.inf), K)):
 
         def greedy(least: Tensor = least, limit: int = limit) -> tuple[Tensor, ...]:
             with torch.no_grad():
-                scored = score_candidates(canvas, target, strokes, brush, palette)
-                return paint_greedily(canvas, target, scored, order, least, limit, brush, palette)
+                scored = score_candidates(strokes, canvas, target, brush, palette=palette)
+                how = {"order": order, "min_gain": least, "max_strokes": limit, "palette": palette}
+                return paint_greedily(scored, canvas, target, brush, **how)
 
         one, other = both(monkeypatch, greedy)
         close(other[0], one[0], 4e-6)
@@ -186,10 +187,9 @@ def test_greedy_painting_is_differentiable_all_the_same(monkeypatch: pytest.Monk
     strokes = random(1, 3, 13, seed=3).requires_grad_()
 
     def compute() -> Tensor:
-        scored = score_candidates(canvas, target, strokes, brush)
-        painted, _, _ = paint_greedily(
-            canvas, target, scored, torch.tensor([[2, 0, 1]]), torch.full((1, 3), -torch.inf), 3, brush
-        )
+        scored = score_candidates(strokes, canvas, target, brush)
+        how = {"order": torch.tensor([[2, 0, 1]]), "min_gain": torch.full((1, 3), -torch.inf), "max_strokes": 3}
+        painted, _, _ = paint_greedily(scored, canvas, target, brush, **how)
         return torch.autograd.grad((painted - target).square().sum(), strokes)[0]
 
     expected, ours = both(monkeypatch, compute)

@@ -1,4 +1,4 @@
-"""The StyleGAN's commands at their smallest: files, exact resumption, and one sentence for every mistake."""
+"""The StyleGAN's commands at their smallest: files, exact resumption, refusals of invalid options."""
 
 import dataclasses
 import json
@@ -15,21 +15,33 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from experiments import stylegan as command_line
 from experiments import train_stylegan as training
+from experiments.stylegan import (
+    Evaluate,
+    Interpolate,
+    Mix,
+    Project,
+    Sample,
+    evaluate,
+    interpolate,
+    main,
+    mix,
+    project,
+    sample,
+)
 from experiments.train_stylegan import CPU, PAPER, TINY, Train, train
 from kaokore import KaoKore, write_fake_kaokore
 from kaokore.classify import networks
-from kaokore.stylegan import Dream, load_dreamer
-from kaokore.stylegan import evaluate as measuring
-from kaokore.stylegan.data import load_classes
-from kaokore.stylegan.evaluate import Evaluate, evaluate
+from kaokore.loading import load_images
+from kaokore.stylegan import load_generator
+from kaokore.stylegan.data import joint_class
+from kaokore.stylegan.evaluate import conditional_accuracy
 from kaokore.stylegan.networks import CLASSES, Generator
-from kaokore.stylegan.projection import Project, correlation, project, square
-from kaokore.stylegan.sample import Interpolate, Mix, Sample, interpolate, mix, sample
+from kaokore.stylegan.projection import ProjectionConfig, autocorrelation, fit_face
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.io.images import find_images, read_image
+from tests.experiments.refusals import exit_code, option_list, refusal
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +81,8 @@ def test_the_run_folder_is_the_record(trained, root):
     assert size(trained / "samples.png") == (CLASSES * 10 + 2, training.ROWS * 10 + 2)
     about = Checkpoint.load(trained / "latest.safetensors", "stylegan").about
     assert about["images"] == 40
-    assert about["counts"] == torch.bincount(load_classes(root, "train", 8).classes, minlength=CLASSES).tolist()
+    classes = joint_class(*load_images(root, "train", 8).labels.unbind(1))
+    assert about["counts"] == torch.bincount(classes, minlength=CLASSES).tolist()
     assert sum(about["counts"]) == about["train_faces"] == len(KaoKore(root, split="train", missing="skip"))
     assert isinstance(about["kid"], float)
     assert "CC BY-SA" in about["data"]
@@ -79,7 +92,7 @@ def test_the_run_folder_is_the_record(trained, root):
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
 
 
-def test_the_presets_are_as_large_as_said():
+def test_the_presets_have_the_documented_sizes():
     sizes = {}
     for name, preset in (("cpu", CPU), ("paper", PAPER)):
         with torch.device("meta"):
@@ -92,7 +105,7 @@ def test_the_presets_are_as_large_as_said():
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_sessions_of_one_step_end_as_if_never_interrupted(root, tmp_path, full):
+def test_sessions_of_one_step_resume_exactly(root, tmp_path, full):
     """Bit for bit: weights, moments, random numbers, augmentation, and the generator that is shipped."""
     networks = dataclasses.replace(TINY.networks, conditional=full, noise=full)
     learn = dataclasses.replace(TINY.learn, ada=-1.0, projected=float(full))  # any sign of learning raises p
@@ -122,26 +135,26 @@ def test_sessions_of_one_step_end_as_if_never_interrupted(root, tmp_path, full):
 
 def test_the_best_generator_is_kept(root, tmp_path, monkeypatch):
     values = iter([3.0, 1.0, 2.0, 4.0, 5.0])
-    monkeypatch.setattr(training, "distance", lambda *_: next(values))
+    monkeypatch.setattr(training, "sample_kid", lambda *_: next(values))
     folder = train(dataclasses.replace(TINY, root=root, evaluate_every=0.008, runs=str(tmp_path)))
-    best, latest = (load_dreamer(folder / f"{name}.safetensors").about for name in ("best", "latest"))
+    best, latest = (load_generator(folder / f"{name}.safetensors").about for name in ("best", "latest"))
     assert (best["kid"], best["images"]) == (1.0, 16)
     assert (latest["kid"], latest["images"]) == (5.0, 40)
 
 
-def test_a_divergence_is_said(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "step", lambda *_: {"generator": torch.tensor(math.nan)})
+def test_a_divergence_is_reported(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "train_step", lambda *_, **__: {"generator": torch.tensor(math.nan)})
     with pytest.raises(InputError, match="diverged before step 0"):
         train(dataclasses.replace(TINY, root=root, runs=str(tmp_path)))
 
 
-# Dreams
+# Samples
 
 
 def test_sample_writes_pictures_that_repaint_takes(checkpoint, tmp_path):
     out = sample(Sample(checkpoint, n=5, seed=3, out=str(tmp_path / "a")))
     faces = find_images([out / "faces"])
-    assert [path.name for path in faces] == [f"dream-{i:04d}.png" for i in range(5)]
+    assert [path.name for path in faces] == [f"sample-{i:04d}.png" for i in range(5)]
     assert read_image(faces[0]).shape == (3, 8, 8)
     assert size(out / "grid.png") == (32, 22)
     assert load_file(out / "w.safetensors")["w"].shape == (5, 8)
@@ -151,25 +164,25 @@ def test_sample_writes_pictures_that_repaint_takes(checkpoint, tmp_path):
     assert grids[0] == grids[1] != grids[2]
 
 
-def test_truncation_and_class_are_obeyed(checkpoint):
-    dreamer = load_dreamer(checkpoint)
+def test_truncation_and_class_take_effect(checkpoint):
+    generator = load_generator(checkpoint)
     draws = torch.Generator().manual_seed(0)
-    w = dreamer.styles(4, Dream("", gender="female", status="warrior", truncation=0.0), draws)
-    assert torch.allclose(w, dreamer.generator.means[5].expand(4, -1))
-    assert dreamer.styles(200, Dream("", truncation=1.0), draws).std(0).min() > 0
+    w = generator.sample_styles(4, draws, gender="female", status="warrior", truncation=0.0)
+    assert torch.allclose(w, generator.network.means[5].expand(4, -1))
+    assert generator.sample_styles(200, draws, truncation=1.0).std(0).min() > 0
 
 
-def test_interpolate_makes_films_that_loop(checkpoint, tmp_path):
-    film = interpolate(Interpolate(checkpoint, n=3, seconds=0.2, video_size=33, out=str(tmp_path / "dream.mp4")))
-    with av.open(str(film)) as container:
+def test_interpolate_writes_looping_videos(checkpoint, tmp_path):
+    video = interpolate(Interpolate(checkpoint, n=3, seconds=0.2, video_size=33, out=str(tmp_path / "loop.mp4")))
+    with av.open(str(video)) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height, stream.codec_context.name) == (32, 32, "h264")
         frames = [frame.to_ndarray(format="rgb24").astype(float) for frame in container.decode(stream)]
     assert len(frames) == 18
     steps = [abs(a - b).mean() for a, b in zip(frames, frames[1:] + frames[:1], strict=True)]
     assert steps[-1] < 2 * max(steps[:-1]) + 1
-    film = interpolate(Interpolate(checkpoint, n=3, seconds=0.4, video_size=32, out=str(tmp_path / "dream.gif")))
-    with Image.open(film) as image:
+    video = interpolate(Interpolate(checkpoint, n=3, seconds=0.4, video_size=32, out=str(tmp_path / "loop.gif")))
+    with Image.open(video) as image:
         assert (image.n_frames, image.size, image.info["loop"]) == (15, (32, 32), 0)
 
 
@@ -186,13 +199,14 @@ def test_mix_puts_coarse_styles_of_rows_on_columns(checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("space", ["w", "w+"])
-def test_project_finds_a_dream_again(checkpoint, tmp_path, space):
+def test_project_finds_a_generated_face_again(checkpoint, tmp_path, space):
     """Nearer to it than the mean face is from which it starts; also where it has to be cut and made small."""
-    dreams = sample(Sample(checkpoint, n=1, truncation=1.5, seed=8, out=str(tmp_path / "dream")))
-    face = dreams / "faces" / "dream-0000.png"
+    samples = sample(Sample(checkpoint, n=1, truncation=1.5, seed=8, out=str(tmp_path / "samples")))
+    face = samples / "faces" / "sample-0000.png"
     errors = {}
     for steps in (1, 60):
-        config = Project(str(face), checkpoint, str(tmp_path / "out"), space, steps=steps, learning_rate=0.2)
+        optimise = ProjectionConfig(space, steps=steps, learning_rate=0.2)
+        config = Project(str(face), checkpoint, str(tmp_path / "out"), optimise)
         out = project(config)
         figures = json.loads((out / "projection.json").read_text())
         errors[steps] = figures["perceptual"] + 5 * figures["mse"]
@@ -202,23 +216,23 @@ def test_project_finds_a_dream_again(checkpoint, tmp_path, space):
     assert bool((found["w"] == found["w"][:, :1]).all()) == (space == "w")
     noise = [found[f"noise/{i}"] for i in range(3)]
     with torch.no_grad():
-        again = load_dreamer(checkpoint).generator(found["w"], noise)[0] / 2 + 0.5
+        again = load_generator(checkpoint).network(found["w"], noise)[0] / 2 + 0.5
     assert torch.allclose(again.clamp(0, 1), read_image(out / "projection.png"), atol=2 / 255)
     assert size(out / "pair.png") == (16, 8)
 
 
-def test_what_project_stands_on():
+def test_crop_and_autocorrelation():
     wide = torch.zeros(3, 10, 30)
     wide[:, :, 10:20] = 1
-    assert (square(wide, 5) == 1).all()
+    assert (fit_face(wide, 5) == 1).all()
     draws = torch.Generator().manual_seed(0)
     white = torch.randn(1, 1, 32, 32, generator=draws)
     smooth = torch.nn.functional.interpolate(torch.randn(1, 1, 4, 4, generator=draws), (32, 32), mode="bilinear")
-    assert correlation([smooth / smooth.std()]) > 20 * correlation([white])
+    assert autocorrelation([smooth / smooth.std()]) > 20 * autocorrelation([white])
 
 
 def test_evaluate_prints_one_line_of_json(root, checkpoint, capsys, monkeypatch):
-    monkeypatch.setattr(measuring, "ASKED", 3)
+    monkeypatch.setattr(conditional_accuracy, "__kwdefaults__", conditional_accuracy.__kwdefaults__ | {"count": 3})
     figures = evaluate(Evaluate(checkpoint, root=root, faces=12))
     said = capsys.readouterr().out
     assert said.count("\n") == 1
@@ -232,7 +246,7 @@ def test_evaluate_prints_one_line_of_json(root, checkpoint, capsys, monkeypatch)
     assert all(0 <= share <= 1 for share in (*figures["obeys"].values(), *figures["obeys_real"].values()))
 
 
-def test_inception_without_network_is_one_sentence(root, checkpoint, tmp_path, monkeypatch):
+def test_inception_without_network_is_refused(root, checkpoint, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise networks.requests.ConnectionError("no network")
 
@@ -245,31 +259,21 @@ def test_inception_without_network_is_one_sentence(root, checkpoint, tmp_path, m
 # Command line
 
 
-def exit_code(monkeypatch, *arguments):
-    """As from the command line."""
-    monkeypatch.setattr(sys, "argv", ["stylegan", *map(str, arguments)])
-    try:
-        command_line.main()
-    except SystemExit as stopped:
-        return stopped.code
-    return 0
-
-
 def test_from_the_command_line_to_a_file(checkpoint, tmp_path):
     asked = [sys.executable, "-W", "error", "-m", "experiments.stylegan", "sample", "--n", "2"]
-    asked += ["--checkpoint", checkpoint, "--gender", "female", "--out", tmp_path / "dreams"]
+    asked += ["--checkpoint", checkpoint, "--gender", "female", "--out", tmp_path / "samples"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     here = Path(__file__).parents[2]
     done = subprocess.run(asked, cwd=here, env=environment, capture_output=True, text=True, check=True)
     assert "experiments.repaint" in done.stdout
-    assert len(os.listdir(tmp_path / "dreams" / "faces")) == 2
+    assert len(os.listdir(tmp_path / "samples" / "faces")) == 2
 
 
 def test_presets_are_read(root, tmp_path, monkeypatch):
     """The paper's preset, made small by options, with the rest as it stands there."""
     small = ["--size", 8, "--channels", 64, "--most-channels", 8, "--latent", 8, "--evaluate-every", 0]
     arguments = ["--root", root, "--runs", tmp_path, "--minutes", 0, *small]
-    assert exit_code(monkeypatch, "train", "paper", *arguments) == 0
+    assert exit_code(monkeypatch, main, "stylegan", "train", "paper", *arguments) == 0
     (folder,) = tmp_path.iterdir()
     record = json.loads((folder / "config.json").read_text())
     assert record["script"] == "stylegan"
@@ -314,13 +318,11 @@ def test_presets_are_read(root, tmp_path, monkeypatch):
     ],
     ids=str,
 )
-def test_impossible_trainings_are_one_sentence(root, tmp_path, monkeypatch, capsys, options):
+def test_invalid_training_options_are_refused(root, tmp_path, monkeypatch, capsys, options):
     """And leave no run folder."""
-    arguments = [part for key, value in options.items() for part in (f"--{key}", value)]
+    arguments = option_list(options)
     rest = [] if "root" in options else ["--root", root]
-    assert exit_code(monkeypatch, "train", "--runs", tmp_path / "runs", *rest, *arguments) == 2
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
+    said = refusal(monkeypatch, capsys, main, "stylegan", "train", "--runs", tmp_path / "runs", *rest, *arguments)
     assert any(name in said for name in options)
     assert not (tmp_path / "runs").exists()
 
@@ -348,29 +350,27 @@ def test_impossible_trainings_are_one_sentence(root, tmp_path, monkeypatch, caps
     ],
     ids=str,
 )
-def test_impossible_dreams_are_one_sentence(checkpoint, tmp_path, monkeypatch, capsys, arguments, message):
+def test_invalid_options_are_refused(checkpoint, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    assert exit_code(monkeypatch, *arguments, "--checkpoint", checkpoint) == 2
-    said = capsys.readouterr()
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
-    assert message in said.err
+    assert message in refusal(monkeypatch, capsys, main, "stylegan", *arguments, "--checkpoint", checkpoint)
     assert os.listdir(tmp_path) == []
 
 
 def test_checkpoints_of_others_are_refused(root, tmp_path, monkeypatch, capsys):
+    def refused(checkpoint):
+        refusal(monkeypatch, capsys, main, "stylegan", "sample", "--checkpoint", checkpoint, "--out", tmp_path / "out")
+
     for name in ("bezier", "none"):
-        assert exit_code(monkeypatch, "sample", "--checkpoint", name, "--out", tmp_path / "out") == 2
+        refused(name)
     damaged = tmp_path / "damaged.safetensors"
     Checkpoint("stylegan", {"size": 8}, {}, about={"counts": [1] * CLASSES}).save(damaged)
-    assert exit_code(monkeypatch, "sample", "--checkpoint", damaged, "--out", tmp_path / "out") == 2
+    refused(damaged)
     Checkpoint("stylegan", {"size": 8}, {}).save(damaged)
-    assert exit_code(monkeypatch, "sample", "--checkpoint", damaged, "--out", tmp_path / "out") == 2
-    assert "Traceback" not in capsys.readouterr().err
+    refused(damaged)
     assert not (tmp_path / "out").exists()
 
 
-def test_labels_cannot_be_asked_of_what_was_taught_without(root, tmp_path):
+def test_labels_need_a_conditional_generator(root, tmp_path):
     networks = dataclasses.replace(TINY.networks, conditional=False)
     folder = train(dataclasses.replace(TINY, root=root, networks=networks, images=0.004, runs=str(tmp_path)))
     plain = str(folder / "latest.safetensors")

@@ -1,4 +1,4 @@
-"""The classifiers' script at its smallest: it learns, resumes as if never stopped, measures, and puts into a table."""
+"""The classifier commands at their smallest: train, resume exactly, evaluate, tabulate, refuse invalid options."""
 
 import dataclasses
 import json
@@ -11,16 +11,17 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from experiments import runs
 from experiments import train_classifier as training
-from experiments.classify import main
+from experiments.classify import Evaluate, evaluate, main
 from experiments.figures.classifier_table import PUBLISHED, Table, collect, markdown, table
 from experiments.train_classifier import TINY, Train, train
-from kaokore import DatasetError, KaoKore, write_fake_kaokore
+from kaokore import KaoKore, write_fake_kaokore
 from kaokore.classify import load_classifier, networks
-from kaokore.classify.data import load_labelled, read_corrections
-from kaokore.classify.evaluate import Evaluate, evaluate
+from kaokore.loading import load_images
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
+from tests.experiments.refusals import option_list, refusal
 
 LEARNING = dataclasses.replace(
     TINY, weights="imagenet", size=64, epochs=16, warmup=0.5, ema=0.7, balance=0.0, augment=0.3, patience=20
@@ -60,7 +61,7 @@ def test_the_run_folder_is_the_record(learned, root):
     assert list(learned.glob("events*"))
     best = load_classifier(learned / "best.safetensors")
     assert best.about["pretrained"] == "imagenet"
-    assert best.about["train_faces"] == len(load_labelled(root, "train", "gender", 8).labels)
+    assert best.about["train_faces"] == len(load_images(root, "train", 8, task="gender").labels)
     assert "CC BY-SA" in best.about["data"]
     assert {"command", "commit", "seed"} <= best.about.keys()
     written = json.loads((learned / "evaluation.json").read_text())
@@ -70,12 +71,12 @@ def test_the_run_folder_is_the_record(learned, root):
 
 
 @pytest.mark.parametrize("stop_at", [1, 4])
-def test_it_resumes_as_if_never_stopped(root, tmp_path, monkeypatch, stop_at):
+def test_it_resumes_exactly(root, tmp_path, monkeypatch, stop_at):
     config = dataclasses.replace(
         TINY, root=root, task="status", minutes_between_saves=0.0, runs=str(tmp_path), batch=12
     )
     whole = train(config)
-    save, saves = training.runs.save_state, []
+    save, saves = runs.save_state, []
 
     def stop(*arguments):
         save(*arguments)
@@ -83,10 +84,10 @@ def test_it_resumes_as_if_never_stopped(root, tmp_path, monkeypatch, stop_at):
         if len(saves) == stop_at:
             raise StoppedError
 
-    monkeypatch.setattr(training.runs, "save_state", stop)
+    monkeypatch.setattr(runs, "save_state", stop)
     with pytest.raises(StoppedError):
         train(config)
-    monkeypatch.setattr(training.runs, "save_state", save)
+    monkeypatch.setattr(runs, "save_state", save)
     (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
     torch.rand(3)  # as other random numbers in between
     assert train(Train(resume=str(stopped))) == stopped
@@ -103,7 +104,7 @@ def test_it_starts_again_where_nothing_was_saved(root, tmp_path, monkeypatch):
     config = dataclasses.replace(TINY, root=root, epochs=1, runs=str(tmp_path))
     whole = train(config)
     with monkeypatch.context() as patched:
-        patched.setattr(training, "learn", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(training, "train_step", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train(config)
     (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
@@ -114,13 +115,13 @@ def test_it_starts_again_where_nothing_was_saved(root, tmp_path, monkeypatch):
 def test_it_stops_when_nothing_gets_better(root, tmp_path, monkeypatch):
     """With an average that never moves, the first epoch stays the best."""
     config = dataclasses.replace(TINY, root=root, epochs=9, patience=2, runs=str(tmp_path))
-    monkeypatch.setattr(training, "follow", lambda *_: None)
+    monkeypatch.setattr(training, "update_average", lambda *_: None)
     folder = train(config)
     with safe_open(folder / "state.safetensors", "pt") as state:
         step, notes = int(state.metadata()["step"]), json.loads(state.metadata()["notes"])
     assert notes["over"]
     assert load_classifier(folder / "best.safetensors").about["epochs"] == notes["epoch"] + 1 == 1
-    assert step == 3 * (len(load_labelled(root, "train", "gender", 8).labels) // 8)
+    assert step == 3 * (len(load_images(root, "train", 8, task="gender").labels) // 8)
 
 
 def test_frozen_parts_keep_imagenet(root, tmp_path):
@@ -135,7 +136,7 @@ def test_frozen_parts_keep_imagenet(root, tmp_path):
         assert same == (part < 9) or name.endswith("num_batches_tracked")
 
 
-def test_a_blocked_network_is_said_and_recorded(root, tmp_path, monkeypatch, capsys):
+def test_a_blocked_network_is_reported_and_recorded(root, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(networks.requests, "get", _refuse)
     config = dataclasses.replace(
@@ -154,61 +155,6 @@ def test_a_blocked_network_is_said_and_recorded(root, tmp_path, monkeypatch, cap
 
 def _refuse(*_, **__):
     raise networks.requests.ConnectionError("no network")
-
-
-# Labels
-
-
-def test_only_labelled_faces_of_the_split(root):
-    for split in ("train", "dev", "test"):
-        official = KaoKore(root, split=split, target="none", missing="skip")
-        faces = load_labelled(root, split, "status", 16)
-        assert faces.images.shape == (len(official.ids), 3, 16, 16)
-        assert sorted(faces.labels.tolist()) == sorted(official.statuses)
-
-
-def test_corrections_replace_and_add_labels_of_training_faces_only(root, tmp_path):
-    faces = {split: KaoKore(root, split=split, missing="skip") for split in ("train", "dev", "all")}
-    (free,) = [i for i, gender in zip(faces["all"].ids, faces["all"].genders, strict=True) if gender == -1][:1]
-    first = faces["train"].ids[0]
-    wrong = 1 - faces["train"].genders[0]
-    path = tmp_path / "labels.csv"
-    path.write_text(
-        f"image,gender\n{first:08d}.jpg,{wrong}\n{free},female\n{faces['dev'].ids[0]},{wrong}\n5,\n99999,male\n"
-    )
-    before, after = (load_labelled(root, "train", "gender", 8, labels) for labels in (None, path))
-    assert len(after.labels) == len(before.labels) + 1
-    changed = (after.labels.sum() - before.labels.sum()).item()
-    assert changed == 1 + (1 if wrong else -1)
-    dev = load_labelled(root, "dev", "gender", 8, path)
-    assert torch.equal(dev.labels, load_labelled(root, "dev", "gender", 8).labels)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("image,status\n1,noble\n", "columns image and gender"),
-        ("image,status\n", "columns image and gender"),
-        ("", "columns image and gender"),
-        ("image,gender\n1,2\n", "Line 2"),
-        ("image,gender\n1,-1\n", "Line 2"),
-        ("image,gender\n1,male\nface.jpg,male\n", "Line 3"),
-        ("image,gender\n1,boy\n", "male, female"),
-        ("image,gender\n,male\n", "Line 2"),
-    ],
-)
-def test_bad_corrections(tmp_path, text, message):
-    path = tmp_path / "labels.csv"
-    path.write_text(text)
-    with pytest.raises(InputError, match=message):
-        read_corrections(path, "gender")
-
-
-def test_corrections_that_cannot_be_read(tmp_path):
-    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
-    for path in (tmp_path / "none.csv", tmp_path, tmp_path / "bytes.csv"):
-        with pytest.raises(InputError, match="cannot be read"):
-            read_corrections(path, "gender")
 
 
 # Command line
@@ -233,16 +179,6 @@ def test_evaluate_prints_one_line_of_json(root, learned):
     assert figures["n"] == len(KaoKore(root, split="test", missing="skip").ids) == sum(map(sum, figures["confusion"]))
     assert 0 <= figures["ece"] <= 1
     assert list(figures["recall"]) == ["male", "female"]
-
-
-def exit_code(monkeypatch, *arguments):
-    """As from the command line."""
-    monkeypatch.setattr(sys, "argv", ["classify", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as stopped:
-        return stopped.code
-    return 0
 
 
 @pytest.mark.parametrize(
@@ -275,13 +211,11 @@ def exit_code(monkeypatch, *arguments):
     ],
     ids=str,
 )
-def test_impossible_options_are_one_sentence(root, tmp_path, monkeypatch, capsys, options):
+def test_invalid_options_are_refused(root, tmp_path, monkeypatch, capsys, options):
     """And leave no run folder."""
-    arguments = [part for key, value in options.items() for part in (f"--{key}", value)]
+    arguments = option_list(options)
     rest = [] if "root" in options else ["--root", root]
-    assert exit_code(monkeypatch, "train", "--runs", tmp_path / "runs", *rest, *arguments) == 2
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
+    said = refusal(monkeypatch, capsys, main, "classify", "train", "--runs", tmp_path / "runs", *rest, *arguments)
     assert any(name in said for name in options)
     assert not (tmp_path / "runs").exists()
 
@@ -290,15 +224,12 @@ def test_a_split_without_images(root, learned, tmp_path, monkeypatch, capsys):
     other = write_fake_kaokore(tmp_path / "kaokore", n=12)
     for image in KaoKore(other, split="test", missing="skip").ids:
         (other / "images_256" / f"{image:08d}.jpg").unlink()
-    assert exit_code(monkeypatch, "evaluate", "--checkpoint", learned / "best.safetensors", "--root", other) == 2
-    said = capsys.readouterr()
-    assert said.err.startswith("error: There are no test images")
-    assert said.out == ""
-    assert exit_code(monkeypatch, "evaluate", "--checkpoint", "bezier", "--root", root) == 2
-    assert exit_code(monkeypatch, "evaluate", "--checkpoint", "none", "--root", root) == 2
-    assert exit_code(monkeypatch, "evaluate", "--checkpoint", learned / "best.safetensors", "--batch", 0) == 2
-    with pytest.raises(DatasetError, match="no train images"):
-        load_labelled(write_fake_kaokore(tmp_path / "empty", n=0), "train", "gender", 8)
+    evaluate_command = (monkeypatch, capsys, main, "classify", "evaluate", "--checkpoint")
+    best = learned / "best.safetensors"
+    assert refusal(*evaluate_command, best, "--root", other).startswith("error: There are no test images")
+    refusal(*evaluate_command, "bezier", "--root", root)
+    refusal(*evaluate_command, "none", "--root", root)
+    refusal(*evaluate_command, best, "--batch", 0)
 
 
 # Table
@@ -342,7 +273,7 @@ def test_a_figure_that_nobody_measured_leaves_its_cell_empty(tmp_path, capsys):
     table(Table((tmp_path / "one.json",)))
     assert "| .9000 |  |  | dev | 688 | scratch | 64 |" in capsys.readouterr().out
     (tmp_path / "one.json").write_text(json.dumps(figures(accuracy=None)))
-    with pytest.raises(InputError, match="holds no evaluation as"):
+    with pytest.raises(InputError, match="holds no valid output"):
         table(Table((tmp_path / "one.json",)))
 
 
@@ -364,8 +295,7 @@ def test_what_is_no_evaluation(tmp_path, text, monkeypatch, capsys):
     path = tmp_path / "evaluation.json"
     path.write_text(text)
     for place in (path, tmp_path):
-        assert exit_code(monkeypatch, "table", place) == 2
-        assert capsys.readouterr().err.startswith("error: ")
+        assert refusal(monkeypatch, capsys, main, "classify", "table", place).startswith("error: ")
 
 
 def test_paths_without_evaluation(tmp_path, monkeypatch, capsys, learned):
@@ -373,5 +303,4 @@ def test_paths_without_evaluation(tmp_path, monkeypatch, capsys, learned):
     unfinished = {key: value for key, value in made.about.items() if key != "evaluation"}
     dataclasses.replace(made, about=unfinished).save(tmp_path / "unfinished.safetensors")
     for path in (tmp_path, tmp_path / "none", tmp_path / "unfinished.safetensors", "checkpoints/bezier.safetensors"):
-        assert exit_code(monkeypatch, "table", path) == 2
-        assert capsys.readouterr().err.count("\n") == 1
+        assert refusal(monkeypatch, capsys, main, "classify", "table", path).startswith("error: ")

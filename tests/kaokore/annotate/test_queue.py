@@ -1,13 +1,7 @@
-"""Annotation without its page: nothing is lost, and nobody overwrites another."""
+"""The queue: faces come in order, and each is on one screen."""
 
-import csv
-import errno
-import json
 import os
-import random
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -16,33 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from kaokore.annotate.annotations import Record
-from kaokore.annotate.journal import Journal
-from kaokore.annotate.queue import Face, Queue, TakenError
-from kaokore.classify import CLASSES
-from renderer.errors import InputError
-
-STATUSES = CLASSES["status"]
-MODEL = ("some-model", "0123")
-
-
-def rows_of(path):
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def faces_of(n):
-    """Faces with beliefs in all of which another class is the likeliest."""
-    draws = random.Random(0)
-    beliefs = [draws.sample((0.1, 0.2, 0.3, 0.4), 4) for _ in range(n)]
-    return [Face(f"{place}.png", Path(f"{place}.png"), tuple(belief)) for place, belief in enumerate(beliefs)]
-
-
-def queue_of(table, n=4, clock=lambda: "2026-01-02T03:04:05Z"):
-    return Queue(faces_of(n), Record(table, "status", STATUSES, "a test", clock=clock), MODEL)
-
-
-# Any course of events
+from kaokore.annotate.queue import TakenError
+from tests.kaokore.annotate.examples import STATUSES, faces_of, queue_of, rows_of
 
 
 class Annotating(RuleBasedStateMachine):
@@ -61,7 +30,7 @@ class Annotating(RuleBasedStateMachine):
 
     def open(self):
         self.queue = queue_of(self.folder / "labels.csv", self.n)
-        self.seats = {who: self.queue.sit(who) for who in ("ann", "bob")}
+        self.screens = {who: self.queue.join(who) for who in ("ann", "bob")}
         self.expected = {"ann": None, "bob": None}
         for who in self.expected:
             self.expected[who] = self.next(who)
@@ -71,7 +40,7 @@ class Annotating(RuleBasedStateMachine):
 
     def teardown(self):
         if hasattr(self, "queue"):
-            self.queue.record.close()
+            self.queue.annotations.close()
             shutil.rmtree(self.folder)
 
     # The model
@@ -99,9 +68,9 @@ class Annotating(RuleBasedStateMachine):
     def act(self, who, label, do):
         if not self.may(who):
             with pytest.raises(TakenError):
-                do(self.seats[who])
+                do(self.screens[who])
             return
-        do(self.seats[who])
+        do(self.screens[who])
         self.done.append([who, self.expected[who], label, True, len(self.done)])
         self.sizes.append(self.size())
         self.turn(who, self.next(who))
@@ -119,13 +88,13 @@ class Annotating(RuleBasedStateMachine):
 
     @rule(who=people, label=st.integers(0, 3))
     def answer(self, who, label):
-        self.act(who, label, lambda seat: self.queue.answer(seat, label))
+        self.act(who, label, lambda screen: self.queue.label(screen, label))
 
     @rule(who=people)
     def confirm(self, who):
         place = self.expected[who]
-        belief = faces_of(self.n)[place].belief if place is not None else (0,)
-        self.act(who, belief.index(max(belief)), self.queue.confirm)
+        suggested = faces_of(self.n)[place].suggested if place is not None else 0
+        self.act(who, suggested, self.queue.confirm)
 
     @rule(who=people)
     def skip(self, who):
@@ -134,7 +103,7 @@ class Annotating(RuleBasedStateMachine):
     @rule(who=people)
     def undo(self, who):
         mine = [e for e in self.done if e[0] == who and e[3] and e[1] not in self.elsewhere(who)]
-        undone = self.queue.undo(self.seats[who])
+        undone = self.queue.undo(self.screens[who])
         assert (undone is None) == (not mine)
         if mine:
             mine[-1][3] = False
@@ -144,7 +113,7 @@ class Annotating(RuleBasedStateMachine):
 
     @rule(who=people, step=st.sampled_from([-1, 1]))
     def move(self, who, step):
-        self.queue.move(self.seats[who], step)
+        self.queue.move(self.screens[who], step)
         now = self.n if self.expected[who] is None else self.expected[who]
         free = [p for p in range(self.n) if p not in self.elsewhere(who) and (p - now) * step > 0]
         if free:
@@ -152,14 +121,14 @@ class Annotating(RuleBasedStateMachine):
 
     @rule()
     def restart(self):
-        self.queue.record.close()
+        self.queue.annotations.close()
         self.open()
 
     @precondition(lambda self: self.sizes)
     @rule(data=st.data())
     def crash(self, data):
         """The journal ends anywhere: what was whole by then holds, undoing included."""
-        self.queue.record.close()
+        self.queue.annotations.close()
         cut = data.draw(st.integers(0, self.sizes[-1]), label="bytes left")
         os.truncate(self.folder / "labels.csv.journal", cut)
         whole = sum(size <= cut for size in self.sizes)
@@ -176,10 +145,10 @@ class Annotating(RuleBasedStateMachine):
     def all_is_as_in_the_model(self):
         if not hasattr(self, "queue"):
             return
-        assert {who: seat.place for who, seat in self.seats.items()} == self.expected
+        assert {who: screen.place for who, screen in self.screens.items()} == self.expected
         states = [self.state(place) for place in range(self.n)]
         for place, state in enumerate(states):
-            real = self.queue.record.state(f"{place}.png")
+            real = self.queue.annotations.state(f"{place}.png")
             assert (real and (real.who, real.label)) == (
                 state and (state[0], None if state[2] is None else STATUSES[state[2]])
             )
@@ -192,7 +161,7 @@ class Annotating(RuleBasedStateMachine):
         for who in ("ann", "bob"):
             mine = [(place, state) for place, state in labelled if state[0] == who]
             agreed = sum(faces_of(self.n)[place].suggested == state[2] for place, state in mine)
-            assert self.queue.record.agreement(who) == (agreed, len(mine))
+            assert self.queue.annotations.agreement(who) == (agreed, len(mine))
 
 
 class TestAnnotating(Annotating.TestCase):
@@ -203,123 +172,16 @@ class TestAnnotating(Annotating.TestCase):
         monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
-# Nothing is lost
-
-
-def test_an_answer_is_on_the_disk_before_the_next_face_comes(tmp_path, monkeypatch):
-    queue = queue_of(tmp_path / "labels.csv")
-    seat, seen = queue.sit("ann"), []
-
-    def fsync(handle):
-        seen.append(((tmp_path / "labels.csv.journal").read_text().splitlines()[-1], seat.place))
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    queue.answer(seat, 2)
-    (line, place) = seen[0]
-    assert json.loads(line)["label"] == "incarnation"
-    assert (place, seat.place) == (0, 1)
-
-
-@pytest.mark.parametrize("fails", ["write", "fsync"])
-def test_a_full_disk_changes_nothing(tmp_path, monkeypatch, fails):
-    queue = queue_of(tmp_path / "labels.csv")
-    seat = queue.sit("ann")
-    queue.answer(seat, 0)
-    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
-    write = os.write
-
-    def full(handle, data=b""):
-        if fails == "write":
-            return write(handle, data[: len(data) // 2])  # as much as there was room for
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, fails, full)
-        with pytest.raises(InputError, match="make room"):
-            queue.answer(seat, 1)
-    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
-    assert seat.place == 1
-    queue.answer(seat, 1)
-    queue.record.close()
-    assert [action.label for action in queue_of(tmp_path / "labels.csv").record.labels()] == ["noble", "warrior"]
-
-
-def test_what_was_said_to_be_saved_outlives_a_kill(tmp_path):
-    """A process that answers as fast as it can, and says so each time, is killed."""
-    code = (
-        "import sys; from tests.kaokore.annotate.test_annotate import queue_of\n"
-        f"queue = queue_of({str(tmp_path / 'labels.csv')!r}, 5000); seat = queue.sit('ann')\n"
-        "while True: queue.answer(seat, 1); print(seat.place, flush=True)"
-    )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
-    said = [process.stdout.readline() for _ in range(20)]
-    process.kill()
-    said += process.stdout.readlines()
-    process.wait()
-    process.stdout.close()
-    labels = queue_of(tmp_path / "labels.csv", 5000).record.labels()
-    assert len(labels) - int(said[-1]) in (0, 1)
-    assert {label.label for label in labels} == {"warrior"}
-
-
-def test_a_journal_is_open_in_one_process_only(tmp_path):
-    journal = Journal(tmp_path / "one.journal")
-    with pytest.raises(InputError, match="open in another process"):
-        Journal(tmp_path / "one.journal")
-    journal.close()
-    Journal(tmp_path / "one.journal").close()
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("no JSON", "Line 2"),
-        ("[]", "Line 2"),
-        ('{"do": "dance"}', "Line 2"),
-        ('{"do": "undo", "action": 7}', "Line 2"),
-        ('{"do": "label", "image": "0.png", "who": "ann", "when": "", "label": "king"}', "Line 2"),
-        ('{"do": "skip", "image": "0.png"}', "Line 2"),
-    ],
-)
-def test_damaged_journals(tmp_path, line, message):
-    """Damage that is no unfinished last line is not passed over: it would be forgotten silently. The lock is let go."""
-    table = tmp_path / "labels.csv"
-    queue_of(table).record.close()
-    with (tmp_path / "labels.csv.journal").open("a") as file:
-        file.write(line + "\n")
-    for _ in range(2):
-        with pytest.raises(InputError, match=f"{message} of .*damaged"):
-            queue_of(table)
-
-
-def test_tables_of_others_are_left_alone(tmp_path):
-    (tmp_path / "labels.csv").write_text("image,gender,status,set\n")
-    with pytest.raises(InputError, match="was not written by this script"):
-        queue_of(tmp_path / "labels.csv")
-    assert [file.name for file in tmp_path.iterdir()] == ["labels.csv"]
-    queue_of(tmp_path / "mine.csv").record.close()
-    for task, source in (("gender", "a test"), ("status", "another")):
-        with pytest.raises(InputError, match="holds status of a test"):
-            Record(tmp_path / "mine.csv", task, CLASSES[task], source)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="choose another --out"):
-        queue_of(tmp_path / "file" / "labels.csv")
-
-
-# Two people
-
-
 def test_a_face_is_on_one_screen(tmp_path):
     queue = queue_of(tmp_path / "labels.csv", 2)
-    ann, bob, eve = queue.sit("ann"), queue.sit("bob"), queue.sit("eve")
-    assert [seat.place for seat in (ann, bob, eve)] == [0, 1, None]
+    ann, bob, eve = queue.join("ann"), queue.join("bob"), queue.join("eve")
+    assert [screen.place for screen in (ann, bob, eve)] == [0, 1, None]
     queue.move(ann, 1)  # bob's
     assert ann.place == 0
     queue.leave(bob)
     queue.leave(bob)
     assert eve.place == 1
-    queue.answer(ann, 0)
+    queue.label(ann, 0)
     assert ann.place is None
     with pytest.raises(TakenError, match="no face left"):
         queue.confirm(ann)

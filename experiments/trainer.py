@@ -1,0 +1,201 @@
+"""The loop under all trainings: run folder, exact resumption, curves, saves, evaluations, time budget."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from experiments import runs
+from experiments.cli import require
+from renderer.errors import InputError
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+    from tqdm import tqdm
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of every training."""
+
+    seed: int = 0
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 ..."""
+    minutes: float | None = None
+    """Time of this session, after which it saves and stops; no limit by default."""
+    minutes_between_saves: float = 5.0
+    """Time between saves of the training's state, which is also saved after every evaluation."""
+    resume: str | None = None
+    """A run folder to continue; all other options but --minutes are then read from it."""
+    runs: str = "runs"
+    """Folder for run folders."""
+
+
+Options = TypeVar("Options", bound=RunOptions)
+
+
+def resumed(config: Options, script: str) -> Options:
+    """`config`, or if it names a run to resume, the configuration of that run. Raises `InputError`."""
+    if config.resume is not None:
+        stored = runs.resume(config.resume, script, type(config))
+        config = replace(stored, resume=config.resume, minutes=config.minutes)
+    require(config, minutes_between_saves=0)
+    if config.minutes is not None:
+        require(config, minutes=0)
+    return config
+
+
+class Trainer:
+    """A training in its run folder.
+
+        with Trainer("train_agent", config, {"policy": policy, "optimizer": optimizer, "draws": generator}) as trainer:
+            for step in trainer.steps(config.episodes, "episode", evaluate_every=config.evaluate_every):
+                loss = ...
+                trainer.log({"train/loss": loss})
+                if trainer.evaluating:
+                    ...
+
+    Every step reads its randomness from a saved generator or from its own number, so that a resumed training continues
+    as if it had never stopped. The state is saved after a step, never within one.
+
+    folder: the run folder
+    done: steps done, in all sessions
+    notes: JSON values that are saved with the state
+    evaluating: whether this step ends with an evaluation
+    saving: whether the state is saved after this step
+    """
+
+    def __init__(
+        self, script: str, config: RunOptions, objects: Mapping[str, Any], notes: Mapping[str, Any] | None = None
+    ) -> None:
+        """Make the run folder, or load the state of the one that `config.resume` names.
+
+        Args:
+            script: Name of the training, by which its runs are recognised.
+            config: All options.
+            objects: Modules, optimizers and generators by name: all that a step reads and changes.
+            notes: First values of `notes`.
+
+        Raises:
+            InputError: The folder cannot be written, or its state is not one of this training.
+        """
+        self.config, self.objects = config, objects
+        self.done, self.notes = 0, dict(notes or {})
+        self.evaluating = self.saving = False
+        self._logging = self._stopping = False
+        self._bar: tqdm[Any] | None = None
+        self._board: SummaryWriter | None = None
+        if config.resume is None:
+            self.folder = runs.start(script, config, config.runs)
+        else:
+            self.folder = Path(config.resume)
+        self._state = self.folder / "state.safetensors"
+        if self._state.exists():
+            self.done, self.notes = runs.load_state(self._state, objects)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for opened in (self._bar, self._board):
+            if opened is not None:
+                opened.close()
+
+    def steps(self, total: int, unit: str = "step", *, evaluate_every: int = 0, log_every: int = 1) -> Iterator[int]:
+        """Count the steps that are left, from 0; save after those that end a time, evaluate or are the last.
+
+        Args:
+            total: Steps of the whole training, over all sessions.
+            unit: What a step is called.
+            evaluate_every: Steps between evaluations, the last of which ends the training; 0 for none.
+            log_every: Steps between values of a curve.
+        """
+        from torch.utils.tensorboard import SummaryWriter
+        from tqdm import tqdm
+
+        if self.finished or self.done >= total:
+            return
+        self._board = SummaryWriter(self.folder)
+        self._bar = tqdm(total=total, initial=self.done, unit=unit, smoothing=0.02)
+        begun = saved = time.monotonic()
+        for step in range(self.done, total):
+            now, last = time.monotonic(), step == total - 1
+            out_of_time = self.config.minutes is not None and now - begun >= 60 * self.config.minutes
+            self._stopping = last or out_of_time
+            self.evaluating = evaluate_every > 0 and (last or (step + 1) % evaluate_every == 0)
+            self.saving = self._stopping or self.evaluating or now - saved >= 60 * self.config.minutes_between_saves
+            self._logging = self.saving or step % log_every == 0
+            yield step
+            self.done = step + 1
+            self._bar.update()
+            if self.saving:
+                self.save()
+                saved = time.monotonic()
+            if self._stopping:
+                break
+        if self.done < total and not self.finished:
+            self._bar.close()
+            print(f"{self.folder}: {self.done:,} of {total:,} {unit}s; continue with --resume {self.folder}.")
+
+    @property
+    def finished(self) -> bool:
+        """Whether `finish` was called, in this session or in an earlier one."""
+        return bool(self.notes.get("finished", False))
+
+    def finish(self) -> None:
+        """End the training after this step, before its number of steps is reached."""
+        self.notes["finished"] = self.saving = self._stopping = True
+
+    def log(self, values: Mapping[str, float | Tensor], at: int | None = None) -> None:
+        """Add a point to each curve, at most every `log_every` steps and whenever the state is saved.
+
+        Args:
+            values: Numbers by the name of the curve, such as train/loss.
+            at: Place on the horizontal axis; by default the number of steps done.
+
+        Raises:
+            InputError: A value is not finite: the training diverged. The last saved state is kept.
+        """
+        if not self._logging or self._board is None:
+            return
+        for name, value in values.items():
+            number = value.item() if isinstance(value, Tensor) else value
+            if not math.isfinite(number):
+                raise self._diverged(f"{name} is {number}")
+            self._board.add_scalar(name, number, self.done + 1 if at is None else at)
+
+    def show(self, **values: object) -> None:
+        """Show values on the progress bar."""
+        if self._bar is not None:
+            self._bar.set_postfix(values, refresh=False)
+
+    def improved(self, score: Any) -> bool:
+        """Whether `score` is less than all scores before it. The least one is kept in `notes`."""
+        best = self.notes.get("best")
+        if best is not None and not score < best:
+            return False
+        self.notes["best"] = score
+        return True
+
+    def save(self) -> None:
+        """Write the state. Raises `InputError` if a parameter is not finite, and keeps the state before."""
+        for name, thing in self.objects.items():
+            if isinstance(thing, torch.nn.Module) and not all(p.isfinite().all() for p in thing.parameters()):
+                raise self._diverged(f"a parameter of {name} is not finite")
+        runs.save_state(self._state, self.done, self.objects, self.notes)
+
+    def _diverged(self, reason: str) -> InputError:
+        kept = f"; {self._state} keeps its last good state" if self._state.exists() else ""
+        return InputError(
+            f"The training diverged before step {self.done + 1} ({reason}){kept}. Start again with a lower learning rate."
+        )
