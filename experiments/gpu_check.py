@@ -132,8 +132,10 @@ def correctness(config: Config, device: torch.device, figures: Figures) -> None:
             with torch.no_grad():
                 gain = scored.gain.detach()
                 proposed = score_candidates(strokes, canvas, target, brush)
-                how = {"order": gain.argsort(1, descending=True), "min_gain": gain * 0.3, "max_strokes": count // 2}
-                greedy = paint_greedily(proposed, canvas, target, brush, **how)
+                order = gain.argsort(1, descending=True)
+                greedy = paint_greedily(
+                    proposed, canvas, target, brush, order=order, min_gain=gain * 0.3, max_strokes=count // 2
+                )
             values = (painted, gain, *gradients, greedy[0], greedy[2].float())
             results.append([value.detach().double().cpu() for value in values])
         named = ("paint", "gain", "paint_gradient", "gain_gradient", "greedy", "greedy_real")
@@ -219,8 +221,7 @@ def agreement(config: Config, device: torch.device, figures: Figures) -> None:
     """The error of paintings made here over that of paintings made on the CPU, face by face."""
     for method in ("agent", "optimize"):
         painters = [
-            Painter(method, device=place, config=OptimizeConfig(steps=config.steps))  # type: ignore[arg-type]
-            for place in ("cpu", device)
+            Painter(method, device=place, config=OptimizeConfig(steps=config.steps)) for place in ("cpu", device)
         ]
         errors: list[list[float]] = []
         for face in _faces(config):
@@ -248,7 +249,7 @@ def profile(config: Config, device: torch.device, figures: Figures) -> None:
     """Where the time of one face and of optimiser steps goes, kernel by kernel."""
     face = _faces(config)[0]
     for method in ("agent", "optimize"):
-        painter = Painter(method, device=device, config=OptimizeConfig(steps=min(config.steps, 20)))  # type: ignore[arg-type]
+        painter = Painter(method, device=device, config=OptimizeConfig(steps=min(config.steps, 20)))
         painter.paint(face, strokes=config.strokes, size=config.side)
         activities = [torch.profiler.ProfilerActivity.CPU]
         if device.type == "cuda":

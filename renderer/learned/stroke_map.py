@@ -62,7 +62,7 @@ class StrokeMap(nn.Module):
 
     def codes(self, strokes: Tensor, size: tuple[int, int]) -> StrokeCodes:
         """What the Triton kernels draw strokes `(N, P)` from."""
-        weights = list(self.body.parameters())
+        weights: list[Tensor] = [*self.body.parameters()]
         hidden = len(weights[1])
         frozen = not (torch.is_grad_enabled() and any(weight.requires_grad for weight in weights))
         if frozen and hidden >= 16 and hidden & (hidden - 1) == 0:  # the kernel's matrices have such sides
