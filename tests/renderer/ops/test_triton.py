@@ -241,18 +241,13 @@ def test_kernels_compile_for_gpus(kernel: str, brush: str, capability: int) -> N
         "encode": (e._encode, e.WARPS, 0),
         "encode backward": (e._encode_backward, e.WARPS, 0),
     }[kernel]
+    constants = {**BRUSHES[brush], "SIDE": side, "CHUNK": c.CHUNK, "NODES": 16 if "map" in brush else 32}
     if "encode" in kernel:
         if brush != "stroke map":
             pytest.skip("textures are encoded by PyTorch")
-        shape = {"HIDDEN": 128, "NODES": 128, "PADDED": 128, "WIDE": 128, "ROWS": e.ROWS, "K": 32}
-    constants: dict[str, int] = {
-        **BRUSHES[brush],
-        "SIDE": side,
-        "CHUNK": c.CHUNK,
-        "NODES": 16 if "map" in brush else 32,
-    }
+        constants = {"HIDDEN": 128, "NODES": 128, "PADDED": 128, "WIDE": 128, "ROWS": e.ROWS, "K": 32}
     names = function.arg_names
-    constants = {name: value for name, value in shape.items() if name in names}
+    constants = {name: value for name, value in constants.items() if name in names}
     kinds = {name: "i32" if name in INTEGERS else ADDRESSES.get(name, "*fp32") for name in names}
     source = triton.compiler.ASTSource(
         fn=function, signature={**kinds, **dict.fromkeys(constants, "constexpr")}, constexprs=constants
