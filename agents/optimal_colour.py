@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from renderer.brush import Brush
-from renderer.canvas import Patches, draw_patches
+from renderer.brush import Brush, Patches
 from renderer.ops.optimal_compositing import composite_greedily, score_marks
 from renderer.ops.triton_strokes import StrokeCodes, composite_codes_greedily, encode, score_codes
 
@@ -58,7 +57,7 @@ def score_candidates(
     drawn: Patches | StrokeCodes
     codes = encode(brush, strokes.flatten(0, 1), size)
     if codes is None:
-        drawn = draw_patches(brush, strokes.flatten(0, 1), size)
+        drawn = brush.patches(strokes.flatten(0, 1), size)
         gain, colour = score_marks(canvas, target, drawn.alpha, drawn.box, drawn.start, palette)
     else:
         drawn = codes
@@ -101,7 +100,7 @@ def paint_greedily(
     order = order + torch.arange(B, device=order.device)[:, None] * K
     if isinstance(drawn, StrokeCodes) and drawn.shapes.requires_grad and torch.is_grad_enabled():
         # The kernel that paints a whole round has no backward pass.
-        drawn = draw_patches(brush, candidates.strokes.flatten(0, 1), (canvas.shape[-2], canvas.shape[-1]))
+        drawn = brush.patches(candidates.strokes.flatten(0, 1), (canvas.shape[-2], canvas.shape[-1]))
     if isinstance(drawn, StrokeCodes):
         canvas, index, colour = composite_codes_greedily(canvas, target, drawn, order, min_gain, max_strokes, palette)
     else:

@@ -31,12 +31,11 @@ from experiments.cli import run
 from kaokore.fake_faces import draw_face
 from painter import Painter
 from painter.optimize import OptimizeConfig
-from renderer.brush import Brush, expected
+from renderer.brush import Brush, load_brush
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.images import fit, read_image
-from renderer.learned.load import load_brush
 from renderer.ops.triton_strokes import StrokeCodes, encode
 from renderer.strokes import BEZIER
 
@@ -122,7 +121,7 @@ def correctness(config: Config, device: torch.device, figures: Figures) -> None:
     for name in ("bezier", "ink", "watercolour"):
         results = []
         for place in ("cpu", device):
-            brush = expected(load_brush(name, place))
+            brush = load_brush(name, place).mean_brush()
             strokes, weight, canvas, target = _inputs(brush, count, size, place)
             strokes.requires_grad_()
             painted = paint(canvas, strokes, brush)

@@ -76,7 +76,7 @@ class Painter:
         self.method: Method = method
         self.device = choose_device(device)
         self.brush = load_brush(brush, self.device) if isinstance(brush, str) else brush
-        if not getattr(self.brush, "differentiable", True):
+        if not self.brush.differentiable:
             raise InputError(f"Brush {brush!r} is not differentiable; use bezier or ink.")
         self.config = config
         self.agent: Agent | None = None

@@ -49,7 +49,7 @@ def load_loss(name: str, device: torch.device | str = "cpu", **options: Any) -> 
     """
     if ":" in name:
         if options:
-            raise InputError(f"The loss {name} is a function and takes no options, but {', '.join(options)} are given.")
+            raise InputError(f"The loss {name} takes no options, but got {', '.join(options)}.")
         return _import_function(name)
     if name not in _FACTORIES:
         raise InputError(f"Unknown loss {name!r}; choose {', '.join(_FACTORIES)}, or module:function.")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from renderer.brush import Brush
+if TYPE_CHECKING:
+    from renderer.brush import Brush
 
 
 class StrokeCodes(NamedTuple):
@@ -36,10 +37,7 @@ def usable(tensor: Tensor) -> bool:
 
 def encode(brush: Brush, strokes: Tensor, size: tuple[int, int]) -> StrokeCodes | None:
     """The codes of strokes (N, P) on a canvas of `size` (height, width); None where the kernels cannot draw them."""
-    if not usable(strokes) or not hasattr(brush, "codes"):
-        return None
-    codes: StrokeCodes | None = brush.codes(strokes, size)
-    return codes
+    return brush.codes(strokes, size) if usable(strokes) else None
 
 
 def encode_stroke_map(

@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 
 from agents.optimal_colour import paint_greedily, score_candidates
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.canvas import paint
-from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.ops import triton_strokes
 
