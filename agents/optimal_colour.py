@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from renderer.brush import Brush
-from renderer.canvas import Patches, draw_patches
+from renderer.brush import Brush, Patches
 from renderer.ops.optimal_compositing import composite_greedily, score_marks
 
 
@@ -54,7 +53,7 @@ def score_candidates(
     """
     B, K, _ = strokes.shape
     size = (canvas.shape[-2], canvas.shape[-1])
-    patches = draw_patches(brush, strokes.flatten(0, 1), size)
+    patches = brush.patches(strokes.flatten(0, 1), size)
     gain, colour = score_marks(canvas, target, patches.alpha, patches.box, patches.start, palette)
     colour = colour.view(B, K, 3).detach()
     columns = brush.space.columns("colour")

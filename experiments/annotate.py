@@ -28,6 +28,7 @@ from kaokore.annotate.collection import (
     predict_faces,
     sort_faces,
 )
+from kaokore.annotate.page_security import check_loopback
 from kaokore.annotate.queue import Face, Queue
 from kaokore.classify import Classifier, Task, load_classifier
 from kaokore.loading import Split
@@ -77,6 +78,7 @@ def annotate(options: Options) -> None:
         raise InputError("The page needs NiceGUI: install it with `pip install -e '.[annotate]'`.")
     from kaokore.annotate.page import clean, serve  # the only part that needs it
 
+    check_loopback(options.host)
     device, port = choose_device(options.device), _free_port(options.host, options.port)
     name = options.checkpoint or f"kaokore-{options.task}"
     classifier = load_classifier(name, device)

@@ -1,20 +1,21 @@
-"""Repaint pictures stroke by stroke.
+"""Repaint images stroke by stroke.
 
     python -m experiments.repaint face.jpg --out paintings
     python -m experiments.repaint kaokore:42 folder/ --out paintings --method hybrid --strokes 500 --seconds 20
 
-For each picture: painting.png, painting.svg, painting.mp4, painting.gif and strokes.safetensors in a folder of its name,
-and a line in metrics.csv.
+Each image gives a folder of its name with painting.png, painting.svg, painting.mp4, painting.gif and strokes.safetensors,
+and a row in metrics.csv. What is painted already with the same options is skipped; other options make another folder.
 """
 
 from __future__ import annotations
 
-import csv
+import os
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 import tyro
@@ -23,7 +24,7 @@ from tqdm import tqdm
 
 from experiments.cli import KAOKORE, picture_path, require, require_gradient, run
 from experiments.outputs import write_painting
-from experiments.runs import describe_run
+from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, new_folder
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
 from painter.losses.perceptual import Perceptual
 from painter.methods import METHODS, Method, Step
@@ -31,12 +32,15 @@ from painter.metrics import Metrics, compute_metrics
 from painter.optimize import OptimizeConfig
 from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
-from renderer.io.files import atomic, check_writable
+from renderer.io.files import check_writable
 from renderer.io.images import find_images, fit, read_image
 from renderer.io.painting import Painting
 from renderer.strokes import BEZIER
 
-COLUMNS = ("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual")
+COLUMNS = (
+    *("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual"),
+    *("folder", "renderer", "size", "seed", "options"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,12 @@ class Config:
     """Options of a painting."""
 
     input: tyro.conf.Positional[tuple[str, ...]]
-    """Pictures, folders of pictures, or kaokore:ID."""
+    """Images, folders of images, or kaokore:ID."""
     out: str
     """Folder for the results."""
     method: str = "agent"
-    """agent: the policy paints; optimize: strokes are optimised; hybrid: the policy's strokes are refined; lines: the
-    policy paints masses, then ink lines are drawn on them."""
+    """agent: a policy and planning; optimize: gradient descent on the strokes; hybrid: the agent's strokes, optimised;
+    lines: the agent paints masses, then ink lines are traced on them."""
     strokes: int = 200
     """How many strokes, exactly."""
     seconds: float | None = None
@@ -57,8 +61,8 @@ class Config:
     size: int = 128
     """Pixels on the long side."""
     renderer: str = "bezier"
-    """What to paint with: bezier, MyPaint's brushes as they were learned (ink, watercolour ...), two or more of them
-    (watercolour+ink; with --method lines, the last one draws the lines), analytic, or a checkpoint of your own."""
+    """The brush: bezier, a learned MyPaint brush (ink, watercolour ...), two or more of them (watercolour+ink; with
+    --method lines, the last one draws the lines), analytic, a checkpoint of your own, or module:Class."""
     blend: float | None = None
     """Of several brushes, paint with this mixture only: 0 is the first, 1 the last."""
     agent: str = "agent"
@@ -72,16 +76,18 @@ class Config:
     max_radius: float = StrokeConstraints.max_radius
     """Greatest radius of a stroke, as a fraction of the short side."""
     palette: str | None = None
-    """The only colours: how many to choose from each picture (8), or which ('#1a1a1a,#c0392b,#f5e6c8')."""
+    """The only colours: how many to choose from each image (8), or which ('#1a1a1a,#c0392b,#f5e6c8')."""
     background: str = "#ffffff"
-    """The colour that the painting begins on: '#c69c5a', or mean, the picture's own."""
+    """The colour that the painting begins on: '#c69c5a', or mean, the image's mean colour."""
     seed: int = 0
+    again: bool = False
+    """Repaint what is painted already with the same options."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     video: bool = True
-    """Write the film (mp4 and gif)."""
+    """Write the video (mp4 and gif)."""
     video_size: int = 512
-    """Pixels on the long side of the film."""
+    """Pixels on the long side of the video."""
     root: str | None = None
     """KaoKore's folder for kaokore:ID; else KAOKORE_ROOT, else data/kaokore."""
 
@@ -90,7 +96,7 @@ def repaint(config: Config) -> None:
     """Repaint images stroke by stroke."""
     _check(config)
     out = Path(config.out)
-    rows = _read_rows(out / "metrics.csv")
+    table = MetricsTable(out / METRICS, COLUMNS)
     inputs = _find(config)
     painter = Painter(
         cast(Method, config.method),  # checked at the start
@@ -105,15 +111,19 @@ def repaint(config: Config) -> None:
     for name, stem, path in inputs:
         try:
             target = fit(read_image(path, config.size), config.size)
-            painting, seconds = _paint(painter, config, name, target, stem)
+            record = _record(config, path)
+            folder, done = find_folder(out, stem, record["fingerprint"])
+            if done and not config.again and _finished(folder, table, config):
+                print(f"{folder}: painted already; --again repaints it.")
+                continue
+            painting, seconds = _paint(painter, config, record, target, stem)
             image = painting.render()
+            with new_folder(folder) as temporary:
+                write_painting(painting, image, temporary, config.video_size if config.video else None)
             metrics = compute_metrics(image, target, perceptual)
-            write_painting(painting, image, out / stem, config.video_size if config.video else None)
-            row = _row(name, config, len(painting.strokes), seconds, metrics)
-            rows = [*(old for old in rows if (old["input"], old["method"]) != (name, config.method)), row]
-            _write_rows(rows, out / "metrics.csv")
+            table.put(_row(name, folder.name, config, painting, seconds, metrics))
             print(
-                f"{out / stem}: {len(painting.strokes)} strokes in {seconds:.1f} s, mse {metrics.mse:.5f}, "
+                f"{folder}: {len(painting.strokes)} strokes in {seconds:.1f} s, mse {metrics.mse:.5f}, "
                 f"ssim {metrics.ssim:.3f}"
             )
         except InputError as error:
@@ -176,10 +186,36 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
     return found
 
 
-def _paint(painter: Painter, config: Config, name: str, target: Tensor, label: str) -> tuple[Painting, float]:
+# Every option that a painting depends on.
+RESULT_OPTIONS = (
+    *("method", "strokes", "seconds", "size", "renderer", "blend", "agent", "steps"),
+    *("opaque", "min_radius", "max_radius", "palette", "background", "seed"),
+)
+
+
+def _record(config: Config, path: Path) -> dict[str, Any]:
+    """What the painting records: the input's name and the options, and nothing of this machine."""
+    options = {name: getattr(config, name) for name in RESULT_OPTIONS}
+    if os.path.isfile(config.agent):
+        options["agent"] = Path(config.agent).name
+    if os.path.isfile(config.renderer):
+        options["renderer"] = Path(config.renderer).name
+    name = path.name.encode(errors="backslashreplace").decode()  # names of files need not be UTF-8
+    return {"input": name, **options, "fingerprint": fingerprint(path, options)}
+
+
+def _finished(folder: Path, table: MetricsTable, config: Config) -> bool:
+    """Whether nothing is missing of a result: its files, and its row in the table."""
+    wanted = ["painting.png", "painting.svg", *(["painting.mp4", "painting.gif"] if config.video else [])]
+    return all((folder / name).is_file() for name in wanted) and any(
+        row["folder"] == folder.name for row in table.rows()
+    )
+
+
+def _paint(
+    painter: Painter, config: Config, record: Mapping[str, Any], target: Tensor, label: str
+) -> tuple[Painting, float]:
     """The painting, and the seconds that it took."""
-    made_by = ("opaque", "min_radius", "max_radius", "blend", "palette", "renderer")
-    record = {"input": name, **{option: getattr(config, option) for option in made_by}, **describe_run()}
     begun = time.monotonic()
     with tqdm(
         total=100, desc=label, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
@@ -204,33 +240,17 @@ def _paint(painter: Painter, config: Config, name: str, target: Tensor, label: s
     return painting, time.monotonic() - begun
 
 
-def _row(name: str, config: Config, strokes: int, seconds: float, metrics: Metrics) -> dict[str, str]:
-    row = {"input": name, "method": config.method, "strokes": str(strokes), "seconds": f"{seconds:.3f}"}
-    return row | {key: f"{value:.6g}" for key, value in asdict(metrics).items()}
-
-
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    """The lines of an earlier run, which are kept."""
-    try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            reader = csv.DictReader(file)
-            columns, rows = tuple(reader.fieldnames or ()), list(reader)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except (OSError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read ({reason}); choose another --out.") from error
-    if columns != COLUMNS or any(None in (*row, *row.values()) for row in rows):
-        raise InputError(f"{path} is not a table of this program; choose another --out.")
-    return rows
-
-
-def _write_rows(rows: list[dict[str, str]], path: Path) -> None:
-    # Names of files need not be UTF-8: their bytes come through.
-    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+def _row(
+    name: str, folder: str, config: Config, painting: Painting, seconds: float, metrics: Metrics
+) -> dict[str, str]:
+    defaults = {field.name: field.default for field in fields(Config)}
+    options = {key: getattr(config, key) for key in RESULT_OPTIONS if getattr(config, key) != defaults[key]}
+    for shown in ("method", "strokes", "size", "renderer", "seed"):  # they have columns of their own
+        options.pop(shown, None)
+    row = {"input": name, "method": config.method, "strokes": str(len(painting.strokes)), "seconds": f"{seconds:.3f}"}
+    row |= {key: f"{value:.6g}" for key, value in asdict(metrics).items()}
+    row |= {"folder": folder, "renderer": config.renderer, "size": str(config.size), "seed": str(config.seed)}
+    return row | {"options": " ".join(f"{key}={value}" for key, value in options.items())}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Teach a network to tell gender or social status of KaoKore faces.
+"""Train a classifier of gender or social status of KaoKore faces.
 
 python -m experiments.classify train --root ../shared/kaokore --task status
 python -m experiments.classify train --resume runs/FOLDER
@@ -10,18 +10,18 @@ import copy
 import json
 import math
 import sys
-import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from experiments import runs
 from experiments.cli import choose_device, progress, require
+from experiments.runs import describe_run
+from experiments.trainer import RunOptions, Trainer, has_state, resumed
 from kaokore import ATTRIBUTION
 from kaokore.classify import CLASSES, Classifier, Task, load_classifier
 from kaokore.classify.augment import Augmentation, augment
@@ -43,92 +43,75 @@ from renderer.errors import InputError
 from renderer.io.files import atomic
 
 
-@dataclass(frozen=True)
-class Train:
-    """Teach a network to tell gender or social status of KaoKore faces."""
+@dataclass(frozen=True, kw_only=True)
+class Train(RunOptions):
+    """Train a classifier of gender or social status of KaoKore faces."""
 
     model: Name = "efficientnet_lite0"
     task: Task = "gender"
     root: str | None = None
     """KaoKore's folder; else KAOKORE_ROOT, else data/kaokore."""
     version: str = "1.1"
-    """Of KaoKore."""
+    """Version of KaoKore."""
     labels: str | None = None
-    """A CSV like KaoKore's labels.csv whose labels replace those of training faces; annotate writes such files."""
+    """A table like KaoKore's labels.csv whose labels replace those of train faces; annotate writes such tables."""
     folder: str | None = None
-    """A folder whose pictures --labels names instead of KaoKore's; they are trained on too."""
+    """A folder of more train faces, whose labels are in --labels."""
     weights: Literal["auto", "imagenet", "scratch"] = "auto"
-    """What to start from; auto is imagenet where these weights can be had."""
+    """Initial weights; auto is imagenet if these are available."""
     size: int = 112
-    """Pixels of a face's side."""
+    """Side of a face in pixels."""
     epochs: int = 12
+    """Passes over the train faces."""
     batch: int = 32
+    """Faces in a step."""
     learning_rate: float | None = None
-    """Of AdamW, at its highest; by default 1e-3 from ImageNet's weights, and from scratch what the network bears."""
+    """Highest rate of AdamW; by default 1e-3 with ImageNet's weights, and a rate of the network's own from scratch."""
     warmup: float = 1.0
-    """Epochs in which the learning rate rises; then it falls to zero by a cosine."""
+    """Epochs in which the learning rate increases; then it decreases to zero by a cosine."""
     weight_decay: float = 0.05
     smoothing: float = 0.1
-    """Share of a label that is spread over all classes."""
+    """Label smoothing: the share of a label that is spread over all classes."""
     balance: float = 0.5
-    """How much rarer classes count more: 0 not at all, 1 until all classes count the same."""
+    """Class weights in the loss: 0 is none, 1 gives all classes the same total weight."""
     freeze: float = 0.0
-    """Share of the network's parts, from the first on, that keep their ImageNet weights."""
+    """Share of the network's parts, from the first, that keep their ImageNet weights."""
     augment: float = 1.0
-    """Strength of random changes of faces."""
+    """Strength of the augmentation."""
     ema: float = 0.99
-    """Decay of the moving average of weights, which is what is evaluated and saved."""
+    """Decay of the moving average of the weights, which is evaluated and saved."""
+    evaluate_every: int = 1
+    """Epochs between evaluations on the dev faces."""
     patience: int = 6
-    """Epochs without a better dev accuracy after which training stops."""
+    """Epochs without an increase of the dev accuracy after which the training ends."""
     flip: bool = True
-    """Whether the classifier averages a face and its mirror image."""
+    """Whether the classifier averages its outputs for a face and for the mirrored face."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of a step's convolutions; bfloat16 halves a training's time where the processor knows it (AVX-512 BF16, a GPU)."""
-    minutes_between_saves: float = 3.0
-    seed: int = 0
-    device: str = "auto"
-    resume: str | None = None
-    """A run folder to go on with; all other options are then read from it."""
-    runs: str = "runs"
-    """Where run folders are made."""
+    """Of convolutions; bfloat16 takes half the time on processors that have it (AVX-512 BF16, GPUs)."""
 
 
 TINY = Train(weights="scratch", size=32, epochs=2, batch=8)
 
 
 def train(config: Train) -> Path:
-    """Trains, and returns the run folder: `best.safetensors` (see `load_classifier`) and `evaluation.json` (dev).
+    """Train and return the run folder: `best.safetensors` (see `load_classifier`) and `evaluation.json` (dev).
 
     Raises `InputError`.
     """
-    folder, begun, resuming = Path(config.resume or ""), False, config.resume is not None
-    if resuming:
-        config = runs.resume(folder, "classify", Train)
-        begun = (folder / "state.safetensors").exists()
+    config = resumed(config, "classify")
     _check(config)
     device, classes = choose_device(config.device), CLASSES[config.task]
-    faces = load_images(
-        config.root,
-        "train",
-        config.size,
-        task=config.task,
-        version=config.version,
-        labels=config.labels,
-        folder=config.folder,
-        track=progress("train images"),
-    )
-    dev = load_images(
-        config.root, "dev", config.size, task=config.task, version=config.version, track=progress("dev images")
-    )
-    batch = min(config.batch, len(faces.labels))
+    load = partial(load_images, config.root, size=config.size, task=config.task, version=config.version)
+    faces = load("train", labels=config.labels, folder=config.folder, track=progress("train images"))
+    dev = load("dev", track=progress("dev images"))
+    count = len(faces.labels)
+    batch = min(config.batch, count)
     if batch < 2:
-        raise InputError("Training needs two labelled faces at least.")
+        raise InputError("Training requires at least two labelled faces.")
 
     torch.manual_seed(config.seed)  # the initial weights, and dropout
     network = build(config.model, len(classes))
-    notes: dict[str, Any] = {"best": None, "epoch": 0, "over": False}
-    if not begun:
-        notes["pretrained"] = _start(network, config)
+    origin = None if has_state(config) else _initialise(network, config)
     network.to(device).to(memory_format=torch.channels_last)
     frozen = freeze(parts(network), config.freeze)
     average = copy.deepcopy(network).eval()
@@ -136,84 +119,63 @@ def train(config: Train) -> Path:
     draws = torch.Generator().manual_seed(config.seed)
     objects = {"network": network, "average": average, "optimizer": optimizer, "draws": draws}
     objects["dropout"] = torch.default_generator
-    if not resuming:
-        folder = runs.start("classify", config, config.runs)
-    done = 0
-    if begun:
-        done, notes = runs.load_state(folder / "state.safetensors", objects)
 
-    an_epoch = len(faces.labels) // batch
-    steps = an_epoch * config.epochs
+    epoch_steps = count // batch
+    total = epoch_steps * config.epochs
     weights = class_weights(faces.labels, len(classes), config.balance).to(device)
-    highest = config.learning_rate or (1e-3 if notes["pretrained"] == "imagenet" else MODELS[config.model].rate)
-    about = {
-        "pretrained": notes["pretrained"],
-        "train_faces": len(faces.labels),
-        "seed": config.seed,
-        "data": ATTRIBUTION,
-    }
-    about |= {"kaokore": config.version, **runs.describe_run()}
     precision: torch.dtype = getattr(torch, config.precision)
-    answers = Classifier(config.model, config.task, config.size, average, config.flip, about=about)
-    saved = time.monotonic()
-    with SummaryWriter(folder) as board, tqdm(total=steps, initial=done, unit="step") as bar:
-        for step in range(done, 0 if notes["over"] else steps):
-            epoch, place = divmod(step, an_epoch)
-            chosen = epoch_order(len(faces.labels), config.seed, epoch)[place * batch : (place + 1) * batch]
+    with Trainer("classify", config, objects, {"epoch": 0, "pretrained": origin}) as trainer:
+        pretrained = trainer.notes["pretrained"]
+        highest = config.learning_rate or (1e-3 if pretrained == "imagenet" else MODELS[config.model].rate)
+        about = {"pretrained": pretrained, "train_faces": count, "seed": config.seed, "data": ATTRIBUTION}
+        about |= {"kaokore": config.version, **describe_run()}
+        classifier = Classifier(config.model, config.task, config.size, average, config.flip, about=about)
+        for step in trainer.steps(total, evaluate_every=epoch_steps * config.evaluate_every, log_every=10):
+            epoch, place = divmod(step, epoch_steps)
+            chosen = epoch_order(count, config.seed, epoch)[place * batch : (place + 1) * batch]
             images = augment(faces.images[chosen].to(device), config.augment, draws, Augmentation())
             images = normalise(images, config.model).contiguous(memory_format=torch.channels_last)
-            rate = highest * schedule(step, steps, round(config.warmup * an_epoch))
+            rate = highest * schedule(step, total, round(config.warmup * epoch_steps))
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            labels = faces.labels[chosen].to(device)
             loss = train_step(
                 network,
                 optimizer,
                 images,
-                labels,
+                faces.labels[chosen].to(device),
                 weights=weights,
                 smoothing=config.smoothing,
                 frozen=frozen,
                 precision=precision,
             )
             update_average(average, network, step, config.ema)
-            bar.update()
-            if step % 10 == 0:
-                board.add_scalar("train/loss", loss, step)
-                board.add_scalar("train/learning_rate", rate, step)
-            if place == an_epoch - 1:
-                figures = measure(predict_scores(answers, dev.images, device=device), dev.labels, classes)
-                for key in ("accuracy", "balanced_accuracy", "nll"):
-                    board.add_scalar(f"dev/{key}", figures[key], step)
-                now = [figures["accuracy"], -figures["nll"]]
-                bar.write(
-                    f"epoch {epoch + 1}: loss {loss:.3f}, dev accuracy {now[0]:.4f}, "
-                    f"balanced {figures['balanced_accuracy']:.4f}, nll {figures['nll']:.3f}",
-                    file=sys.stderr,
-                )
-                if notes["best"] is None or now > notes["best"]:
-                    notes |= {"best": now, "epoch": epoch}
+            trainer.log({"train/loss": loss, "train/learning_rate": rate})
+            if trainer.evaluating:
+                metrics = measure(predict_scores(classifier, dev.images, device=device), dev.labels, classes)
+                accuracy, nll, balanced = (metrics[key] for key in ("accuracy", "nll", "balanced_accuracy"))
+                trainer.log({"dev/accuracy": accuracy, "dev/balanced_accuracy": balanced, "dev/nll": nll})
+                line = f"loss {loss:.3f}, dev accuracy {accuracy:.4f}, balanced {balanced:.4f}, nll {nll:.3f}"
+                tqdm.write(f"epoch {epoch + 1}: {line}", file=sys.stderr)
+                if trainer.improved([-accuracy, nll]):
+                    trainer.notes["epoch"] = epoch
                     about["epochs"] = epoch + 1
-                    answers.save(folder / "best.safetensors")
-                notes["over"] = step == steps - 1 or epoch - notes["epoch"] >= config.patience
-            if notes["over"]:
-                _finish(folder, dev, device)
-            if notes["over"] or time.monotonic() - saved > config.minutes_between_saves * 60:
-                runs.save_state(folder / "state.safetensors", step + 1, objects, notes)
-                saved = time.monotonic()
-            if notes["over"]:
-                break
-    figures = load_classifier(folder / "best.safetensors").about["evaluation"]
-    print(
-        f"{folder}/best.safetensors: dev accuracy {figures['accuracy']:.4f} (balanced "
-        f"{figures['balanced_accuracy']:.4f}) on {figures['n']} faces; see evaluation.json there."
-    )
-    return folder
+                    classifier.save(trainer.folder / "best.safetensors")
+                if step + 1 == total or epoch - trainer.notes["epoch"] >= config.patience:
+                    _calibrate(trainer.folder, dev, device)
+                    trainer.finish()
+    if trainer.finished:
+        best = trainer.folder / "best.safetensors"
+        metrics = load_classifier(best).about["evaluation"]
+        print(
+            f"{best}: dev accuracy {metrics['accuracy']:.4f} (balanced {metrics['balanced_accuracy']:.4f}) on "
+            f"{metrics['n']} faces; see evaluation.json there."
+        )
+    return trainer.folder
 
 
 def _check(config: Train) -> None:
     require(config, size=MODELS[config.model].least, epochs=1, batch=2, warmup=0, weight_decay=0, balance=0, augment=0)
-    require(config, patience=1, minutes_between_saves=0, smoothing=0, freeze=0, ema=0)
+    require(config, patience=1, smoothing=0, freeze=0, ema=0, evaluate_every=1)
     for name in ("smoothing", "freeze", "ema"):
         if getattr(config, name) > 1:
             raise InputError(f"--{name} must be at most 1, not {getattr(config, name)}.")
@@ -221,18 +183,18 @@ def _check(config: Train) -> None:
         raise InputError(f"--learning-rate must be a positive number, not {config.learning_rate}.")
 
 
-def _start(network: nn.Module, config: Train) -> str:
-    """Starts the network, says how in one line, and returns "imagenet" or "scratch"."""
+def _initialise(network: nn.Module, config: Train) -> str:
+    """Set the initial weights, print their origin in one line, and return it: "imagenet" or "scratch"."""
     title = MODELS[config.model].title
     origin, reason = start(network, config.model, config.weights)
     if origin == "scratch" and config.freeze > 0:
-        raise InputError(f"--freeze needs ImageNet's weights, but {title} would start from scratch ({reason}).")
+        raise InputError(f"--freeze requires ImageNet weights, but {title} would start from scratch ({reason}).")
     print(f"{title} starts from {'ImageNet weights' if origin == 'imagenet' else 'scratch'} ({reason}).")
     return origin
 
 
-def _finish(folder: Path, dev: Images, device: torch.device) -> None:
-    """Calibrates the best classifier and writes its figures, into its file and beside it."""
+def _calibrate(folder: Path, dev: Images, device: torch.device) -> None:
+    """Fit the temperature of the best classifier, and write its metrics into its file and into evaluation.json."""
     best = load_classifier(folder / "best.safetensors", device)
     best.temperature = fit_temperature(predict_scores(best, dev.images, device=device), dev.labels)
     evaluation: dict[str, Any] = evaluate(best, dev.images, dev.labels, split="dev", device=device)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
     from tqdm import tqdm
 
+STATE = "state.safetensors"  # in the run folder
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -51,6 +53,11 @@ def resumed(config: Options, script: str) -> Options:
     if config.minutes is not None:
         require(config, minutes=0)
     return config
+
+
+def has_state(config: RunOptions) -> bool:
+    """Whether `config` resumes a run that has saved its state; a run may have stopped before."""
+    return config.resume is not None and (Path(config.resume) / STATE).exists()
 
 
 class Trainer:
@@ -97,8 +104,8 @@ class Trainer:
             self.folder = runs.start(script, config, config.runs)
         else:
             self.folder = Path(config.resume)
-        self._state = self.folder / "state.safetensors"
-        if self._state.exists():
+        self._state = self.folder / STATE
+        if has_state(config):
             self.done, self.notes = runs.load_state(self._state, objects)
 
     def __enter__(self) -> Self:

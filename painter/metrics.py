@@ -20,7 +20,7 @@ class Metrics:
     mse: mean squared error over sRGB in [0, 1]
     psnr: dB
     ssim: Wang et al. (2004), 11x11 window, averaged over the channels
-    perceptual: distance in feature space, see `painter.losses.perceptual`
+    perceptual: distance in feature space, see `painter.losses.perceptual`; of larger pictures, at 384 px on the long side
     """
 
     mse: float
@@ -29,13 +29,43 @@ class Metrics:
     perceptual: float
 
 
+BAND = 256  # rows that SSIM looks at together: its memory is that of one band
+PERCEPTUAL_SIDE = 384  # pixels; the features of 1,024 px take 2.7 GiB
+
+
 @torch.no_grad()
 def compute_metrics(painting: Tensor, target: Tensor, perceptual: Perceptual) -> Metrics:
-    """Compare a painting with its target, both `(3, H, W)`, sRGB in [0, 1]."""
-    from kornia.metrics import ssim  # here, because it takes long to import
-
+    """Compare a painting with its target, both `(3, H, W)`, sRGB in [0, 1]; in bounded memory beside the two."""
     mse = (painting - target).square().mean().item()
     psnr = -10 * math.log10(mse) if mse > 0 else math.inf
-    window = min(11, *(side - 1 + side % 2 for side in painting.shape[1:]))  # odd, and not larger than the picture
-    similarity = ssim(painting[None], target[None], window).mean().item()
-    return Metrics(mse, psnr, similarity, perceptual(painting[None], target[None]).item())
+    small, wanted = _reduced(painting), _reduced(target)
+    return Metrics(mse, psnr, _ssim(painting, target), perceptual(small[None], wanted[None]).item())
+
+
+def _ssim(a: Tensor, b: Tensor) -> float:
+    """The mean over all pixels and channels, band by band; each band sees its neighbours' rows that its windows reach."""
+    from kornia.metrics import ssim  # here, because it takes long to import
+
+    height, width = a.shape[1:]
+    window = min(11, *(side - 1 + side % 2 for side in (height, width)))  # odd, and not larger than the picture
+    total = 0.0
+    for top in range(0, height, BAND):
+        bottom = min(top + BAND, height)
+        if height - bottom < window:  # a last band would be smaller than a window
+            bottom = height
+        first, last = max(0, top - window), min(height, bottom + window)
+        values = ssim(a[None, :, first:last], b[None, :, first:last], window)
+        total += values[:, :, top - first : bottom - first].double().sum().item()
+        if bottom == height:
+            break
+    return total / a.numel()
+
+
+def _reduced(picture: Tensor) -> Tensor:
+    """At most `PERCEPTUAL_SIDE` pixels on the long side, by area averaging."""
+    height, width = picture.shape[1:]
+    scale = PERCEPTUAL_SIDE / max(height, width)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return torch.nn.functional.interpolate(picture[None], size, mode="area")[0]

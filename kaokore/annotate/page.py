@@ -12,6 +12,7 @@ from nicegui import app, ui
 from nicegui.events import GenericEventArguments
 from PIL import Image
 
+from kaokore.annotate.page_security import PageSecurity, check_loopback
 from kaokore.annotate.queue import Queue, Screen
 from kaokore.annotate.widgets import LabelButton, switch, tag, tool
 from renderer.errors import InputError
@@ -40,19 +41,33 @@ def serve(queue: Queue, *, who: str, credit: str, host: str, port: int, show: bo
         host: Address to serve at.
         port: Port to serve at.
         show: Open the page in the default browser.
+
+    Raises:
+        InputError: The host is not an address of this machine alone.
     """
+    check_loopback(host)
     pages: list[Page] = []
 
-    async def face(place: int) -> Response:
+    @app.get("/face/{place}")
+    async def face(place: str) -> Response:
+        if not (place.isdecimal() and len(place) < 10 and int(place) < len(queue.faces)):
+            return Response("There is no such face.", 404, media_type="text/plain")
         try:
             # Never from a cache: after a restart in another order, another face may have this address.
-            return Response(png(queue.faces[place].path), media_type="image/png", headers={"Cache-Control": "no-store"})
-        except (IndexError, InputError) as error:
+            return Response(
+                png(queue.faces[int(place)].path), media_type="image/png", headers={"Cache-Control": "no-store"}
+            )
+        except InputError as error:
             return Response(str(error), 404, media_type="text/plain")
 
-    app.add_api_route("/face/{place}", face)
+    @app.exception_handler(404)  # instead of NiceGUI's page, which would cost the memory of a client for each request
+    async def not_found(*_: object) -> Response:
+        return Response("There is no such page.", 404, media_type="text/plain")
+
+    ui.page("/")(lambda: Page(queue, who, credit, pages).build())
+    app.add_middleware(PageSecurity)
+    app.config.socket_io_js_transports = ["websocket"]
     ui.run(
-        lambda: Page(queue, who, credit, pages).build(),
         host=host,
         port=port,
         title=f"{TITLES[queue.annotations.task]} of faces",

@@ -17,19 +17,19 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.brushes.bezier import ExactBezier
-from renderer.brushes.mixed import MIXED, Mixed, MixedTrue, mixed
+from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.canvas import blank, paint_steps
 from renderer.constraints import parse_colour
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.images import fitted_size, to_bytes
+from renderer.io.tensor_file import parse_json, read_tensors
 from renderer.strokes import BEZIER, StrokeSpace
 
 Colour = tuple[float, float, float]
@@ -40,6 +40,7 @@ FORMAT_JSON = "kaokore-strokes/1"
 EXPORTS = (".png", ".jpg", ".svg", ".mp4", ".gif", ".json", ".safetensors")
 IMAGE_SIZE, VIDEO_SIZE, GIF_SIZE = 1536, 512, 256  # pixels on the long side of exports
 LARGEST = 16_384  # pixels on the long side
+MAX_BYTES = 256 * 2**20  # of a file: some four million strokes
 AT_ONCE = 16_000_000  # pixels of marks in memory at once, if every stroke covered the canvas
 
 
@@ -68,7 +69,7 @@ class Painting:
         space: what the P columns mean.
         height, width: pixels, as it was painted.
         background: sRGB in [0, 1].
-        provenance: how it was made, anything that JSON can hold; of strokes of MyPaint brushes, also which (`brush_record`).
+        provenance: how it was made, anything that JSON can hold; with what `Brush.provenance` gives.
 
     Raises:
         PaintingError: for strokes outside [0, 1] or not finite, and for columns that the space does not have.
@@ -114,7 +115,7 @@ class Painting:
             provenance: further entries; anything that JSON can hold.
         """
         height, width = size
-        record = {**(provenance or {}), **brush_record(brush)}
+        record = {**(provenance or {}), **brush.provenance()}
         return cls(strokes.detach().cpu(), brush.space, height, width, background, record)
 
     def save(self, path: str | Path) -> None:
@@ -138,16 +139,15 @@ class Painting:
         if not os.path.isfile(path):  # unlike Path.is_file, also where a name is too long
             raise PaintingError(f"There is no painting {path}.")
         try:
-            with safe_open(path, "pt") as file:
-                about = json.loads((file.metadata() or {}).get("painting", "{}"))
-                if about.get("format") != FORMAT:
-                    raise PaintingError(f"{path} is not a painting of Kaokore Painter, or of another version of it.")
-                strokes = file.get_tensor("strokes")
+            metadata, tensors = read_tensors(path, max_bytes=MAX_BYTES)
+            about = parse_json(metadata.get("painting", "{}"))
+            if about.get("format") != FORMAT:
+                raise PaintingError(f"{path} is not a painting of Kaokore Painter, or of another version of it.")
             space = StrokeSpace.from_json(json.dumps(about["space"]))
             red, green, blue = (float(value) for value in about["background"])
             size = int(about["height"]), int(about["width"])
-            return cls(strokes, space, *size, (red, green, blue), dict(about["made_by"]))
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            return cls(tensors["strokes"], space, *size, (red, green, blue), dict(about["made_by"]))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             if isinstance(error, PaintingError) and str(path) in str(error):
                 raise
             raise PaintingError(f"{path} is damaged or not a painting ({str(error).rstrip('.')}).") from error
@@ -318,7 +318,7 @@ class Painting:
 
 
 def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mapping[str, Any] | None = None) -> Brush:
-    """The exact brush that strokes of `space` are meant for; of MYPAINT and MIXED, what `provenance` names (`brush_record`).
+    """The exact brush that strokes of `space` are meant for; of MYPAINT and MIXED, what `provenance` names.
 
     The Bezier brush takes fewer samples a pixel on large canvases: its time grows with the samples, and edges are finer
     anyway. Raises `SpaceError` for another space, `PaintingError` where MyPaint's brush or engine is missing.
@@ -345,10 +345,6 @@ def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mappi
 
 @functools.cache
 def _learned_brush(name: str) -> Brush:
-    from renderer.learned.load import (
-        load_brush,  # here, because brushes load checkpoints, and those import this package
-    )
-
     return load_brush(name)
 
 
@@ -360,20 +356,6 @@ def _mypaint(name: str, myb: object) -> MyPaint:
         path = Path(folder) / f"{Path(name).name}.myb"
         path.write_text(myb, encoding="utf-8")
         return MyPaint(path)
-
-
-def brush_record(renderer: Brush) -> dict[str, Any]:
-    """What a painting's `provenance` should hold to be drawn again with the true brush: nothing for the Bezier brush.
-
-    `brush` is a name, and `myb` the brush file, of a learned brush of MyPaint the one that it was learned from; of a
-    mixture, both are lists.
-    """
-    if isinstance(renderer, (Mixed, MixedTrue)):
-        records = [brush_record(brush) for brush in renderer.brushes]
-        return {key: [record[key] for record in records] for key in ("brush", "myb")}
-    if isinstance(renderer, MyPaint):
-        return {"brush": renderer.path.stem, "myb": renderer.path.read_text(encoding="utf-8")}
-    return {name: getattr(renderer, name) for name in ("brush", "myb") if hasattr(renderer, name)}
 
 
 def schedule(strokes: int, frames: int) -> list[int]:

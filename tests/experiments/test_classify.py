@@ -119,7 +119,7 @@ def test_it_stops_when_nothing_gets_better(root, tmp_path, monkeypatch):
     folder = train(config)
     with safe_open(folder / "state.safetensors", "pt") as state:
         step, notes = int(state.metadata()["step"]), json.loads(state.metadata()["notes"])
-    assert notes["over"]
+    assert notes["finished"]
     assert load_classifier(folder / "best.safetensors").about["epochs"] == notes["epoch"] + 1 == 1
     assert step == 3 * (len(load_images(root, "train", 8, task="gender").labels) // 8)
 

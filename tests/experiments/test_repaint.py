@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from agents.policy import Policy
-from experiments import cli, replay
+from experiments import cli, replay, results
 from experiments import repaint as script
 from experiments.repaint import COLUMNS, Config, repaint
 from kaokore import DatasetError, Patience, fetch_image, write_fake_kaokore
@@ -140,16 +140,14 @@ def test_without_the_engine_the_learned_brush_draws(tmp_path, agent, monkeypatch
 def test_another_background(tmp_path, agent, method):
     source = picture(tmp_path / "face.png")
     for background in ("#204060", "mean"):
-        repaint(
-            Config(
-                (source,), str(tmp_path), method, 1, size=32, steps=5, agent=agent, video=False, background=background
-            )
-        )
-        painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
+        out = tmp_path / background
+        options = {"size": 32, "steps": 5, "agent": agent, "video": False, "background": background}
+        repaint(Config((source,), str(out), method, 1, **options))
+        painting = Painting.load(out / "face" / "strokes.safetensors")
         target = np.asarray(Image.open(source)) / 255
         wanted = target.mean((0, 1)) if background == "mean" else np.array([0x20, 0x40, 0x60]) / 255
         assert painting.background == pytest.approx(wanted, abs=0.01)
-        shown = np.asarray(Image.open(tmp_path / "face" / "painting.png")) / 255
+        shown = np.asarray(Image.open(out / "face" / "painting.png")) / 255
         bare = np.abs(shown - wanted).max(-1) < 0.01
         assert bare.any() or method == "optimize"
 
@@ -190,9 +188,89 @@ def test_many_inputs_keep_their_names_apart(tmp_path, agent):
     assert len(rows(out)) == 3
     assert not (out / "face" / "painting.mp4").exists()
 
-    # Another run with the same folder keeps the earlier lines and renews its own.
+    # Another run with other options keeps the earlier rows and folders, and adds its own.
     repaint(Config((inputs[1],), str(out), strokes=5, size=24, agent=agent, video=False))
-    assert [row["strokes"] for row in rows(out)] == ["3", "3", "5"]
+    assert [(row["folder"], row["strokes"]) for row in rows(out)] == [
+        ("face", "3"),
+        ("face-2", "3"),
+        ("00000001", "3"),
+        ("face-3", "5"),
+    ]
+    assert len(Painting.load(out / "face-2" / "strokes.safetensors").strokes) == 3
+
+
+def test_one_input_and_one_configuration_make_one_folder(tmp_path, agent, capsys):
+    for folder, seed in (("a", 0), ("b", 1)):
+        (tmp_path / folder).mkdir()
+        picture(tmp_path / folder / "face.png", seed=seed)
+    out, options = tmp_path / "out", {"strokes": 3, "size": 24, "agent": agent}
+    first, second = (str(tmp_path / folder / "face.png") for folder in "ab")
+    repaint(Config((first,), str(out), video_size=32, **options))
+    before = {file.name: file.read_bytes() for file in (out / "face").iterdir()}
+    repaint(Config((second,), str(out), video=False, **options))  # another picture of the same name
+    repaint(Config((first,), str(out), renderer="ink", video=False, **options))
+    assert {file.name: file.read_bytes() for file in (out / "face").iterdir()} == before
+    assert "painting.mp4" in before
+    assert {file.name for file in (out / "face-2").iterdir()} == FILES - {"painting.mp4", "painting.gif"}
+    table = [(row["folder"], row["input"], row["renderer"], row["size"], row["seed"]) for row in rows(out)]
+    assert table == [
+        ("face", first, "bezier", "24", "0"),
+        ("face-2", second, "bezier", "24", "0"),
+        ("face-3", first, "ink", "24", "0"),
+    ]
+    # What is finished is skipped, unless --again; without its videos it is not finished.
+    capsys.readouterr()
+    repaint(Config((second,), str(out), video=False, **options))
+    assert "painted already" in capsys.readouterr().out
+    repaint(Config((second,), str(out), video_size=32, **options))
+    assert {file.name for file in (out / "face-2").iterdir()} == FILES
+    repaint(Config((second,), str(out), video=False, again=True, **options))
+    assert {file.name for file in (out / "face-2").iterdir()} == FILES - {"painting.mp4", "painting.gif"}
+    assert len(rows(out)) == 3
+
+
+def test_a_painting_names_nothing_of_this_machine(tmp_path, agent):
+    picture(tmp_path / "face.png")
+    files = []
+    for out in ("one", "two"):
+        repaint(
+            Config((str(tmp_path / "face.png"),), str(tmp_path / out), strokes=3, size=24, agent=agent, video=False)
+        )
+        files.append((tmp_path / out / "face" / "strokes.safetensors").read_bytes())
+    assert files[0] == files[1]
+    assert str(tmp_path).encode() not in files[0]
+
+
+def test_the_painting_is_saved_before_it_is_measured(tmp_path, agent, monkeypatch):
+    source = picture(tmp_path / "face.png")
+    monkeypatch.setattr(script, "compute_metrics", lambda *_: pytest.fail("as if memory ran out"))
+    with pytest.raises(pytest.fail.Exception):
+        repaint(Config((source,), str(tmp_path / "out"), strokes=3, size=24, agent=agent, video=False))
+    assert (tmp_path / "out" / "face" / "painting.png").is_file()
+
+
+def test_runs_at_once_lose_no_row(tmp_path):
+    """Four processes write rows into one table."""
+    code = (
+        "import sys; from pathlib import Path; from experiments.results import MetricsTable\n"
+        "table = MetricsTable(Path(sys.argv[1]), ('input', 'folder'))\n"
+        "for i in range(15): table.put({'input': 'a', 'folder': f'{sys.argv[2]}-{i}'})"
+    )
+    path = tmp_path / "metrics.csv"
+    started = [subprocess.Popen([sys.executable, "-c", code, str(path), str(n)], cwd=ROOT) for n in range(4)]
+    assert [process.wait(120) for process in started] == [0] * 4
+    assert len({row["folder"] for row in rows(tmp_path)}) == 60
+
+
+def test_what_a_killed_run_left_is_swept(tmp_path):
+    dead = 2**22 + 12345  # beyond the largest process number
+    (tmp_path / f".face.{dead}.tmp").mkdir()
+    (tmp_path / f".lost.{dead}.tmp.old").mkdir()
+    (tmp_path / f".lost.{dead}.tmp.old" / "painting.png").touch()
+    (tmp_path / f".mine.{os.getpid()}.tmp").mkdir()
+    results.sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"lost", f".mine.{os.getpid()}.tmp"}
+    assert (tmp_path / "lost" / "painting.png").is_file()
 
 
 def make_bad(kind, folder):

@@ -98,7 +98,7 @@ def test_the_presets_have_the_documented_sizes():
         with torch.device("meta"):
             generator = Generator(preset.networks)
         sizes[name] = sum(p.numel() for p in generator.parameters())
-        training._check(preset, None)
+        training._check(preset)
     assert 2 * sizes["cpu"] < 15e6
     assert sizes["paper"] > 10 * sizes["cpu"]
     assert PAPER.networks.size == 256
@@ -108,8 +108,10 @@ def test_the_presets_have_the_documented_sizes():
 def test_sessions_of_one_step_resume_exactly(root, tmp_path, full):
     """Bit for bit: weights, moments, random numbers, augmentation, and the generator that is shipped."""
     networks = dataclasses.replace(TINY.networks, conditional=full, noise=full)
-    learn = dataclasses.replace(TINY.learn, ada=-1.0, projected=float(full))  # any sign of learning raises p
-    config = dataclasses.replace(TINY, root=root, networks=networks, learn=learn)
+    training_config = dataclasses.replace(
+        TINY.training, ada=-1.0, projected=float(full)
+    )  # any sign of learning raises p
+    config = dataclasses.replace(TINY, root=root, networks=networks, training=training_config)
     whole = train(dataclasses.replace(config, runs=str(tmp_path / "whole")))
     parts = train(dataclasses.replace(config, minutes=0.0, runs=str(tmp_path / "parts")))
     for session in range(1, 10):
@@ -144,7 +146,7 @@ def test_the_best_generator_is_kept(root, tmp_path, monkeypatch):
 
 def test_a_divergence_is_reported(root, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "train_step", lambda *_, **__: {"generator": torch.tensor(math.nan)})
-    with pytest.raises(InputError, match="diverged before step 0"):
+    with pytest.raises(InputError, match="diverged before step 1"):
         train(dataclasses.replace(TINY, root=root, runs=str(tmp_path)))
 
 
@@ -278,7 +280,7 @@ def test_presets_are_read(root, tmp_path, monkeypatch):
     record = json.loads((folder / "config.json").read_text())
     assert record["script"] == "stylegan"
     assert record["command"].startswith("python -m experiments.stylegan train paper")
-    assert record["arguments"]["learn"]["r1"] == PAPER.learn.r1
+    assert record["arguments"]["training"]["r1"] == PAPER.training.r1
     assert record["arguments"]["networks"]["mapping"] == PAPER.networks.mapping
 
 

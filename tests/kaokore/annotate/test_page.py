@@ -64,9 +64,10 @@ class Person:
 
     def __init__(self, browser, url):
         self.context = browser.new_context(viewport={"width": 1280, "height": 800})
-        self.page, self.asked = self.context.new_page(), []
+        self.page, self.asked, self.blocked = self.context.new_page(), [], []
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("websocket", lambda socket: self.asked.append(socket.url))
+        self.page.on("console", lambda message: "Security Policy" in message.text and self.blocked.append(message.text))
         self.page.goto(url)
         self.wait()
 
@@ -189,6 +190,7 @@ def test_a_session(root, tmp_path, browser):
 
         places = {urlparse(url).netloc for url in bob.asked if not url.startswith("data:")}
         assert places == {f"127.0.0.1:{server.port}"}
+        assert bob.blocked == [], "the page's own content security policy permits all of it"
         bob.context.close()
     finally:
         server.kill()
