@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from agents.planner import DEFAULT_PLANNING, Planning
-from renderer.brush import Brush, expected
+from renderer.brush import Brush
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 
 
 class Agent(Protocol):
-    """Paint one picture with exactly `count` strokes, in as many rounds as the agent likes."""
+    """Paint one picture with exactly `count` strokes, in one or more rounds."""
 
     def __call__(
         self, canvas: Tensor, target: Tensor, count: int, *, constraints: StrokeConstraints = UNCONSTRAINED
@@ -66,7 +66,7 @@ def load_agent(
         InputError: The module or class does not exist.
         CheckpointError: The checkpoint is missing, damaged, or of a kind that is not registered.
     """
-    brush = expected(brush)
+    brush = brush.mean_brush()
     if ":" in name and not os.path.isfile(name):
         return _import_class(name)(brush, device, planning)
     checkpoint = Checkpoint.load(name, *_LOADERS)

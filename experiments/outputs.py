@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from painter.api import Painter
@@ -84,5 +83,7 @@ def write_painting(painting: Painting, image: Tensor, folder: Path, video_size: 
 
 def write_pairs(images: Tensor, paintings: Tensor, path: str | Path) -> None:
     """Write a PNG of the first eight images (M, 3, H, W) in [0, 1], each above its painting."""
+    from torchvision.utils import make_grid  # here, because it takes over a second
+
     pairs = torch.stack((images[:8], paintings[:8])).flatten(0, 1)
     write_png(make_grid(pairs, min(8, len(images))), path)

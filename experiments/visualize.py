@@ -20,7 +20,6 @@ from typing import Annotated
 import torch
 import tyro
 from torch import Tensor
-from torchvision.models import EfficientNet_B0_Weights
 
 from experiments.cli import require, require_gradient, run
 from experiments.outputs import progress_bar, write_painting
@@ -184,6 +183,8 @@ def _feature_objective(text: str, device: torch.device) -> tuple[Score, Describe
 
 def imagenet_classes() -> list[str]:
     """The names of the 1,000 classes, in the network's order."""
+    from torchvision.models import EfficientNet_B0_Weights  # here, because it takes over a second
+
     names: list[str] = EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"]
     return names
 

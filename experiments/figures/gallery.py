@@ -26,7 +26,7 @@ from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.images import fit, read_image, write_jpeg
-from renderer.io.painting import brush_record, reference_brush
+from renderer.io.painting import reference_brush
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def gallery(config: Config) -> Path:
 def _paint(look: Look, faces: Sequence[Path], config: Config, folder: Path) -> Figures:
     """Paint all faces in one way, and write the sheet and the video."""
     painter = Painter(look.method, brush=look.brush, config=OptimizeConfig(steps=config.steps))
-    reference_brush(painter.brush.space, (1, 1), brush_record(painter.brush))  # a missing engine is an error here
+    reference_brush(painter.brush.space, (1, 1), painter.brush.provenance())  # a missing engine is an error here
     sheet, figures = [], []
     for i, face in enumerate(tqdm(faces, desc=look.name)):
         target = fit(read_image(face), config.size)

@@ -25,7 +25,7 @@ from painter.optimize import OptimizeConfig
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint, find
 from renderer.io.files import check_writable
-from renderer.io.painting import MissingBrushError, brush_record, reference_brush
+from renderer.io.painting import MissingBrushError, reference_brush
 
 PAINTERS = ("agent", "hybrid", "optimize", "agent:ink", "agent:watercolour", "agent:flat", "lines:flat+ink")
 SETTINGS = ("split", "version", "size", "steps", "seed")  # the same for all rows of a run
@@ -181,7 +181,7 @@ def _row(
 def _drawn_by(painter: Painter) -> str:
     """Which brush renders the paintings of `painter`, see `Row.brush`."""
     try:
-        reference_brush(painter.brush.space, (1, 1), brush_record(painter.brush))
+        reference_brush(painter.brush.space, (1, 1), painter.brush.provenance())
     except MissingBrushError:
         return "learned"
     return "reference"
