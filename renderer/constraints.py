@@ -68,7 +68,7 @@ class StrokeConstraints:
 
         Gradients pass straight through (Bengio et al. 2013), so that what lies outside the limits can come back.
         """
-        mixed = self.brush is not None and any(field.name == "brush" for field in space.fields)
+        mixed = self.brush is not None and "brush" in space
         if not (self.opaque or self.min_radius > 0 or self.max_radius < 1 or self.palette is not None or mixed):
             return strokes
         allowed = strokes.detach().clone()
