@@ -25,13 +25,12 @@ from painter.losses.pixels import Loss, mse
 from painter.methods import METHODS, Method, Step, Task, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
 from painter.refine import Region, refine_steps
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.canvas import blank
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints, parse_colour
 from renderer.errors import InputError
 from renderer.io.images import as_image, fit, resize
 from renderer.io.painting import Colour, Painting
-from renderer.learned.load import load_brush
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,7 +20,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
@@ -345,10 +345,6 @@ def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mappi
 
 @functools.cache
 def _learned_brush(name: str) -> Brush:
-    from renderer.learned.load import (
-        load_brush,  # here, because brushes load checkpoints, and those import this package
-    )
-
     return load_brush(name)
 
 
