@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agents.planner import DEFAULT_PLANNING, Planning
-from renderer.brush import Brush, expected
+from renderer.brush import Brush
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
@@ -66,7 +66,7 @@ def load_agent(
         InputError: The module or class does not exist.
         CheckpointError: The checkpoint is missing, damaged, or of a kind that is not registered.
     """
-    brush = expected(brush)
+    brush = brush.mean_brush()
     if ":" in name and not os.path.isfile(name):
         return _import_class(name)(brush, device, planning)
     checkpoint = Checkpoint.load(name, *_LOADERS)

@@ -11,7 +11,7 @@ from torchvision.utils import make_grid
 
 from renderer.brush import Brush
 from renderer.io.images import write_png
-from renderer.io.painting import GIF_SIZE, MissingBrushError, Painting, brush_record, reference_brush
+from renderer.io.painting import GIF_SIZE, MissingBrushError, Painting, reference_brush
 
 
 def write_painting(
@@ -35,7 +35,7 @@ def write_pairs(images: Tensor, paintings: Tensor, path: str | Path) -> None:
 def finishing_brush(brush: Brush) -> Brush | None:
     """None where the reference brush can draw; else `brush`. For callers that do not use `Painting.default_brush` yet."""
     try:
-        reference_brush(brush.space, (1, 1), brush_record(brush))
+        reference_brush(brush.space, (1, 1), brush.provenance())
     except MissingBrushError as error:
         print(f"Drawn with the learned brush {error.learned}: {error.reason}.", file=sys.stderr)
         return brush

@@ -25,13 +25,12 @@ from painter.losses.pixels import Loss, mse
 from painter.methods import METHODS, Method, Step, Task, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
 from painter.refine import Region, refine_steps
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.canvas import blank
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints, parse_colour
 from renderer.errors import InputError
 from renderer.io.images import as_image, fit, resize
 from renderer.io.painting import Colour, Painting
-from renderer.learned.load import load_brush
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +75,7 @@ class Painter:
         self.method: Method = method
         self.device = choose_device(device)
         self.brush = load_brush(brush, self.device) if isinstance(brush, str) else brush
-        if not getattr(self.brush, "differentiable", True):
+        if not self.brush.differentiable:
             raise InputError(f"Brush {brush!r} is not differentiable; use bezier or ink.")
         self.config = config
         self.agent: Agent | None = None

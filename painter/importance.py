@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from renderer.brush import Brush
-from renderer.canvas import draw_patches
 
 
 @torch.no_grad()
@@ -26,19 +25,19 @@ def importance(strokes: Tensor, canvas: Tensor, target: Tensor, brush: Brush) ->
     Returns:
         `(N,)`, in units of the mean squared error; negative for a stroke that makes the picture worse.
     """
-    patches = draw_patches(brush, strokes, (canvas.shape[-2], canvas.shape[-1]))
+    patches = brush.patches(strokes, (canvas.shape[-2], canvas.shape[-1]))
     canvas = canvas.clone()
     covered = []
     for i in range(len(strokes)):
         below, alpha = patches.on(canvas, i)
         covered.append(below.clone())
-        below.lerp_(patches.colour[i, :, None, None], alpha)
+        below.lerp_(patches.pigment(i), alpha)
     residual = canvas - target
     transmittance = torch.ones_like(canvas[:1])
     result = canvas.new_zeros(len(strokes))
     for i in reversed(range(len(strokes))):
         visible, alpha = patches.on(transmittance, i)
-        change = visible * alpha * (covered[i] - patches.colour[i, :, None, None])
+        change = visible * alpha * (covered[i] - patches.pigment(i))
         result[i] = (change * (2 * patches.on(residual, i)[0] + change)).sum()
         visible.mul_(1 - alpha)
     return result / target.numel()

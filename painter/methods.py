@@ -13,7 +13,7 @@ from agents.registry import Agent
 from painter.lines import remove_lines, trace_lines
 from painter.losses.pixels import Loss, mse
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig, optimize
-from renderer.brush import Brush, expected
+from renderer.brush import Brush
 from renderer.canvas import blank, paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.convert import translation
@@ -79,7 +79,7 @@ def method_steps(method: Method, task: Task, brush: Brush, agent: Agent | None) 
     agent: the agent paints. optimize: strokes are optimised. hybrid: the agent's strokes are optimised. lines: the agent
     paints the masses, and strokes that follow the ink lines are laid on them. All but optimize need an `agent`.
     """
-    brush = expected(brush)  # where the grain of a stochastic brush falls cannot be planned
+    brush = brush.mean_brush()  # where the grain of a stochastic brush falls cannot be planned
     if method == "optimize":
         yield from _optimize(task, brush, None)
         return

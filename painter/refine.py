@@ -13,9 +13,8 @@ from torch import Tensor
 from agents.registry import Agent
 from painter.methods import AGENT_PROGRESS, Method, Step, Task
 from painter.optimize import optimize
-from renderer.brush import Brush, expected
-from renderer.brushes.bezier import bounds
-from renderer.canvas import draw_patches, paint
+from renderer.brush import Brush
+from renderer.canvas import paint
 from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
 from renderer.strokes import StrokeSpace
@@ -111,7 +110,7 @@ def refine_steps(
         locked: which of them stay as they are, (N,) bool.
         region: outside of it the canvas stays bit for bit; None for no limit.
     """
-    brush = expected(brush)
+    brush = brush.mean_brush()
     canvas, old = task.canvas, start
     before = _draw(canvas, old, brush)
     if region is not None:
@@ -179,7 +178,7 @@ def _leaks(strokes: Tensor, brush: Brush, region: Region) -> Tensor:
     leaks = torch.zeros(len(strokes), dtype=torch.bool, device=strokes.device)
     if len(strokes) == 0:
         return leaks
-    patches = draw_patches(brush, strokes, size)
+    patches = brush.patches(strokes, size)
     outside = (~region.inside)[None].to(strokes)
     for i in range(len(strokes)):
         under, alpha = patches.on(outside, i)
@@ -194,7 +193,7 @@ def _reach(brush: Brush, size: tuple[int, int]) -> float:
     stroke = torch.full((1, space.width), 0.5)
     for name, value in (("start", 0.5), ("end", 0.5), ("radius", radius)):
         stroke = space.put(stroke, name, stroke.new_full((1, space.field(name).size), value))
-    left, _, right, _ = getattr(brush, "bounds", bounds)(stroke, size)
+    left, _, right, _ = brush.bounds(stroke, size)
     return max(1.0, float(right - left) / 2 / (radius * min(size)))
 
 

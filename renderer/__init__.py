@@ -1,16 +1,52 @@
-"""How a stroke becomes pixels: stroke spaces, brushes, canvas, and the file formats around them."""
+"""Strokes to pixels: stroke spaces, brushes, the canvas, and file formats.
 
-from renderer.brush import Brush, Mark, Window
-from renderer.brushes.bezier import AnalyticBezier, ExactBezier
-from renderer.brushes.mypaint import MYPAINT, MyPaint
-from renderer.canvas import blank, over, paint, paint_steps
-from renderer.errors import InputError
-from renderer.io.checkpoint import Checkpoint, CheckpointError
-from renderer.io.images import ImageError, fit, read_image, write_png
-from renderer.io.painting import Painting, PaintingError
-from renderer.io.svg import to_svg, write_svg
-from renderer.io.video import Video, show_video, write_gif, write_mp4
-from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
+Names are imported when they are first used, so that `import renderer` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from renderer.brush import Brush, Mark, Patches, Window, brush_names, load_brush, register_brush
+    from renderer.brushes.bezier import AnalyticBezier, ExactBezier
+    from renderer.brushes.mypaint import MYPAINT, MyPaint
+    from renderer.canvas import blank, over, paint, paint_steps
+    from renderer.constraints import StrokeConstraints
+    from renderer.errors import InputError
+    from renderer.io.checkpoint import Checkpoint, CheckpointError
+    from renderer.io.images import ImageError, fit, read_image, write_png
+    from renderer.io.painting import Painting, PaintingError
+    from renderer.io.svg import to_svg, write_svg
+    from renderer.io.video import Video, show_video, write_gif, write_mp4
+    from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
+
+_MODULES = {
+    "renderer.brush": ("Brush", "Mark", "Patches", "Window", "brush_names", "load_brush", "register_brush"),
+    "renderer.brushes.bezier": ("AnalyticBezier", "ExactBezier"),
+    "renderer.brushes.mypaint": ("MYPAINT", "MyPaint"),
+    "renderer.canvas": ("blank", "over", "paint", "paint_steps"),
+    "renderer.constraints": ("StrokeConstraints",),
+    "renderer.errors": ("InputError",),
+    "renderer.io.checkpoint": ("Checkpoint", "CheckpointError"),
+    "renderer.io.images": ("ImageError", "fit", "read_image", "write_png"),
+    "renderer.io.painting": ("Painting", "PaintingError"),
+    "renderer.io.svg": ("to_svg", "write_svg"),
+    "renderer.io.video": ("Video", "show_video", "write_gif", "write_mp4"),
+    "renderer.strokes": ("BEZIER", "Field", "SpaceError", "StrokeSpace"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+# Names of version 0.1, for one release.
+_OLD = {
+    "Film": "Video",
+    "PictureError": "ImageError",
+    "Renderer": "Brush",
+    "read_picture": "read_image",
+    "show_film": "show_video",
+}
 
 __all__ = [
     "BEZIER",
@@ -27,16 +63,21 @@ __all__ = [
     "MyPaint",
     "Painting",
     "PaintingError",
+    "Patches",
     "SpaceError",
+    "StrokeConstraints",
     "StrokeSpace",
     "Video",
     "Window",
     "blank",
+    "brush_names",
     "fit",
+    "load_brush",
     "over",
     "paint",
     "paint_steps",
     "read_image",
+    "register_brush",
     "show_video",
     "to_svg",
     "write_gif",
@@ -44,3 +85,16 @@ __all__ = [
     "write_png",
     "write_svg",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in _OLD:
+        warnings.warn(f"renderer.{name} is now renderer.{_OLD[name]}.", DeprecationWarning, stacklevel=2)
+        name = _OLD[name]
+    if name not in _HOME:
+        raise AttributeError(f"module 'renderer' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

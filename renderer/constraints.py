@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import torch
 from torch import Tensor
 
@@ -105,6 +104,8 @@ def palette_of(picture: Tensor, count: int) -> Tensor:
     distinct = torch.unique((pixels * 255).round(), dim=0) / 255
     if len(distinct) <= count:
         return distinct.to(picture)
+    import cv2
+
     cv2.setRNGSeed(0)
     until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 50, 1e-4)
     _, _, centres = cv2.kmeans(pixels.numpy(), count, None, until, 3, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]

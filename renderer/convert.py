@@ -53,6 +53,5 @@ def _half_width(renderer: Brush, brush: float) -> float:
     for field in space.fields:
         value = values.get(field.name, 0.0)
         stroke = space.put(stroke, field.name, torch.tensor(value).expand(1, field.size))
-    device = next(renderer.parameters()).device if isinstance(renderer, torch.nn.Module) else torch.device("cpu")
-    alpha = renderer(stroke.to(device), (SIDE, SIDE)).alpha[0, 0, :, SIDE // 4 : -SIDE // 4]
+    alpha = renderer(stroke.to(renderer.device), (SIDE, SIDE)).alpha[0, 0, :, SIDE // 4 : -SIDE // 4]
     return max(0.05, float(alpha.sum(0).mean()) / 2 / (RADIUS * SIDE))

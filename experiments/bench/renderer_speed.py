@@ -14,7 +14,6 @@ from experiments.bench.timing import Figures, in_turns, put, why_missing
 from experiments.figures.fidelity_sheet import TEST_SEED
 from renderer.brush import Brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
-from renderer.canvas import draw_patches
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.huang2019 import Huang2019
 from renderer.learned.load import load_brush
@@ -56,7 +55,7 @@ def measure_renderers(
     drawers: dict[tuple[str, str], Draw] = {
         ("ours", ""): partial(_whole, ours),
         ("huang2019", ""): partial(_whole, theirs),
-        ("ours", "windows_"): lambda strokes: draw_patches(ours, strokes, (SIDE, SIDE)).alpha,
+        ("ours", "windows_"): lambda strokes: ours.patches(strokes, (SIDE, SIDE)).alpha,
     }
     calls: dict[tuple[str, str], Callable[[], object]] = {}
     for mode, once in (("forward", _forward), ("forward_backward", _forward_backward)):

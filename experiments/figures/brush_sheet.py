@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from experiments.cli import require, run
 from experiments.figures.layout import contact_sheet, markdown_table, png_path
 from renderer.brushes.mypaint import BRUSHES, MYPAINT, MyPaint
-from renderer.canvas import blank
+from renderer.canvas import blank, paint_steps
 from renderer.errors import InputError
 from renderer.io.images import to_bytes, write_png
 
@@ -95,7 +95,7 @@ def sheet(brushes: dict[str, MyPaint], columns: int, side: int, seed: int) -> ND
     crowd = _put(crowd, colour=palette[torch.randint(len(palette), (CROWD,), generator=generator)])
 
     def painted(brush: MyPaint, strokes: Tensor) -> Tensor:
-        *_, canvas = brush.paint_steps(blank((side, side), PAPER), strokes, every=CROWD)
+        *_, canvas = paint_steps(blank((side, side), PAPER), strokes, brush, every=CROWD)
         return canvas
 
     rows = [[painted(brush, strokes) for strokes in (*single.split(1), crowd)] for brush in brushes.values()]
@@ -146,7 +146,7 @@ def _speed(brush: MyPaint, strokes: Tensor, side: int) -> float:
     seconds = []
     for _ in range(4):
         start = time.process_time()
-        for _ in brush.patches(strokes, (side, side)):
+        for _ in brush.stream(strokes, (side, side)):
             pass
         seconds.append(time.process_time() - start)
     return len(strokes) / min(seconds[1:])

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor, nn
+from torch import Tensor
 
 from experiments.cli import run
 from experiments.figures.layout import png_path
 from renderer.brush import Brush
 from renderer.errors import InputError
 from renderer.io.images import to_bytes, write_png
-from renderer.io.painting import brush_record, reference_brush
+from renderer.io.painting import reference_brush
 from renderer.learned.load import load_brush
 
 # The seed of the strokes that every alpha MSE is measured on: never a training's seed, and far from the numbers of the
@@ -63,7 +63,7 @@ def fidelity_sheet(config: Config) -> Path:
         raise InputError(f"--columns must be between 1 and {WORST_OF}, --side between 8 and 1024 pixels.")
     generator = torch.Generator().manual_seed(config.seed)
     learned = load_brush(config.renderer)
-    reference = reference_brush(learned.space, (config.side, config.side), brush_record(learned))
+    reference = reference_brush(learned.space, (config.side, config.side), learned.provenance())
     write_png(sheet(learned, reference, generator, config.columns, config.side), out, optimize=True)
     print(f"{out}: {len(BANDS)} bands of {config.columns} strokes at {config.side} px.")
     return out
@@ -117,8 +117,7 @@ def _alphas(
     """Reference and learned alphas of n strokes, (n, side, side), with radii `scale` times uniformly random ones."""
     strokes = reference.space.sample(n, generator)
     strokes[:, reference.space.columns("radius")] *= scale
-    device = next(learned.parameters()).device if isinstance(learned, nn.Module) else "cpu"
-    alpha = learned(strokes.to(device), (side, side)).alpha.cpu()
+    alpha = learned(strokes.to(learned.device), (side, side)).alpha.cpu()
     return reference(strokes, (side, side)).alpha[:, 0], alpha[:, 0]
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from renderer.brush import Mark, Window
+from renderer.brush import Bounds, Brush, Mark, Size, Window
 from renderer.strokes import BEZIER, StrokeSpace
 
 
@@ -27,7 +26,7 @@ class Curves(NamedTuple):
     opacity: Tensor
 
 
-def curves(strokes: Tensor, size: tuple[int, int]) -> Curves:
+def curves(strokes: Tensor, size: Size) -> Curves:
     """`(B, P)` strokes of the space BEZIER on a canvas of `size` (height, width) -> their geometry in pixels."""
     height, width = size
     scale = torch.tensor([width, height], dtype=strokes.dtype, device=strokes.device)
@@ -37,7 +36,7 @@ def curves(strokes: Tensor, size: tuple[int, int]) -> Curves:
     return Curves(start, control, end, BEZIER.get(strokes, "radius") * min(size), BEZIER.get(strokes, "opacity"))
 
 
-def bounds(strokes: Tensor, size: tuple[int, int], margin: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def bounds(strokes: Tensor, size: Size, margin: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The box that each stroke touches, clipped to the canvas: left, top, right, bottom, `(B,)` whole pixels.
 
     The curve is monotone in both axes, so that the box around its two ends, grown by the larger radius and by
@@ -47,9 +46,7 @@ def bounds(strokes: Tensor, size: tuple[int, int], margin: float = 1.0) -> tuple
     return box_around(curve.start, curve.end, curve.radius.amax(-1, keepdim=True) + margin, size)
 
 
-def box_around(
-    start: Tensor, end: Tensor, reach: Tensor, size: tuple[int, int]
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def box_around(start: Tensor, end: Tensor, reach: Tensor, size: Size) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The boxes around points `start` and `end` (B, 2), grown by `reach` (B, 1), all in pixels: as `bounds` gives them."""
     height, width = size
     low = (torch.minimum(start, end) - reach).floor().long().clamp(min=0)
@@ -63,7 +60,7 @@ def colours(strokes: Tensor, space: StrokeSpace = BEZIER) -> Tensor:
     return space.get(strokes, "colour")[:, :, None, None]
 
 
-def pixel_centres(size: tuple[int, int], window: Window | None, like: Tensor) -> tuple[Tensor, Tensor]:
+def pixel_centres(size: Size, window: Window | None, like: Tensor) -> tuple[Tensor, Tensor]:
     """x `(B or 1, w)` and y `(B or 1, h)` of the pixel centres of the canvas or of the windows, in pixels."""
     height, width = size if window is None else (window.height, window.width)
     x = torch.arange(width, dtype=like.dtype, device=like.device)[None] + 0.5
@@ -73,19 +70,27 @@ def pixel_centres(size: tuple[int, int], window: Window | None, like: Tensor) ->
     return x + window.left.to(like)[:, None], y + window.top.to(like)[:, None]
 
 
-class ExactBezier:
+class BezierBrush(Brush):
+    """A brush of strokes of BEZIER, which knows where they fall."""
+
+    space = BEZIER
+
+    def bounds(self, strokes: Tensor, size: Size) -> Bounds:
+        """The box around the curve, a pixel more on each side for the soft edge."""
+        return bounds(strokes, size)
+
+
+class ExactBezier(BezierBrush):
     """The true brush, drawn by OpenCV: discs at sub-pixel positions on a supersampled canvas, averaged down.
 
     Not differentiable. Errors of position are below 1/16 of a (supersampled) pixel; antialiasing is a box filter over
     `supersample` squared samples.
     """
 
-    space = BEZIER
-
     def __init__(self, supersample: int = 4) -> None:
         self.supersample = supersample
 
-    def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
+    def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
         curve = [part.detach().double().cpu().numpy() for part in curves(strokes, size)]
         shape = size if window is None else (window.height, window.width)
@@ -108,6 +113,8 @@ class ExactBezier:
         origin: np.ndarray,
         shape: tuple[int, int],
     ) -> np.ndarray:
+        import cv2
+
         s = self.supersample
         points = (np.stack((start, control, end)) - origin) * s
         length = np.abs(np.diff(points, axis=0)).sum()
@@ -126,19 +133,19 @@ class ExactBezier:
         return cv2.resize(fine, (shape[1], shape[0]), interpolation=cv2.INTER_AREA) if s > 1 else fine
 
 
-class AnalyticBezier:
+class AnalyticBezier(BezierBrush):
     """A differentiable reference: the distance of every pixel to many discs along the curve.
 
     Slow (pixels x `discs` values a stroke) and simple; the learned renderer is held against it in tests. A pixel is
     covered as far as the nearest disc covers it, and has the opacity of the last disc that holds it.
     """
 
-    space = BEZIER
+    differentiable = True
 
     def __init__(self, discs: int = 64) -> None:
         self.discs = discs
 
-    def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
+    def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
         curve = curves(strokes, size)
         x, y = pixel_centres(size, window, strokes)

@@ -1,18 +1,19 @@
-"""Several brushes of MyPaint in one painting: which one a stroke is drawn with is one more number of it.
+"""Several brushes of MyPaint in one painting: a further number of each stroke says which one draws it.
 
 0 is the first brush and 1 the last; between two brushes a mark is a mixture of both of theirs. So one painting lays masses
-with a broad brush and lines with ink, a style is interpolated between brushes, and an optimiser may choose them.
+with a broad brush and lines with ink, a style is interpolated between brushes, and an optimiser may choose the brush.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from renderer.brush import Brush, Mark, Window, expected
-from renderer.brushes.mypaint import MYPAINT, MyPaint, Patch, paint_patches
+from renderer.brush import Bounds, Brush, Mark, Patches, Size, Window, box_of, concatenated, layout
+from renderer.brushes.mypaint import MYPAINT
 from renderer.errors import InputError
 from renderer.strokes import Field, StrokeSpace
 
@@ -21,21 +22,19 @@ MIXED = StrokeSpace(
 )
 
 
-def mixed(brushes: Sequence[Brush]) -> Mixed | MixedTrue:
-    """One renderer of strokes of MIXED from two or more brushes, all learned or all MyPaint's own.
+def mixed(brushes: Sequence[Brush]) -> Mixed:
+    """One brush of strokes of MIXED from two or more brushes, all learned or all reference brushes.
 
-    Raises `InputError` for fewer, and for true and learned ones together; `SpaceError` for other brushes.
+    Raises `InputError` for fewer, and for reference and learned ones together; `SpaceError` for brushes of another space.
     """
     if len(brushes) < 2:
         raise InputError("A mixture needs two brushes at least, such as watercolour+ink.")
     for brush in brushes:
         MYPAINT.require(brush.space)
-    true = [brush for brush in brushes if isinstance(brush, MyPaint)]
-    if not true:
-        return Mixed(brushes)
-    if len(true) < len(brushes):
-        raise InputError("True and learned brushes do not mix in one painting.")
-    return MixedTrue(true)
+    differentiable = sum(brush.differentiable for brush in brushes)
+    if 0 < differentiable < len(brushes):
+        raise InputError("Reference and learned brushes do not mix in one painting.")
+    return Mixed(brushes) if differentiable else MixedReference(brushes)
 
 
 def shares(strokes: Tensor, count: int) -> Tensor:
@@ -44,108 +43,118 @@ def shares(strokes: Tensor, count: int) -> Tensor:
     return (1 - (place - torch.arange(count).to(place)).abs()).clamp(min=0)
 
 
-class Mixed:
+class Mixed(Brush):
     """Learned brushes, see `mixed`. A stroke costs what the one or two brushes in it cost."""
 
     space = MIXED
+    differentiable = True
 
     def __init__(self, brushes: Sequence[Brush]) -> None:
         self.brushes = tuple(brushes)
+        self.textured = any(brush.textured for brush in brushes)
 
-    def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
+    @property
+    def device(self) -> torch.device:
         """See `renderer.brush.Brush`."""
-        return _mark(self.brushes, strokes, size, window)
+        return self.brushes[0].device
 
-    def expected(self) -> Mixed:
-        """The mixture of what each brush leaves on average."""
-        return Mixed([expected(brush) for brush in self.brushes])
+    def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
+        """See `renderer.brush.Brush`."""
+        share, inner = shares(strokes, len(self.brushes)), strokes[:, : MYPAINT.width]
+        alpha: Tensor | float = 0.0
+        pigment: Tensor | float = 0.0
+        for k, brush in enumerate(self.brushes):
+            mark = brush(inner, size, window)
+            part = share[:, k, None, None, None] * mark.alpha
+            alpha, pigment = alpha + part, pigment + part * mark.colour
+        assert isinstance(alpha, Tensor)
+        flat = MYPAINT.get(inner, "colour")[:, :, None, None]
+        return Mark(alpha, torch.where(alpha > 0, pigment / alpha, flat) if self.textured else flat)
 
-    def bounds(self, strokes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The box that each stroke may touch, see `renderer.brushes.bezier.bounds`."""
+    def mean_brush(self) -> Mixed:
+        """The mixture of the mean brushes."""
+        return mixed([brush.mean_brush() for brush in self.brushes])
+
+    def provenance(self) -> dict[str, Any]:
+        """What each brush records, as lists."""
+        records = [brush.provenance() for brush in self.brushes]
+        return {key: [record[key] for record in records] for key in ("brush", "myb")}
+
+    def bounds(self, strokes: Tensor, size: Size) -> Bounds:
+        """The box around the boxes of the brushes in each stroke."""
         share, inner = shares(strokes.detach(), len(self.brushes)), strokes[:, : MYPAINT.width]
-        boxes = torch.stack([torch.stack(brush.bounds(inner, size)) for brush in self.brushes], -1)  # type: ignore[attr-defined]
+        boxes = torch.stack([torch.stack(brush.bounds(inner, size)) for brush in self.brushes], -1)
         used, far = share > 0, max(size)
         left, top = torch.where(used, boxes[:2], far).amin(-1)
         right, bottom = torch.where(used, boxes[2:], 0).amax(-1)
         return left, top, right, bottom
 
-    def patch_alphas(
-        self, strokes: Tensor, size: tuple[int, int], box: Tensor, start: Tensor, total: int
-    ) -> Tensor | None:
-        """The alphas of `renderer.canvas.Patches`, `(total,)`; None where a brush has none to offer."""
+    def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
+        """See `renderer.brush.Brush`: of each brush, the patches of the strokes that it is in."""
+        if self.textured:
+            return super().patches(strokes, size, box)
+        box = box_of(self.bounds(strokes, size)) if box is None else box
+        start, total = layout(box)
         share, area = shares(strokes, len(self.brushes)), box[:, 2] * box[:, 3]
         alpha = strokes.new_zeros(total)
         for k, brush in enumerate(self.brushes):
             rows = (share[:, k] > 0).nonzero()[:, 0]
             if len(rows) == 0:
                 continue
-            ends = area[rows].cumsum(0)
-            part = brush.patch_alphas(  # type: ignore[attr-defined]
-                strokes[rows, : MYPAINT.width], size, box[rows], ends - area[rows], int(ends[-1])
-            )
-            if part is None:
-                return None
-            owner = rows.repeat_interleave(area[rows])
-            place = (
-                start[owner] + torch.arange(len(owner)).to(owner) - (ends - area[rows]).repeat_interleave(area[rows])
-            )
-            alpha = alpha.index_add(0, place, part * share[:, k][owner])
-        return alpha
+            part = brush.patches(strokes[rows, : MYPAINT.width], size, box[rows])
+            which = torch.arange(len(rows), device=rows.device).repeat_interleave(area[rows])
+            begin, _ = layout(box[rows])
+            pixel = torch.arange(len(which), device=rows.device) - begin[which]  # in its own box
+            covered = part.alpha[part.start[which] + pixel] * share[:, k][rows[which]]
+            alpha = alpha.index_add(0, start[rows[which]] + pixel, covered)
+        return Patches(alpha, MYPAINT.get(strokes, "colour"), box, start)
 
 
-class MixedTrue:
-    """MyPaint's own brushes, see `mixed`. Not differentiable."""
+class MixedReference(Mixed):
+    """Reference brushes of MyPaint, see `mixed`. Not differentiable; marks of two brushes have a colour for every pixel."""
 
-    space = MIXED
+    differentiable = False
 
-    def __init__(self, brushes: Sequence[MyPaint]) -> None:
-        self.brushes = tuple(brushes)
+    def __init__(self, brushes: Sequence[Brush]) -> None:
+        super().__init__(brushes)
+        self.textured = True
 
-    def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
+    @torch.no_grad()
+    def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
-        return _mark(self.brushes, strokes, size, window)
+        return super().__call__(strokes, size, window)
 
-    def patches(self, strokes: Tensor, size: tuple[int, int]) -> Iterator[Patch | None]:
-        """Draws strokes `(N, 15)` in order, as `MyPaint.patches`."""
+    def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
+        """See `renderer.brush.Brush`."""
+        if box is not None or len(strokes) == 0:
+            return Brush.patches(self, strokes, size, box)
+        return concatenated(list(self.stream(strokes, size)))
+
+    @torch.no_grad()
+    def stream(self, strokes: Tensor, size: Size, chunk: int = 1) -> Iterator[Patches]:
+        """See `renderer.brush.Brush`; stroke by stroke."""
         share = shares(strokes, len(self.brushes))
-        drawn = [brush.patches(strokes[share[:, k] > 0, : MYPAINT.width], size) for k, brush in enumerate(self.brushes)]
+        streams = [
+            brush.stream(strokes[share[:, k] > 0, : MYPAINT.width], size, 1) for k, brush in enumerate(self.brushes)
+        ]
         for row in share:
-            parts = [(float(part), next(drawn[k])) for k, part in enumerate(row) if part > 0]
-            yield _joined([(part, patch) for part, patch in parts if patch is not None])
-
-    def paint_steps(self, canvas: Tensor, strokes: Tensor, every: int = 1) -> Iterator[Tensor]:
-        """As `MyPaint.paint_steps`."""
-        return paint_patches(canvas, self.patches(strokes, (canvas.shape[-2], canvas.shape[-1])), len(strokes), every)
+            yield _joined([(float(part), next(streams[k])) for k, part in enumerate(row) if part > 0])
 
 
-def _mark(brushes: Sequence[Brush], strokes: Tensor, size: tuple[int, int], window: Window | None) -> Mark:
-    """The mixture, on equal windows."""
-    share, inner = shares(strokes, len(brushes)), strokes[:, : MYPAINT.width]
-    alpha: Tensor | float = 0.0
-    pigment: Tensor | float = 0.0
-    for k, brush in enumerate(brushes):
-        mark = brush(inner, size, window)
-        part = share[:, k, None, None, None] * mark.alpha
-        alpha, pigment = alpha + part, pigment + part * mark.colour
-    assert isinstance(alpha, Tensor)
-    flat = MYPAINT.get(inner, "colour")[:, :, None, None]
-    if all(not getattr(brush, "textured", False) for brush in brushes):
-        return Mark(alpha, flat)
-    return Mark(alpha, torch.where(alpha > 0, pigment / alpha, flat))
-
-
-def _joined(parts: list[tuple[float, Patch]]) -> Patch | None:
-    """Patches in shares that sum to at most 1, on the box around them."""
-    if len(parts) < 2:
-        return next((patch._replace(alpha=share * patch.alpha) for share, patch in parts), None)
-    left, top = (min(getattr(patch, side) for _, patch in parts) for side in ("left", "top"))
-    right = max(patch.left + patch.alpha.shape[1] for _, patch in parts)
-    bottom = max(patch.top + patch.alpha.shape[0] for _, patch in parts)
-    alpha, pigment = torch.zeros(bottom - top, right - left), torch.zeros(3, bottom - top, right - left)
+def _joined(parts: list[tuple[float, Patches]]) -> Patches:
+    """The mixture of patches of one stroke, in shares that sum to 1, on the box around them."""
+    colour, start = parts[0][1].colour, parts[0][1].start
+    parts = [part for part in parts if len(part[1].alpha) > 0] or parts[:1]
+    corners = torch.cat([torch.cat((patch.box[:, :2], patch.box[:, :2] + patch.box[:, 2:]), 1) for _, patch in parts])
+    (left, top), (right, bottom) = corners[:, :2].amin(0).tolist(), corners[:, 2:].amax(0).tolist()
+    like = parts[0][1].alpha
+    alpha, pigment = like.new_zeros(1, bottom - top, right - left), like.new_zeros(3, bottom - top, right - left)
     for share, patch in parts:
-        h, w = patch.alpha.shape
-        rows, columns = slice(patch.top - top, patch.top - top + h), slice(patch.left - left, patch.left - left + w)
-        alpha[rows, columns] += share * patch.alpha
-        pigment[:, rows, columns] += share * patch.alpha * patch.colour
-    colour = torch.where(alpha > 0, pigment / alpha.clamp(min=1e-12), 0.0)
-    return Patch(left, top, alpha, colour)
+        there = patch.box - patch.box.new_tensor([[left, top, 0, 0]])
+        here = Patches(patch.alpha, patch.colour, there, patch.start, patch.texture)
+        (above, mark), (below, _) = here.on(alpha, 0), here.on(pigment, 0)
+        above += share * mark
+        below += share * mark * here.pigment(0)
+    texture = pigment / alpha.clamp(min=1e-12) if len(parts) > 1 else parts[0][1].pigment(0).expand_as(pigment)
+    box = parts[0][1].box.new_tensor([[left, top, right - left, bottom - top]])
+    return Patches(alpha.flatten(), colour, box, start, torch.where(alpha > 0, texture, 0.0).flatten(1))

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from renderer.brush import Mark, Window
+from renderer.brush import Brush, Mark, Patches, Size, Window, concatenated
 from renderer.brushes.mypaint_engine import FULL, LEAST_RADIUS, Engine, Pixels, load
 from renderer.brushes.mypaint_settings import Setting, read_brush
 from renderer.errors import InputError
@@ -95,7 +95,7 @@ def find_brush(brush: str | Path, folder: Path = FOLDER) -> Path:
     raise InputError(f"There is no brush {str(brush)!r}: give a .myb file, or a name such as deevad/liner.")
 
 
-class MyPaint:
+class MyPaint(Brush):
     """One brush of MyPaint as a renderer. A mark depends on its stroke, `seed` and the canvas' size, and on nothing else.
 
     The engine's random numbers follow from `seed` and the stroke's geometry, radius and pressure, not from its colour,
@@ -131,7 +131,7 @@ class MyPaint:
             raise InputError(f"The brush {self.path} leaves no mark of its own: it only changes what is there already.")
 
     @torch.no_grad()
-    def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
+    def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`. Raises `InputError` for strokes that are not `(B, 14)` numbers in [0, 1]."""
         rows = _rows(strokes)
         height, width = size if window is None else (window.height, window.width)
@@ -148,19 +148,30 @@ class MyPaint:
                     colour[i, :, patch.top : patch.top + h, patch.left : patch.left + w] = patch.colour
         return Mark(alpha.to(strokes), colour.to(strokes))
 
-    def patches(self, strokes: Tensor, size: tuple[int, int]) -> Iterator[Patch | None]:
-        """Draws strokes `(N, 14)` in order, each only where it falls on a canvas of `size`; None where it leaves nothing."""
-        return self._patches(_rows(strokes), size, size, None)
+    def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
+        """See `renderer.brush.Brush`; by default, the boxes are those of the pixels that the engine touched."""
+        if box is not None or len(strokes) == 0:
+            return super().patches(strokes, size, box)
+        return concatenated(list(self.stream(strokes, size)))
 
-    def paint_steps(self, canvas: Tensor, strokes: Tensor, every: int = 1) -> Iterator[Tensor]:
-        """As `renderer.canvas.paint_steps`: yields `(3, H, W)` before the first and after every `every` strokes.
+    @torch.no_grad()
+    def stream(self, strokes: Tensor, size: Size, chunk: int = 1) -> Iterator[Patches]:
+        """See `renderer.brush.Brush`; stroke by stroke."""
+        colours = MYPAINT.get(strokes.detach(), "colour")
+        start = torch.zeros(1, dtype=torch.long, device=strokes.device)
+        for patch, colour in zip(self._patches(_rows(strokes), size, size, None), colours, strict=True):
+            patch = Patch(0, 0, torch.zeros(0, 0), torch.zeros(3, 0, 0)) if patch is None else patch
+            h, w = patch.alpha.shape
+            box = torch.tensor([[patch.left, patch.top, w, h]], device=strokes.device)
+            texture = patch.colour.flatten(1).to(strokes) if self.textured else None
+            yield Patches(patch.alpha.flatten().to(strokes), colour[None], box, start, texture)
 
-        The same tensor each time, changed in place. Equal to `renderer.canvas.over`, stroke by stroke.
-        """
-        return paint_patches(canvas, self.patches(strokes, (canvas.shape[-2], canvas.shape[-1])), len(strokes), every)
+    def provenance(self) -> dict[str, Any]:
+        """The brush's name, and its file's text."""
+        return {"brush": self.path.stem, "myb": self.path.read_text(encoding="utf-8")}
 
     def _patches(
-        self, rows: NDArray[np.float32], size: tuple[int, int], shape: tuple[int, int], origins: list[list[int]] | None
+        self, rows: NDArray[np.float32], size: Size, shape: tuple[int, int], origins: list[list[int]] | None
     ) -> Iterator[Patch | None]:
         origins = origins or [[0, 0]] * len(rows)
         jobs = ((row, size, shape, origin) for row, origin in zip(rows, origins, strict=True))
@@ -172,7 +183,7 @@ class MyPaint:
                 yield from pool.map(self._draw, *zip(*chunk, strict=True))
 
     def _draw(
-        self, row: NDArray[np.float32], size: tuple[int, int], shape: tuple[int, int], origin: Sequence[int]
+        self, row: NDArray[np.float32], size: Size, shape: tuple[int, int], origin: Sequence[int]
     ) -> Patch | None:
         """Draws one stroke (14,) of a canvas of `size` on `shape` pixels of it from `origin` (x, y) on."""
         stroke = torch.from_numpy(row).double()
@@ -206,20 +217,6 @@ class MyPaint:
         pigment = torch.where(alpha > 0, pigment / alpha, flat).clamp(max=1) if self.textured else flat
         # Thinner than the engine can draw, a line fades instead.
         return Patch(left, top, alpha * (opacity * min(1.0, radius / LEAST_RADIUS) / FULL), pigment)
-
-
-@torch.no_grad()
-def paint_patches(canvas: Tensor, patches: Iterator[Patch | None], count: int, every: int) -> Iterator[Tensor]:
-    """Lays `count` patches over a canvas (3, H, W), as `renderer.canvas.paint_steps`: the same tensor, changed in place."""
-    canvas = canvas.clone()
-    yield canvas
-    for i, patch in enumerate(patches, 1):
-        if patch is not None:
-            h, w = patch.alpha.shape
-            below = canvas[:, patch.top : patch.top + h, patch.left : patch.left + w]
-            below.lerp_(patch.colour.to(canvas), patch.alpha.to(canvas))
-        if i % every == 0 or i == count:
-            yield canvas
 
 
 def _rows(strokes: Tensor) -> NDArray[np.float32]:

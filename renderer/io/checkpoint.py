@@ -111,13 +111,33 @@ class Checkpoint:
         return digest.hexdigest()[:16]
 
 
+def read_kind(path: Path) -> str | None:
+    """The kind of network that a checkpoint file holds, from its metadata alone; None for any other file."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError):
+        return None
+    return metadata.get("kind") if metadata.get("format") == FORMAT else None
+
+
+def is_checkpoint(path_or_name: str | Path) -> bool:
+    """Whether there is a file at the path, or a shipped checkpoint of the name."""
+    return _existing(path_or_name) is not None
+
+
 def find(path_or_name: str | Path) -> Path:
     """The file of a checkpoint given by path or by name. Raises `CheckpointError`, naming those that are there."""
+    found = _existing(path_or_name)
+    if found is not None:
+        return found
+    names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.safetensors"))) or "none"
+    raise CheckpointError(f"There is no checkpoint {path_or_name}; shipped are: {names}.")
+
+
+def _existing(path_or_name: str | Path) -> Path | None:
     path = Path(path_or_name)
     if os.path.isfile(path):  # unlike Path.is_file, also where the system takes no such name
         return path
     shipped = FOLDER / f"{path_or_name}.safetensors"
-    if path.name == str(path_or_name) and os.path.isfile(shipped):
-        return shipped
-    names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.safetensors"))) or "none"
-    raise CheckpointError(f"There is no checkpoint {path_or_name}; shipped are: {names}.")
+    return shipped if path.name == str(path_or_name) and os.path.isfile(shipped) else None

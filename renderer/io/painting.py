@@ -20,9 +20,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.brushes.bezier import ExactBezier
-from renderer.brushes.mixed import MIXED, Mixed, MixedTrue, mixed
+from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.canvas import blank, paint_steps
 from renderer.constraints import parse_colour
@@ -69,7 +69,7 @@ class Painting:
         space: what the P columns mean.
         height, width: pixels, as it was painted.
         background: sRGB in [0, 1].
-        provenance: how it was made, anything that JSON can hold; of strokes of MyPaint brushes, also which (`brush_record`).
+        provenance: how it was made, anything that JSON can hold; with what `Brush.provenance` gives.
 
     Raises:
         PaintingError: for strokes outside [0, 1] or not finite, and for columns that the space does not have.
@@ -115,7 +115,7 @@ class Painting:
             provenance: further entries; anything that JSON can hold.
         """
         height, width = size
-        record = {**(provenance or {}), **brush_record(brush)}
+        record = {**(provenance or {}), **brush.provenance()}
         return cls(strokes.detach().cpu(), brush.space, height, width, background, record)
 
     def save(self, path: str | Path) -> None:
@@ -318,7 +318,7 @@ class Painting:
 
 
 def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mapping[str, Any] | None = None) -> Brush:
-    """The exact brush that strokes of `space` are meant for; of MYPAINT and MIXED, what `provenance` names (`brush_record`).
+    """The exact brush that strokes of `space` are meant for; of MYPAINT and MIXED, what `provenance` names.
 
     The Bezier brush takes fewer samples a pixel on large canvases: its time grows with the samples, and edges are finer
     anyway. Raises `SpaceError` for another space, `PaintingError` where MyPaint's brush or engine is missing.
@@ -345,10 +345,6 @@ def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mappi
 
 @functools.cache
 def _learned_brush(name: str) -> Brush:
-    from renderer.learned.load import (
-        load_brush,  # here, because brushes load checkpoints, and those import this package
-    )
-
     return load_brush(name)
 
 
@@ -360,20 +356,6 @@ def _mypaint(name: str, myb: object) -> MyPaint:
         path = Path(folder) / f"{Path(name).name}.myb"
         path.write_text(myb, encoding="utf-8")
         return MyPaint(path)
-
-
-def brush_record(renderer: Brush) -> dict[str, Any]:
-    """What a painting's `provenance` should hold to be drawn again with the true brush: nothing for the Bezier brush.
-
-    `brush` is a name, and `myb` the brush file, of a learned brush of MyPaint the one that it was learned from; of a
-    mixture, both are lists.
-    """
-    if isinstance(renderer, (Mixed, MixedTrue)):
-        records = [brush_record(brush) for brush in renderer.brushes]
-        return {key: [record[key] for record in records] for key in ("brush", "myb")}
-    if isinstance(renderer, MyPaint):
-        return {"brush": renderer.path.stem, "myb": renderer.path.read_text(encoding="utf-8")}
-    return {name: getattr(renderer, name) for name in ("brush", "myb") if hasattr(renderer, name)}
 
 
 def schedule(strokes: int, frames: int) -> list[int]:

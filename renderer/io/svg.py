@@ -12,16 +12,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from renderer.brush import Brush
 from renderer.brushes.bezier import curves
 from renderer.io.files import atomic
-from renderer.io.painting import Painting
 from renderer.io.svg_marks import Trace, trace
 from renderer.io.svg_outlines import discs, outline
 from renderer.strokes import BEZIER
+
+if TYPE_CHECKING:
+    from renderer.io.painting import Painting
 
 SAME = 1 / 255  # opacities nearer than this are one
 UNSEEN = 0.005  # pixels: what the two decimals of the file cannot tell from nothing

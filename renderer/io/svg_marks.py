@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from renderer.brush import Brush
-from renderer.brushes.mypaint import Patch
-from renderer.canvas import draw_patches
 from renderer.io.images import fitted_size
 
 Array = NDArray[Any]
@@ -52,12 +50,21 @@ class Trace(NamedTuple):
     levels: list[Level]
 
 
+class Patch(NamedTuple):
+    """A mark where it is: alpha (h, w), and colour (3, h, w) or flat (3, 1, 1), at canvas pixel left, top."""
+
+    left: int
+    top: int
+    alpha: Tensor
+    colour: Tensor
+
+
 @torch.no_grad()
 def trace(renderer: Brush, stroke: Tensor, size: tuple[int, int]) -> Trace | None:
     """A stroke (P,) of a painting of `size` (height, width) pixels, drawn by `renderer`; None where nothing is seen."""
     fine = _resolution(float(renderer.space.get(stroke, "radius").max()), size)
     patch = _patch(renderer, stroke[None], fine)
-    if patch is None or patch.alpha.numel() == 0 or patch.alpha.max() < FAINT / 2:
+    if patch.alpha.numel() == 0 or patch.alpha.max() < FAINT / 2:
         return None
     weight = patch.alpha / patch.alpha.sum()
     colour = (patch.colour * weight).sum((1, 2)).clamp(0, 1).tolist()
@@ -77,17 +84,11 @@ def _resolution(radius: float, size: tuple[int, int]) -> tuple[int, int]:
     return fitted_size(size, longest)
 
 
-def _patch(renderer: Brush, strokes: Tensor, size: tuple[int, int]) -> Patch | None:
-    """The mark of one stroke (1, P) where it is, as far as the renderer can tell."""
-    if hasattr(renderer, "patches"):
-        patch: Patch | None = next(iter(renderer.patches(strokes, size)))
-        return patch
-    if hasattr(renderer, "bounds") or not hasattr(renderer, "paint_steps"):  # as renderer.canvas.paint has it
-        drawn = draw_patches(renderer, strokes, size)
-        left, top, width, height = drawn.box[0].tolist()
-        return Patch(left, top, drawn.alpha.view(height, width), drawn.colour[0, :, None, None])
-    mark = renderer(strokes, size)
-    return Patch(0, 0, mark.alpha[0, 0], mark.colour[0])
+def _patch(brush: Brush, stroke: Tensor, size: tuple[int, int]) -> Patch:
+    """The mark of one stroke (1, P) where it is, as far as the brush can tell."""
+    patches = brush.patches(stroke, size)
+    left, top, width, height = patches.box[0].tolist()
+    return Patch(left, top, patches.alpha.view(height, width), patches.pigment(0))
 
 
 def _framed(patch: Patch, size: tuple[int, int], softer: float) -> tuple[Array, tuple[float, float]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import av
 import numpy as np
@@ -19,7 +19,9 @@ from renderer.brush import Brush
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.images import to_bytes
-from renderer.io.painting import Painting
+
+if TYPE_CHECKING:
+    from renderer.io.painting import Painting
 
 CODEC: Final = "libx264"
 FPS = 30

@@ -90,12 +90,11 @@ class BrushPoints(Dataset[Points]):
         path_x, path_y = on_path(strokes, side, t)
         x, y = (path_x + far * angle.cos()).floor().long(), (path_y + far * angle.sin()).floor().long()
         alpha = torch.zeros(shape)
-        for k, patch in enumerate(self.brush.patches(strokes, (side, side))):
-            if patch is not None:
-                h, w = patch.alpha.shape
-                column, row = x[k] - patch.left, y[k] - patch.top
-                inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
-                alpha[k, inside] = patch.alpha[row[inside], column[inside]]
+        for k, patch in enumerate(self.brush.stream(strokes, (side, side))):
+            left, top, w, h = patch.box[0].tolist()
+            column, row = x[k] - left, y[k] - top
+            inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
+            alpha[k, inside] = patch.alpha[row[inside] * w + column[inside]]
         seen = (x >= 0) & (x < side) & (y >= 0) & (y < side)
         owner = torch.arange(self.batch, dtype=torch.int32)[:, None].expand(shape)
         return Points(strokes, (side, side), owner[seen], x[seen] + 0.5, y[seen] + 0.5, alpha[seen].clamp(0, 1))

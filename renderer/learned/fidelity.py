@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from renderer.brush import Brush, Window
@@ -104,7 +104,7 @@ def appearance_distance(renderer: Brush, brush: Brush, n: int, seed: int, side: 
     x, y = on_path(strokes, side, torch.rand(n, 1, generator=generator))
     left, top = ((at[:, 0] - PATCH / 2).round().long().clamp(0, side - PATCH) for at in (x, y))
     window = Window(left, top, PATCH, PATCH)
-    device = next(renderer.parameters()).device if isinstance(renderer, nn.Module) else torch.device("cpu")
+    device = renderer.device
     there = Window(left.to(device), top.to(device), PATCH, PATCH)
     ours = _looks(renderer(strokes.to(device), (side, side), there).alpha.cpu())
     theirs = _looks(brush(strokes, (side, side), window).alpha)

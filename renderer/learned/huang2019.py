@@ -7,18 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renderer.brush import Mark, Window
-from renderer.brushes.bezier import colours
-from renderer.strokes import BEZIER
+from renderer.brushes.bezier import BezierBrush, colours
+from renderer.learned.learned_brush import LearnedBrush
 
 
-class Huang2019(nn.Module):
+class Huang2019(LearnedBrush, BezierBrush):
     """Four linear layers, six convolutions, three pixel shuffles (Huang et al. 2019, section 3.4 and the authors' code).
 
     Draws the whole canvas at one fixed resolution of 128x128; other sizes and windows are interpolated and cut from it.
     The authors' network puts out one minus alpha; this one alpha.
     """
 
-    space = BEZIER
     resolution = 128
 
     def __init__(self) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from renderer.brush import Mark, Window
+from renderer.brush import Bounds, Mark, Patches, Size, Window, box_of, layout
 from renderer.brushes.bezier import box_around, colours, pixel_centres
 from renderer.brushes.mypaint import MYPAINT
 from renderer.learned.curve_coordinates import Place, Sweep, sweeps
+from renderer.learned.learned_brush import LearnedBrush
 from renderer.learned.stochastic import GRAIN, TILE, Grain, StrokeNoise, stroke_noise
 from renderer.ops.decode_texture import CAP, decode_texture, texture_nodes
-from renderer.ops.pixels import lookup, pixels_of
+from renderer.ops.patch_pixels import lookup, pixels_of
+from renderer.ops.triton_strokes import StrokeCodes, corners
 
 OUTSIDE = -12.0  # the logit on the border of every texture
 PIXELS = 1.0  # how far beyond its reach a brush may touch pixels, by anti-aliasing
 FINE, COARSE = 0.25, 32.0  # basic radii in pixels between which anti-aliasing matters
 
 
-class NeuralBrush(nn.Module):
+class NeuralBrush(LearnedBrush):
     """Maps the *shape* of a stroke to a texture in curve coordinates, which is wrapped around the stroke's path.
 
     A multilayer perceptron turns what is left of a stroke without its place (lengths in radii, bend, pressures; where
@@ -77,7 +81,7 @@ class NeuralBrush(nn.Module):
     def forward(
         self,
         strokes: Tensor,
-        size: tuple[int, int],
+        size: Size,
         window: Window | None = None,
         stroke_noise: StrokeNoise | None = None,
         mean: bool = False,
@@ -93,25 +97,45 @@ class NeuralBrush(nn.Module):
         canvas[owner, 0, row, column] = alpha
         return Mark(canvas, colours(strokes, MYPAINT))
 
-    def bounds(self, strokes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The box that each stroke may touch, see `renderer.brushes.bezier.bounds`."""
+    def bounds(self, strokes: Tensor, size: Size) -> Bounds:
+        """The box around the path, and the brush's reach more on each side."""
         start, end = (MYPAINT.get(strokes.detach(), name) * _scale(strokes, size) for name in ("start", "end"))
         return box_around(start, end, self._reach(strokes.detach(), size), size)
 
-    def patch_alphas(self, strokes: Tensor, size: tuple[int, int], box: Tensor, start: Tensor, total: int) -> Tensor:
-        """The alphas of `renderer.canvas.Patches`, `(total,)`; without grain by one fused operation."""
+    def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
+        """See `renderer.brush.Brush`: all boxes at once, without grain by one fused operation."""
+        box = box_of(self.bounds(strokes, size)) if box is None else box
+        start, total = layout(box)
         if self.grain is None:
-            sweep = sweeps(strokes, size, self._reach(strokes, size))
-            logits = self._logits(strokes, size, sweep, self.stroke_noise(strokes).latent)
-            shapes = torch.cat((sweep.packed(), sweep.length / sweep.reach, self._strength(strokes)), -1)
-            return decode_texture(shapes, logits[:, 0], box, start, total)
-        owner, x, y = pixels_of(box, start, total)
-        return self.at(strokes, size, owner, x.to(strokes), y.to(strokes))
+            alpha = decode_texture(*self._shapes_and_logits(strokes, size), box, start, total)
+        else:
+            owner, x, y = pixels_of(box, start, total)
+            alpha = self.at(strokes, size, owner, x.to(strokes), y.to(strokes))
+        return Patches(alpha, self.space.get(strokes, "colour"), box, start)
+
+    def provenance(self) -> dict[str, Any]:
+        """The name and the file's text of the brush of MyPaint that this one was learned from."""
+        return {"brush": self.brush, "myb": self.myb}
+
+    def codes(self, strokes: Tensor, size: Size) -> StrokeCodes | None:
+        """See `renderer.brush.Brush`; None for a brush with grain."""
+        if self.grain is not None:
+            return None
+        shapes, logits = self._shapes_and_logits(strokes, size)
+        box, colour = corners(*self.bounds(strokes, size)), MYPAINT.get(strokes, "colour")
+        return StrokeCodes(shapes, logits, shapes.new_zeros(()), box, colour)
+
+    def _shapes_and_logits(self, strokes: Tensor, size: Size) -> tuple[Tensor, Tensor]:
+        """`(N, 15)` numbers of each stroke, see `renderer.ops.decode_texture`, and its texture `(N, along, across)`."""
+        sweep = sweeps(strokes, size, self._reach(strokes, size))
+        logits = self._logits(strokes, size, sweep, self.stroke_noise(strokes).latent)
+        shapes = torch.cat((sweep.packed(), sweep.length / sweep.reach, self._strength(strokes)), -1)
+        return shapes, logits[:, 0]
 
     def at(
         self,
         strokes: Tensor,
-        size: tuple[int, int],
+        size: Size,
         owner: Tensor,
         x: Tensor,
         y: Tensor,
@@ -139,7 +163,7 @@ class NeuralBrush(nn.Module):
         alpha: Tensor = torch.sigmoid(value) * self._strength(strokes)[:, 0][owner] * (place.distance < 1)
         return alpha
 
-    def expected(self) -> NeuralBrush:
+    def mean_brush(self) -> NeuralBrush:
         """The brush without its grain: what it leaves on average. It is what a painter can plan with, as where grains fall
         cannot be planned, and is as fast as a brush without chance. Itself, if it has no grain."""
         if self.grain is None:
@@ -163,11 +187,11 @@ class NeuralBrush(nn.Module):
         pressed = MYPAINT.get(strokes, "pressure").amax(-1, keepdim=True) * MYPAINT.get(strokes, "radius") > 0
         return MYPAINT.get(strokes, "opacity") * pressed
 
-    def _reach(self, strokes: Tensor, size: tuple[int, int]) -> Tensor:
+    def _reach(self, strokes: Tensor, size: Size) -> Tensor:
         """In pixels, `(B, 1)`."""
         return self.reach * min(size) * MYPAINT.get(strokes, "radius") + PIXELS
 
-    def _logits(self, strokes: Tensor, size: tuple[int, int], sweep: Sweep, latent: Tensor) -> Tensor:
+    def _logits(self, strokes: Tensor, size: Size, sweep: Sweep, latent: Tensor) -> Tensor:
         """`(B, textures, along, across)`."""
         radius, reach, length = MYPAINT.get(strokes, "radius") * min(size), sweep.reach, sweep.length
         pressure = MYPAINT.get(strokes, "pressure")
@@ -210,7 +234,7 @@ class NeuralBrush(nn.Module):
     def _noise(
         self,
         strokes: Tensor,
-        size: tuple[int, int],
+        size: Size,
         sweep: Sweep,
         owner: Tensor,
         place: Place,
@@ -232,5 +256,5 @@ class NeuralBrush(nn.Module):
         return [lookup(channel[None], one, row, column) for channel in tile]
 
 
-def _scale(strokes: Tensor, size: tuple[int, int]) -> Tensor:
+def _scale(strokes: Tensor, size: Size) -> Tensor:
     return torch.tensor([size[1], size[0]], dtype=strokes.dtype, device=strokes.device)

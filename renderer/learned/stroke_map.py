@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from renderer.brush import Mark, Window
-from renderer.brushes.bezier import colours, curves
+from renderer.brush import Mark, Patches, Size, Window, box_of, layout
+from renderer.brushes.bezier import BezierBrush, colours, curves
+from renderer.learned.learned_brush import LearnedBrush
 from renderer.ops.decode_stroke_map import MAX_GRID, decode_stroke_map
-from renderer.strokes import BEZIER
+from renderer.ops.triton_strokes import StrokeCodes, corners, encode_stroke_map
 
 
-class StrokeMap(nn.Module):
+class StrokeMap(LearnedBrush, BezierBrush):
     """Learns *where along the stroke* every pixel belongs, in the stroke's own frame, and lets geometry do the rest.
 
     A multilayer perceptron maps the shape of a stroke (6 numbers: position, size and mirror images taken out) to two
@@ -25,8 +26,6 @@ class StrokeMap(nn.Module):
     The maps are placed on the canvas by linear interpolation along each axis, so that strokes are drawn at any
     resolution, only in the window asked for, with a gradient to every field.
     """
-
-    space = BEZIER
 
     def __init__(self, hidden: int = 128, grid: int = 8) -> None:
         super().__init__()
@@ -44,22 +43,34 @@ class StrokeMap(nn.Module):
         )
         self.sharpness = nn.Parameter(torch.tensor(4.5))
 
-    def forward(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
+    def forward(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
         h, w = size if window is None else (window.height, window.width)
-        n = len(strokes)
-        box = torch.tensor([0, 0, w, h], device=strokes.device).repeat(n, 1)
+        box = torch.tensor([0, 0, w, h], device=strokes.device).repeat(len(strokes), 1)
         if window is not None:
             box[:, 0], box[:, 1] = window.left, window.top
-        start = torch.arange(n, device=strokes.device) * (h * w)
-        alpha = self.patch_alphas(strokes, size, box, start, n * h * w)
-        return Mark(alpha.view(n, 1, h, w), colours(strokes))
+        return Mark(self.patches(strokes, size, box).alpha.view(-1, 1, h, w), colours(strokes))
 
-    def patch_alphas(self, strokes: Tensor, size: tuple[int, int], box: Tensor, start: Tensor, total: int) -> Tensor:
-        """The alphas of `renderer.canvas.Patches`, `(total,)`."""
-        return decode_stroke_map(*self._geometry(strokes, size), self.sharpness, box, start, total)
+    def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
+        """See `renderer.brush.Brush`: all boxes at once."""
+        box = box_of(self.bounds(strokes, size)) if box is None else box
+        start, total = layout(box)
+        alpha = decode_stroke_map(*self._geometry(strokes, size), self.sharpness, box, start, total)
+        return Patches(alpha, self.space.get(strokes, "colour"), box, start)
 
-    def _geometry(self, strokes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def codes(self, strokes: Tensor, size: Size) -> StrokeCodes:
+        """See `renderer.brush.Brush`."""
+        weights: list[Tensor] = [*self.body.parameters()]
+        hidden = len(weights[1])
+        frozen = not (torch.is_grad_enabled() and any(weight.requires_grad for weight in weights))
+        if frozen and hidden >= 16 and hidden & (hidden - 1) == 0:  # the kernel's matrices have such sides
+            shapes, maps, box, colour = encode_stroke_map(strokes, weights, size)
+            return StrokeCodes(shapes, maps, self.sharpness, box, colour)
+        shapes, maps = self._geometry(strokes, size)
+        box, colour = corners(*self.bounds(strokes, size)), self.space.get(strokes, "colour")
+        return StrokeCodes(shapes, maps, self.sharpness, box, colour)
+
+    def _geometry(self, strokes: Tensor, size: Size) -> tuple[Tensor, Tensor]:
         """The arguments `shapes` (B, 14) and `maps` (B, 2, G, G) of `decode_stroke_map`."""
         curve = curves(strokes, size)
         # The stroke's own frame: centred on its box, scaled to its longer side, mirrored to run to the lower right.

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -102,6 +101,8 @@ def _to(batch: Any, device: torch.device) -> Any:
 
 
 def _one_thread(_: int) -> None:
+    import cv2
+
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
@@ -109,7 +110,7 @@ def _one_thread(_: int) -> None:
 @torch.no_grad()
 def alpha_error(renderer: Brush, brush: Brush, n: int, seed: int, side: int = 128, batch: int = 100) -> float:
     """Mean squared error of alpha against the true brush, over `n` uniformly random strokes on a side x side canvas."""
-    device = next(renderer.parameters()).device if isinstance(renderer, nn.Module) else torch.device("cpu")
+    device = renderer.device
     generator = torch.Generator().manual_seed(seed)
     total = 0.0
     for first in range(0, n, batch):

@@ -8,7 +8,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from renderer.ops import native
-from renderer.ops.pixels import lookup, pixels_of
+from renderer.ops.patch_pixels import lookup, pixels_of
 
 SOURCE = native.FOLDER / "decode_stroke_map.c"
 MAX_GRID = 64  # nodes a side for which the C code has room

@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from renderer.learned.curve_coordinates import Place, locate
 from renderer.ops import native
-from renderer.ops.pixels import lookup, pixels_of
+from renderer.ops.patch_pixels import lookup, pixels_of
 
 SOURCE = native.FOLDER / "decode_texture.c"
 

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
 from renderer.ops import native
-from renderer.ops.pixels import pixels_of
+from renderer.ops.patch_pixels import pixels_of
 
 SOURCE = native.FOLDER / "optimal_compositing.c"
 

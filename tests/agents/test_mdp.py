@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from agents import mdp
 from renderer.brush import Brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.strokes import BEZIER
+from tests.renderer.pretend_gpu import pretend_gpu
 
 SIZE = (20, 24)  # not square
 
@@ -163,10 +163,10 @@ def test_gradient_ascent_on_the_reward_recovers_a_stroke() -> None:
 
 
 def test_all_tensors_stay_on_their_device() -> None:
-    """Run on fake CUDA tensors. No default device is set, because that would hide tensors created on the CPU by mistake."""
-    with FakeTensorMode():
-        state = mdp.begin(torch.rand(2, 3, 16, 16, device="cuda"))
-        after = mdp.step(state, torch.rand(2, 5, 13, device="cuda"), AnalyticBezier(8))
+    """Run on a pretended device, which refuses tensors created on the CPU by mistake."""
+    with pretend_gpu() as device:
+        state = mdp.begin(pictures(2, 0).to(device))
+        after = mdp.step(state, bundles(2, 5, 0).to(device), AnalyticBezier(8))
         rewards = [reward(state, after) for reward in (mdp.l2, mdp.decrease(mdp.relative(mdp.mse)))]
         for tensor in (*state, *after, *rewards, mdp.observe(after, 40), mdp.finished(after, 40)):
-            assert tensor.device.type == "cuda"
+            assert tensor.device == device

@@ -11,10 +11,10 @@ from experiments.cli import run
 from experiments.replay import Config, replay
 from renderer.brushes import mypaint
 from renderer.brushes.mypaint import MYPAINT, MyPaint
-from renderer.canvas import blank
+from renderer.canvas import blank, paint_steps
 from renderer.errors import InputError
 from renderer.io.images import to_bytes
-from renderer.io.painting import Painting, brush_record
+from renderer.io.painting import Painting
 from renderer.io.svg import to_svg
 from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
@@ -60,7 +60,7 @@ def ink(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A painting by the learned ink brush."""
     path = tmp_path_factory.mktemp("ink") / "strokes.safetensors"
     strokes = MYPAINT.sample(5, torch.Generator().manual_seed(0))
-    Painting(strokes, MYPAINT, 24, 32, provenance=brush_record(load_brush("ink"))).save(path)
+    Painting(strokes, MYPAINT, 24, 32, provenance=load_brush("ink").provenance()).save(path)
     return str(path)
 
 
@@ -68,7 +68,7 @@ def ink(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_strokes_of_mypaint_are_drawn_by_its_engine(tmp_path: Path, ink: str) -> None:
     out = replay(Config(ink, str(tmp_path / "a.png"), 48))
     strokes = Painting.load(ink).strokes
-    *_, canvas = MyPaint("ink").paint_steps(blank((36, 48)), strokes)
+    *_, canvas = paint_steps(blank((36, 48)), strokes, MyPaint("ink"))
     with Image.open(out) as image:
         np.testing.assert_array_equal(np.asarray(image), to_bytes(canvas))
     for name in ("b.mp4", "c.gif"):

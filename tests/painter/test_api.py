@@ -150,6 +150,7 @@ def test_bad_options_are_refused_in_one_line(agent: Painter, options: dict, mess
     ("options", "message"),
     [
         ({"method": "magic"}, "choose one of agent"),
+        ({"brush": "exact"}, "not differentiable"),
         ({"agent": "nobody"}, "nobody"),
         ({"device": "cuda:99"}, "cannot be used"),
     ],

@@ -7,8 +7,9 @@ from PIL import Image
 
 from experiments.figures.fidelity_sheet import BANDS, MARGIN, TITLE, Config, fidelity_sheet, sheet
 from renderer.brush import Mark, Window
-from renderer.brushes.bezier import ExactBezier
+from renderer.brushes.bezier import BezierBrush, ExactBezier
 from renderer.errors import InputError
+from renderer.learned.learned_brush import LearnedBrush
 from renderer.learned.load import load_brush
 
 SHIPPED = Path(__file__).parents[3] / "docs" / "images" / "fidelity.png"
@@ -46,10 +47,8 @@ def test_a_perfect_brush_has_no_difference() -> None:
         assert (picture[top : top + side, MARGIN : MARGIN + side] == 255).all()
 
 
-class Elsewhere(torch.nn.Module):
+class Elsewhere(LearnedBrush, BezierBrush):
     """A perfect brush on another device, simulated by the meta device."""
-
-    space = ExactBezier.space
 
     def __init__(self) -> None:
         super().__init__()

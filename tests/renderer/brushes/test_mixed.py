@@ -11,12 +11,12 @@ from torch import Tensor
 
 from renderer.brush import Brush, Window
 from renderer.brushes.bezier import ExactBezier
-from renderer.brushes.mixed import MIXED, Mixed, MixedTrue, mixed, shares
+from renderer.brushes.mixed import MIXED, Mixed, MixedReference, mixed, shares
 from renderer.brushes.mypaint import MYPAINT, MyPaint
-from renderer.canvas import blank, draw_patches, paint, paint_steps
+from renderer.canvas import blank, paint, paint_steps
 from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
-from renderer.io.painting import Painting, PaintingError, brush_record, reference_brush
+from renderer.io.painting import Painting, PaintingError, reference_brush
 from renderer.learned.load import load_brush
 from renderer.strokes import SpaceError
 from tests.renderer.brushes.test_mypaint import engine
@@ -68,7 +68,7 @@ def test_windows_and_patches_are_parts_of_the_whole(brushes: list[Brush]) -> Non
     left, top = torch.full((12,), 7), torch.full((12,), -3)
     part = renderer(strokes, SIZE, Window(left, top, 20, 16)).alpha
     torch.testing.assert_close(part[:, :, 3:], whole[:, :, :17, 7:23])
-    patches = draw_patches(renderer, strokes, SIZE)
+    patches = renderer.patches(strokes, SIZE)
     for i in range(12):
         there, alpha = patches.on(whole[i].clone(), i)
         torch.testing.assert_close(alpha, there[0], atol=2e-5, rtol=1e-4)
@@ -105,7 +105,7 @@ def test_what_does_not_mix() -> None:
 def test_loading_by_names() -> None:
     renderer = load_brush("ink+ink")
     assert isinstance(renderer, Mixed)
-    assert brush_record(renderer)["brush"] == ["ink", "ink"]
+    assert renderer.provenance()["brush"] == ["ink", "ink"]
     with pytest.raises(InputError, match="nowhere"):
         load_brush("ink+nowhere")
 
@@ -129,23 +129,23 @@ def test_a_painting_must_name_its_brushes() -> None:
 def test_true_brushes_mix_as_learned_ones(tmp_path: Path) -> None:
     ink, charcoal = MyPaint("ink"), MyPaint("charcoal")
     renderer = mixed([ink, charcoal])
-    assert isinstance(renderer, MixedTrue)
+    assert isinstance(renderer, MixedReference)
     strokes = sample(8)
     strokes[:3, -1] = torch.tensor([0.0, 1.0, 0.5])
     whole = renderer(strokes, SIZE)
     torch.testing.assert_close(whole.alpha[0], ink(strokes[:1, :14], SIZE).alpha[0])
     torch.testing.assert_close(whole.alpha[1], charcoal(strokes[1:2, :14], SIZE).alpha[0])
-    for i, patch in enumerate(renderer.patches(strokes, SIZE)):
-        alpha = torch.zeros(SIZE)
-        if patch is not None:
-            h, w = patch.alpha.shape
-            alpha[patch.top : patch.top + h, patch.left : patch.left + w] = patch.alpha
-        torch.testing.assert_close(alpha, whole.alpha[i, 0], atol=1e-6, rtol=1e-5)
+    patches = renderer.patches(strokes, SIZE)
+    for i in range(8):
+        alpha = torch.zeros(1, *SIZE)
+        there, mark = patches.on(alpha, i)
+        there[0] = mark
+        torch.testing.assert_close(alpha[0], whole.alpha[i, 0], atol=1e-6, rtol=1e-5)
     # A painting remembers both brushes, and is drawn by them.
-    painting = Painting(strokes, MIXED, *SIZE, provenance=brush_record(renderer))
+    painting = Painting(strokes, MIXED, *SIZE, provenance=renderer.provenance())
     painting.save(tmp_path / "strokes.safetensors")
     again = Painting.load(tmp_path / "strokes.safetensors").render()
-    *_, wanted = renderer.paint_steps(blank(SIZE), strokes)
+    *_, wanted = paint_steps(blank(SIZE), strokes, renderer)
     torch.testing.assert_close(again, wanted)
     with pytest.raises(InputError, match="do not mix"):
         mixed([ink, make()])
@@ -154,7 +154,7 @@ def test_true_brushes_mix_as_learned_ones(tmp_path: Path) -> None:
 @engine
 def test_textured_brushes_mix_their_colours() -> None:
     renderer, strokes = mixed([MyPaint("ink"), MyPaint("impressionist")]), sample(5, brush=0.5)
-    assert isinstance(renderer, MixedTrue)
+    assert isinstance(renderer, MixedReference)
     canvas = torch.rand(3, *SIZE, generator=torch.Generator().manual_seed(1))
-    *_, painted = renderer.paint_steps(canvas, strokes)
+    *_, painted = paint_steps(canvas, strokes, renderer)
     torch.testing.assert_close(painted, paint(canvas, strokes, renderer), atol=1e-5, rtol=1e-4)

@@ -15,7 +15,7 @@ from renderer.brush import Brush, Mark, Window
 from renderer.brushes import mypaint, mypaint_engine
 from renderer.brushes.mypaint import BRUSHES, MYPAINT, MyPaint, find_brush
 from renderer.brushes.mypaint_settings import STRETCHED, Setting, fitted
-from renderer.canvas import blank, over
+from renderer.canvas import blank, over, paint_steps
 from renderer.errors import InputError
 from renderer.strokes import BEZIER
 
@@ -90,8 +90,8 @@ def test_nothing_of_one_leaves_the_canvas_bit_identical(name: str, field: str) -
     canvas = torch.rand(4, 3, *SIZE, generator=torch.Generator().manual_seed(2))
     brush = MyPaint(name)
     assert torch.equal(over(canvas, brush(strokes, SIZE)), canvas)
-    assert list(brush.patches(strokes, SIZE)) == [None] * 4
-    *_, painted = brush.paint_steps(canvas[0], strokes)
+    assert brush.patches(strokes, SIZE).box.tolist() == [[0, 0, 0, 0]] * 4
+    *_, painted = paint_steps(canvas[0], strokes, brush)
     assert torch.equal(painted, canvas[0])
 
 
@@ -183,7 +183,7 @@ def test_painting_is_over_stroke_by_stroke(name: str) -> None:
     for i in range(7):
         expected.append(over(expected[-1][None], brush(strokes[i : i + 1], SIZE))[0])
     before = canvas.clone()
-    steps = [step.clone() for step in brush.paint_steps(canvas, strokes, every=3)]
+    steps = [step.clone() for step in paint_steps(canvas, strokes, brush, every=3)]
     assert torch.equal(canvas, before)
     assert len(steps) == 4
     for step, i in zip(steps, (0, 3, 6, 7), strict=True):
@@ -192,11 +192,11 @@ def test_painting_is_over_stroke_by_stroke(name: str) -> None:
 
 @engine
 def test_patches_lie_where_strokes_are() -> None:
-    (patch,) = MyPaint("liner").patches(stroke(start=[0.1, 0.1], end=[0.2, 0.1]), (2048, 2048))
-    assert patch is not None
-    assert patch.alpha.shape < (230, 430)
-    assert 0.1 * 2048 - 120 < patch.left < 0.1 * 2048
-    assert patch.alpha.max() == pytest.approx(1, abs=1e-3)
+    patches = MyPaint("liner").patches(stroke(start=[0.1, 0.1], end=[0.2, 0.1]), (2048, 2048))
+    left, _, width, height = patches.box[0].tolist()
+    assert (height, width) < (230, 430)
+    assert 0.1 * 2048 - 120 < left < 0.1 * 2048
+    assert patches.alpha.max() == pytest.approx(1, abs=1e-3)
 
 
 # Known values: the liner is even and opaque, of the radius that it is told.
@@ -256,7 +256,7 @@ def test_strokes_that_cannot_be() -> None:
         with pytest.raises(InputError, match=ONE_SENTENCE):
             brush.patches(strokes, SIZE)
         with pytest.raises(InputError, match=ONE_SENTENCE):
-            list(brush.paint_steps(blank(SIZE), strokes))
+            list(paint_steps(blank(SIZE), strokes, brush))
 
 
 @engine

@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.brushes.mypaint import MYPAINT, MyPaint
-from renderer.canvas import blank, paint
+from renderer.canvas import blank, paint, paint_steps
 from renderer.errors import InputError
 from renderer.io import painting as module
 from renderer.io.images import fit, to_bytes
-from renderer.io.painting import FORMAT, LARGEST, Painting, PaintingError, brush_record, reference_brush, schedule
+from renderer.io.painting import FORMAT, LARGEST, Painting, PaintingError, reference_brush, schedule
 from renderer.io.video import show_video
 from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
 from tests.renderer.brushes.test_mypaint import engine
@@ -251,10 +251,10 @@ def test_strokes_of_mypaint_remember_their_brush(tmp_path: Path, myb: bool) -> N
     record = {"brush": "elsewhere", "myb": brush.path.read_text()} if myb else {"brush": "liner"}
     strokes = MYPAINT.sample(4, torch.Generator().manual_seed(0))
     Painting(strokes, MYPAINT, 20, 30, provenance={"input": "face", **record}).save(tmp_path / "a.safetensors")
-    *_, canvas = brush.paint_steps(blank((40, 60)), strokes)
+    *_, canvas = paint_steps(blank((40, 60)), strokes, brush)
     assert torch.equal(Painting.load(tmp_path / "a.safetensors").render(60), canvas.clamp(0, 1))
-    assert brush_record(brush)["brush"] == "liner"
-    assert brush_record(ExactBezier()) == {}
+    assert brush.provenance()["brush"] == "liner"
+    assert ExactBezier().provenance() == {}
 
 
 @pytest.mark.parametrize("provenance", [{}, {"brush": 3}, {"brush": "no/such"}, {"brush": "mine", "myb": "no brush"}])

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from renderer.brush import Brush, Mark, Window
+from renderer.brush import Brush, Mark, Patches, Window
 from renderer.brushes import mypaint
 from renderer.brushes.bezier import ExactBezier, pixel_centres
 from renderer.brushes.mixed import MIXED, mixed
-from renderer.brushes.mypaint import MYPAINT, MyPaint, Patch
+from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.errors import InputError
-from renderer.io.painting import Painting
+from renderer.io.painting import MissingBrushWarning, Painting
 from renderer.io.svg import to_svg, write_svg
 from renderer.io.svg_marks import MOST_POINTS, _lloyd, trace
 from renderer.strokes import BEZIER, SpaceError
@@ -23,11 +23,8 @@ from tests.renderer.io.test_svg import SVG, painterly, rasterise
 SIZE = (48, 64)  # height, width
 
 
-class Discs:
-    """A disc around the start; pressures say what is seen of it: how soft its edge is, how large its hole, how grainy.
-
-    `paint_steps` marks it as a brush that has no windows.
-    """
+class Discs(Brush):
+    """A disc around the start; pressures say what is seen of it: how soft its edge is, how large its hole, how grainy."""
 
     space = MYPAINT
 
@@ -35,8 +32,7 @@ class Discs:
         self.textured = textured
 
     def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
-        assert window is None
-        x, y = pixel_centres(size, None, strokes)
+        x, y = pixel_centres(size, window, strokes)
         start, radius, opacity = (MYPAINT.get(strokes, name)[..., None] for name in ("start", "radius", "opacity"))
         soft, hole, grain = MYPAINT.get(strokes, "pressure")[..., None, None].unbind(1)
         x, y = x[:, None, :] - start[:, :1] * size[1], y[:, :, None] - start[:, 1:] * size[0]
@@ -48,26 +44,25 @@ class Discs:
         alpha = (opacity * alpha * (1 - grain * noise.round()))[:, None]
         colour = MYPAINT.get(strokes, "colour")[..., None, None]
         if self.textured:  # darker to the left
-            colour = colour * (x[:, None] > 0)
+            colour = colour * (x[:, None] > 0).expand_as(alpha)
         return Mark(alpha, colour)
-
-    def paint_steps(self, canvas: Tensor, strokes: Tensor, every: int = 1) -> None:
-        raise NotImplementedError
 
 
 class DiscPatches(Discs):
     """The same as a brush that knows where its marks are."""
 
-    def patches(self, strokes: Tensor, size: tuple[int, int]):
-        for stroke in strokes:
-            alpha = self(stroke[None], size).alpha[0, 0]
-            if not alpha.any():
-                yield None
-                continue
+    def patches(self, strokes: Tensor, size: tuple[int, int], box: Tensor | None = None) -> Patches:
+        assert box is None
+        assert len(strokes) == 1
+        alpha = self(strokes, size).alpha[0, 0]
+        left = top = height = width = 0
+        if alpha.any():
             rows, columns = (alpha.amax(axis).nonzero()[:, 0] for axis in (1, 0))
             top, left = int(rows[0]), int(columns[0])
-            colour = MYPAINT.get(stroke, "colour")[:, None, None]
-            yield Patch(left, top, alpha[top : rows[-1] + 1, left : columns[-1] + 1], colour)
+            height, width = int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
+        box = torch.tensor([[left, top, width, height]])
+        inside = alpha[top : top + height, left : left + width]
+        return Patches(inside.flatten(), MYPAINT.get(strokes, "colour"), box, torch.zeros(1, dtype=torch.long))
 
 
 def disc(at=(0.5, 0.5), radius=0.2, soft=0.0, hole=0.0, grain=0.0, opacity=1.0, colour=(0.0, 0.0, 0.0)) -> Tensor:
@@ -198,8 +193,12 @@ def test_other_strokes_are_refused_and_a_missing_engine_is_said(monkeypatch: pyt
         raise InputError("The brush engine is not installed; run `make brushes` first.")
 
     monkeypatch.setattr(mypaint, "load", load)
-    with pytest.raises(InputError, match=r"^[^\n]*make brushes[^\n]*--renderer ink\.$"):
-        to_svg(Painting(disc(), MYPAINT, *SIZE, provenance={"brush": "ink"}))
+    with pytest.warns(MissingBrushWarning, match="learned brush ink: [^\n]*make brushes"):
+        assert "<g " in to_svg(
+            Painting(disc(soft=1.0, hole=1.0, grain=1.0), MYPAINT, *SIZE, provenance={"brush": "ink"})
+        )
+    with pytest.raises(InputError, match=r"^[^\n]*make brushes[^\n]*--renderer of/mine\.$"):
+        to_svg(Painting(disc(), MYPAINT, *SIZE, provenance={"brush": "of/mine"}))
 
 
 def test_lloyd_finds_what_there_is() -> None:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from painter.optimize import OptimizeConfig, optimize
-from renderer.brush import Brush, Window, expected
+from renderer.brush import Brush, Window
 from renderer.brushes.mixed import mixed
 from renderer.brushes.mypaint import MYPAINT
-from renderer.canvas import blank, draw_patches, over, paint, paint_steps
+from renderer.canvas import blank, over, paint, paint_steps
 from renderer.io.checkpoint import Checkpoint, CheckpointError
 from renderer.learned.curve_coordinates import ITERATIONS, LEAST, STARTS
 from renderer.learned.load import load_brush
@@ -112,7 +112,7 @@ def test_bounds_hold_the_mark_and_patches_are_it(network: NeuralBrush) -> None:
     strokes = sample(30, 5)
     left, top, right, bottom = network.bounds(strokes, SIZE)
     alpha = network(strokes, SIZE).alpha
-    patches = draw_patches(network, strokes, SIZE)
+    patches = network.patches(strokes, SIZE)
     for i in range(30):
         outside = alpha[i, 0].clone()
         outside[top[i] : bottom[i], left[i] : right[i]] = 0
@@ -135,7 +135,7 @@ def test_the_kernel_does_what_pytorch_does(name: str, kind: str, monkeypatch: py
 
     def drawn() -> list[Tensor]:
         leaf = strokes.clone().requires_grad_()
-        patches = draw_patches(network, leaf, SIZE)
+        patches = network.patches(leaf, SIZE)
         weight = torch.rand(patches.alpha.shape, generator=torch.Generator().manual_seed(17))
         (patches.alpha * weight).sum().backward()
         weights = [p.grad.clone() for p in network.parameters() if p.grad is not None]
@@ -285,7 +285,7 @@ def test_another_device_gives_the_same(name: str, monkeypatch: pytest.MonkeyPatc
         canvas = blank(SIZE, device=device)
         painted = paint(canvas, strokes, network)
         painted.square().sum().backward()
-        patches = draw_patches(network, strokes.detach(), SIZE)
+        patches = network.patches(strokes.detach(), SIZE)
         assert strokes.grad is not None
         return [painted.detach(), strokes.grad, patches.alpha]
 
@@ -310,12 +310,12 @@ def test_expected_marks_are_those_without_grain() -> None:
     owner = torch.arange(6).repeat_interleave(50)
     x, y = torch.rand(2, 300, generator=torch.Generator().manual_seed(1)) * 30
     mean = brush.at(strokes, SIZE, owner, x, y, mean=True)
-    torch.testing.assert_close(brush.expected().at(strokes, SIZE, owner, x, y), mean)
+    torch.testing.assert_close(brush.mean_brush().at(strokes, SIZE, owner, x, y), mean)
     assert (brush.at(strokes, SIZE, owner, x, y) - mean).abs().max() > 0.01
-    assert brush.expected().myb == brush.myb
+    assert brush.mean_brush().myb == brush.myb
     plain = make("plain")
-    assert plain.expected() is plain
-    assert expected(mixed([brush, plain])).brushes[1] is plain  # type: ignore[attr-defined]
+    assert plain.mean_brush() is plain
+    assert mixed([brush, plain]).mean_brush().brushes[1] is plain
 
 
 @pytest.mark.parametrize("kernel", [True, False])

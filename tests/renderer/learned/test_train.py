@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from renderer.brushes.bezier import AnalyticBezier, ExactBezier
+from renderer.brushes.bezier import AnalyticBezier, BezierBrush, ExactBezier
+from renderer.learned.learned_brush import LearnedBrush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.learned.train import RandomStrokes, alpha_error, fit
 from renderer.strokes import BEZIER
@@ -80,10 +81,8 @@ def test_half_of_the_strokes_are_thin() -> None:
     assert radius[:100].mean() < 0.5 * radius[100:].mean()
 
 
-class Constant(nn.Module):
+class Constant(LearnedBrush, BezierBrush):
     """Draws the same alpha everywhere."""
-
-    space = BEZIER
 
     def __init__(self, alpha: float) -> None:
         super().__init__()

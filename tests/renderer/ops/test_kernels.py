@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from agents.optimal_colour import paint_greedily, score_candidates
 from renderer.brush import Brush, Mark, Window
-from renderer.brushes.bezier import AnalyticBezier, bounds
-from renderer.canvas import draw_patches, over, paint
+from renderer.brushes.bezier import AnalyticBezier, BezierBrush, bounds
+from renderer.canvas import over, paint
 from renderer.learned.stroke_map import StrokeMap
 from renderer.ops import decode_stroke_map, native
 from renderer.strokes import BEZIER
@@ -38,10 +38,8 @@ def pictures(n: int, seed: int, size: tuple[int, int] = SIZE) -> Tensor:
     return torch.rand(n, 3, *size, generator=torch.Generator().manual_seed(seed))
 
 
-class Boxed:
+class Boxed(BezierBrush):
     """Any renderer, cut off sharply at `bounds`: what soft edges do beyond their boxes is left out of comparisons."""
-
-    space = BEZIER
 
     def __init__(self, inner: Brush) -> None:
         self.inner = inner
@@ -166,9 +164,9 @@ def test_paint_with_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ragged_boxes_are_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """StrokeMap's own way to draw all boxes at once, against one call for each shape of window."""
     strokes = sample(15, seed=8)
-    fast = draw_patches(network(), strokes, SIZE)
+    fast = network().patches(strokes, SIZE)
     without_kernels(monkeypatch)
-    slow = draw_patches(network(), strokes, SIZE)
+    slow = network().patches(strokes, SIZE)
     whole = network()(strokes, SIZE).alpha[:, 0]
     for patches in (fast, slow):
         for i, (left, top, width, height) in enumerate(patches.box.tolist()):
