@@ -32,7 +32,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
-from torchvision.models.resnet import BasicBlock, ResNet
 
 from agents import mdp as dynamics
 from agents.mdp import Reward, State
@@ -108,6 +107,8 @@ class Actor(nn.Module):
     def __init__(
         self, size: int, steps: int, bundle: int, blocks: tuple[int, ...], space: StrokeSpace = BEZIER
     ) -> None:
+        from torchvision.models.resnet import BasicBlock, ResNet  # here, because it takes over a second
+
         super().__init__()
         self.size, self.steps, self.bundle, self.space = size, steps, bundle, space
         self.network = ResNet(BasicBlock, list(blocks), num_classes=bundle * space.width)
@@ -133,6 +134,8 @@ class TReLU(nn.Module):
 
 def make_critic(planes: int, blocks: tuple[int, ...]) -> nn.Module:
     """A ResNet (B, planes, H, W) -> (B, 1) with weight normalisation instead of batch normalisation, and TReLU."""
+    from torchvision.models.resnet import BasicBlock, ResNet
+
     network = ResNet(BasicBlock, list(blocks), num_classes=1, norm_layer=lambda _: nn.Identity())
     network.conv1 = nn.Conv2d(planes, 64, 3, 2, 1)
     network.relu = TReLU()
