@@ -10,7 +10,7 @@ from kaokore.errors import DatasetError
 from kaokore.fake import write_fake_kaokore
 from kaokore.fetch import DownloadReport, Patience
 from kaokore.labels import UNLABELLED, Label, parse_labels, read_labels
-from kaokore.layout import image_name, image_path, parse_id, resolve_root
+from kaokore.paths import image_name, image_path, parse_id, resolve_root
 from kaokore.tags import IN_ENGLISH, Tags, format_tags, parse_tags, read_tags
 from kaokore.urls import Region, find_url, image_ids, parse_region, parse_urls, read_urls
 from kaokore.versions import GENDERS, SPLITS, STATUSES, VERSIONS, Version, find_version

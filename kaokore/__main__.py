@@ -13,7 +13,7 @@ import tyro
 from kaokore.download import OFFICIAL, download_images, download_metadata, fetch_image
 from kaokore.errors import DatasetError
 from kaokore.labels import UNLABELLED, read_labels
-from kaokore.layout import IMAGES, resolve_root
+from kaokore.paths import IMAGES, resolve_root
 from kaokore.urls import image_ids, read_urls
 from kaokore.versions import GENDERS, SPLITS, STATUSES, recognise
 

@@ -13,7 +13,7 @@ from torchvision.datasets import VisionDataset
 from kaokore.download import download_images, download_metadata
 from kaokore.errors import DatasetError
 from kaokore.labels import UNLABELLED, read_labels
-from kaokore.layout import IMAGES, image_name, image_path, resolve_root
+from kaokore.paths import IMAGES, image_name, image_path, resolve_root
 from kaokore.urls import image_ids, read_urls
 from kaokore.versions import SPLITS, check_version
 
