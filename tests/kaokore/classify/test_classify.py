@@ -128,7 +128,7 @@ def test_a_quarter_of_the_faces_lose_a_rectangle():
 @pytest.mark.parametrize("model", MODELS)
 def test_networks_answer_from_their_least_size_on(model):
     network = build(model, 4).eval()
-    least = MODELS[model].least
+    least = MODELS[model].min_size
     with torch.no_grad():
         assert network(torch.rand(2, 3, least, least)).shape == (2, 4)
     first = next(network.parameters())
