@@ -42,7 +42,7 @@ def path_of(root: Path, server: FlakyServer, image_id: int) -> str:
     return read_urls(root)[image_id].removeprefix(server.url)
 
 
-def test_everything_arrives_as_published(server: FlakyServer, published: Path, root: Path) -> None:
+def test_all_files_are_downloaded_unchanged(server: FlakyServer, published: Path, root: Path) -> None:
     assert {name: (root / name).read_bytes() for name in METADATA} == {
         name: (published / name).read_bytes() for name in METADATA
     }
@@ -58,7 +58,7 @@ def test_everything_arrives_as_published(server: FlakyServer, published: Path, r
     [[500], [503, 502], [429], ["truncate"], ["half"], ["stall"], [500, "truncate"]],
     ids=lambda steps: "-".join(map(str, steps)),
 )
-def test_recovers(server: FlakyServer, published: Path, root: Path, trouble: list[int | str]) -> None:
+def test_transient_errors_are_retried(server: FlakyServer, published: Path, root: Path, trouble: list[int | str]) -> None:
     server.plan[path_of(root, server, 2)] = list(trouble)
     report = download_images(root, [1, 2, 5], retry=QUICK)
     assert report.got == ("00000001.jpg", "00000002.jpg", "00000005.jpg")
@@ -77,7 +77,7 @@ def test_recovers(server: FlakyServer, published: Path, root: Path, trouble: lis
         ("stall", "no answer within 0.3 s", 3),
     ],
 )
-def test_reports_and_keeps_the_rest(
+def test_failures_are_reported_and_the_rest_is_kept(
     server: FlakyServer, published: Path, root: Path, trouble: int | str, reason: str, tries: int
 ) -> None:
     server.plan[path_of(root, server, 2)] = [trouble] * tries
@@ -137,7 +137,7 @@ def test_resumes_after_ctrl_c(server: FlakyServer, published: Path, root: Path) 
     assert images(root) == images(published)
 
 
-def test_a_dead_server_is_left_alone(root: Path) -> None:
+def test_a_dead_server_is_not_asked_again(root: Path) -> None:
     with FlakyServer() as gone:
         address = gone.url
     count = MAX_FAILURES + 12
@@ -163,7 +163,7 @@ def test_one_image_by_id(server: FlakyServer, published: Path, tmp_path: Path) -
     assert server.hits.total() == hits
 
 
-def test_one_image_that_cannot_be_had(server: FlakyServer, root: Path) -> None:
+def test_one_image_that_cannot_be_downloaded(server: FlakyServer, root: Path) -> None:
     server.plan[path_of(root, server, 5)] = [404]
     with pytest.raises(
         DatasetError, match=r"Image 5 could not be downloaded from http.*\(HTTP 404\): check the network"
@@ -178,7 +178,7 @@ def test_offline(tmp_path: Path) -> None:
         fetch_image(tmp_path / "new", 42, base_url=address, retry=RetryPolicy(retries=1, backoff=0.0))
 
 
-def test_offline_is_no_matter_for_an_image_that_is_there(fake: Path) -> None:
+def test_an_image_that_is_there_needs_no_network(fake: Path) -> None:
     (fake / "urls.txt").unlink()
     assert fetch_image(fake, 1, base_url="http://kaokore.invalid") == fake / "images_256" / "00000001.jpg"
 
@@ -203,7 +203,7 @@ def test_metadata_of_every_version(server: FlakyServer, fake_once: Path, tmp_pat
     assert server.hits.total() == len(METADATA)
 
 
-def test_another_version_is_not_mixed_in(server: FlakyServer, tmp_path: Path) -> None:
+def test_another_version_is_refused(server: FlakyServer, tmp_path: Path) -> None:
     (tmp_path / "urls.txt").write_text("http://a/b.jpg\n" * VERSIONS["1.1"].lines)
     for refuse in (download_metadata, lambda root, version, base_url: fetch_image(root, 1, version, base_url=base_url)):
         with pytest.raises(DatasetError, match=r"holds version 1\.1 of KaoKore, not 1\.3"):
@@ -211,7 +211,7 @@ def test_another_version_is_not_mixed_in(server: FlakyServer, tmp_path: Path) ->
     assert not server.hits
 
 
-def test_metadata_that_cannot_be_had(server: FlakyServer, published: Path, tmp_path: Path) -> None:
+def test_metadata_that_cannot_be_downloaded(server: FlakyServer, published: Path, tmp_path: Path) -> None:
     server.files["/dataset_v1.1/labels.csv"] = b"<!DOCTYPE html>"
     with pytest.raises(DatasetError, match=r"labels\.csv could not be downloaded from .*\(not the official file\)"):
         download_metadata(tmp_path / "kaokore", base_url=server.url, retry=QUICK)
