@@ -10,7 +10,7 @@ STAMP := .venv/.ready
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 env: $(STAMP)  ## build the Python environment in .venv/ (quick if nothing changed)
 

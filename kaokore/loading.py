@@ -17,7 +17,7 @@ from torch import Tensor
 
 from kaokore.errors import DatasetError
 from kaokore.labels import UNLABELLED, read_corrections, read_label_table, read_labels
-from kaokore.layout import image_path, resolve_root
+from kaokore.paths import image_path, resolve_root
 from kaokore.versions import CLASSES
 from renderer.errors import InputError
 from renderer.io.images import fit, fit_square, read_image, to_bytes

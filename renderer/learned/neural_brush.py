@@ -10,13 +10,13 @@ from torch.nn.functional import pad
 
 from renderer.brush import Bounds, Mark, Patches, Size, Window, box_of, layout
 from renderer.brushes.bezier import box_around, colours, pixel_centres
-from renderer.brushes.mypaint import MYPAINT
 from renderer.learned.curve_coordinates import Place, Sweep, sweeps
 from renderer.learned.learned_brush import LearnedBrush
 from renderer.learned.stochastic import GRAIN, TILE, Grain, StrokeNoise, stroke_noise
 from renderer.ops.decode_texture import CAP, decode_texture, texture_nodes
 from renderer.ops.patch_pixels import lookup, pixels_of
 from renderer.ops.triton_strokes import StrokeCodes, corners
+from renderer.strokes import MYPAINT
 
 OUTSIDE = -12.0  # the logit on the border of every texture
 PIXELS = 1.0  # how far beyond its reach a brush may touch pixels, by anti-aliasing

@@ -181,7 +181,7 @@ def _score_backward(  # type: ignore[no-untyped-def]
     left, top = tl.load(box + i * 4), tl.load(box + i * 4 + 1)
     right, bottom = tl.load(box + i * 4 + 2), tl.load(box + i * 4 + 3)
     across = tl.cdiv(right - left, SIDE)
-    for tile in range(across * tl.cdiv(bottom - top, SIDE)):
+    for tile in range(tl.program_id(1), across * tl.cdiv(bottom - top, SIDE), tl.num_programs(1)):
         column = left + (tile % across) * SIDE + tl.arange(0, SIDE)[None, :]
         row = top + (tile // across) * SIDE + tl.arange(0, SIDE)[:, None]
         a, inside = _alpha_in_box(
@@ -301,8 +301,12 @@ def score(
     The gain is differentiable in shapes, grids and sharpness, not in the canvas.
 
     Args:
-        canvas, target: (B, 3, H, W).
-        shapes, grids, sharpness, box: B * K strokes, see `renderer.ops.triton_composite.composite`.
+        canvas: (B, 3, H, W).
+        target: (B, 3, H, W).
+        shapes: B * K strokes, see `renderer.ops.triton_composite.composite`.
+        grids: of the same strokes.
+        sharpness: () of stroke maps.
+        box: (B * K, 4) of the same strokes.
         palette: (P, 3), the only colours allowed, if given.
     """
     canvas, target, shapes, grids, box = (x.contiguous() for x in (canvas, target, shapes, grids, box))
@@ -334,7 +338,10 @@ def score_backward(
         how = _constants(shapes, grids)
         tensors = (canvas, target, shapes, grids, sharpness, box, colour, grad.contiguous(), *grads)
         nodes = max(16, triton.next_power_of_2(how["ROWS"]))
-        _score_backward[(count,)](*tensors, count // len(canvas), H, W, **how, NODES=nodes, num_warps=SCORE_WARPS)
+        shares = max(1, min(8, 4096 // count))  # programs that share a stroke, so that few strokes fill a GPU too
+        _score_backward[(count, shares)](
+            *tensors, count // len(canvas), H, W, **how, NODES=nodes, num_warps=SCORE_WARPS
+        )
     return grads[0], grads[1]
 
 
@@ -354,10 +361,16 @@ def paint_greedily(
     """Paint candidates in order, each in the colour that is best when its turn comes. Not differentiable.
 
     Args:
-        canvas, target, shapes, grids, sharpness, box, palette: as of `score`.
+        canvas: as of `score`, and so are the next five.
+        target: (B, 3, H, W).
+        shapes: B * K strokes.
+        grids: of the same strokes.
+        sharpness: () of stroke maps.
+        box: (B * K, 4) of the same strokes.
         order: (B, K) indices 0 .. B * K - 1, those of each picture in the order of painting.
         least: (B * K,) or (B, K); a candidate that gains less is passed over.
         limit: how many strokes of a picture are painted at most.
+        palette: as of `score`.
 
     Returns:
         The canvases afterwards; the indices of the painted strokes (B, limit), -1 where there were too few; the colours
