@@ -1,6 +1,7 @@
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ from renderer.io.images import (
     fitted_size,
     read_image,
     to_bytes,
+    write_jpeg,
     write_png,
 )
 
@@ -162,10 +164,10 @@ def test_huge_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Image.open(tmp_path / "wide.png")
     picture = read_image(tmp_path / "wide.png", 128)
     assert Image.MAX_IMAGE_PIXELS == 1_000_000
-    assert picture.shape == (3, 150, 10_000)
+    assert picture.shape == (3, 4, 257)  # as far as twice the side allows
     torch.testing.assert_close(picture, torch.full_like(picture, 128 / 255))
 
-    monkeypatch.setattr(pictures, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 1000)
     with pytest.raises(ImageError, match=r"wide.png has 20000x300 pixels.*\.$"):
         read_image(tmp_path / "wide.png")
 
@@ -267,12 +269,112 @@ def test_find_pictures(tmp_path: Path) -> None:
             find_images([tmp_path / "odd.name", tmp_path / name])
 
 
+def test_what_a_folder_scan_skips_is_said(tmp_path: Path) -> None:
+    """Once a folder, with the reasons."""
+    (tmp_path / "sub").mkdir()
+    for name in (
+        "a.jfif",
+        "b.avif",
+        "c.jp2",
+        "d.mpo",
+        "notes.txt",
+        "film.mpg",
+        "logo.eps",
+        "page.pdf",
+        ".hidden",
+        "face",
+    ):
+        (tmp_path / name).touch()
+    lines: list[str] = []
+    assert [path.name for path in find_images([tmp_path], lines.append)] == ["a.jfif", "b.avif", "c.jp2", "d.mpo"]
+    reasons = "face (no image), film.mpg (MPEG is not read), logo.eps (EPS is not read), notes.txt (no image)"
+    assert lines == [f"6 files of {tmp_path} were skipped: {reasons}, page.pdf (PDF is not read), 1 more."]
+    for name in ("a.jfif", "b.avif", "c.jp2", "d.mpo"):
+        (tmp_path / name).unlink()
+    with pytest.raises(
+        ImageError, match=r"holds no pictures that can be read: 6 files of [^\n]* were skipped: face \(no"
+    ):
+        find_images([tmp_path])
+
+
+READABLE = {
+    **{
+        "png": "RGB",
+        "apng": "RGB",
+        "jpg": "RGB",
+        "jpe": "RGB",
+        "jfif": "RGB",
+        "webp": "RGB",
+        "avif": "RGB",
+        "jp2": "RGB",
+    },
+    **{"j2k": "RGB", "gif": "P", "bmp": "RGB", "dib": "RGB", "tif": "RGB", "ppm": "RGB", "pgm": "L", "pbm": "1"},
+    **{"pfm": "F", "ico": "RGB", "icns": "RGB", "dds": "RGB", "tga": "RGB", "pcx": "RGB", "sgi": "RGB"},
+    **{"msp": "1", "xbm": "1", "mpo": "RGB", "qoi": "RGB", "blp": "P"},
+}
+
+
+@pytest.mark.parametrize("suffix", READABLE)
+def test_formats_of_pillow(tmp_path: Path, suffix: str) -> None:
+    """What a folder scan finds is read, to the same colours as Pillow reads."""
+    image = Image.fromarray(np.kron(noise(4, 4, 3), np.ones((32, 32, 1), np.uint8))).convert(READABLE[suffix])
+    image.save(tmp_path / f"a.{suffix}", **{"lossless": True} if suffix == "webp" else {})
+    assert find_images([tmp_path]) == [tmp_path / f"a.{suffix}"]
+    read = read_image(tmp_path / f"a.{suffix}")
+    with Image.open(tmp_path / f"a.{suffix}") as opened:
+        expected = np.asarray(opened.convert("RGB")) / 255
+    if suffix == "pfm":  # numbers from 0 to 255 that Pillow cuts to bytes
+        expected = np.repeat(np.asarray(image)[:, :, None], 3, 2) / 255
+    np.testing.assert_allclose(numbers(read), expected, atol=1e-6)
+
+
 def test_png_out_and_in(tmp_path: Path) -> None:
     picture = torch.tensor([0.0, 0.4 / 255, 0.6 / 255, 0.5, 254.5 / 255 + 1e-4, 1.0, 1.5, -0.5]).expand(3, 2, 8)
     assert to_bytes(picture)[0, :, 0].tolist() == [0, 0, 1, 128, 255, 255, 255, 0]
     write_png(picture, tmp_path / "new" / "a.png")
     np.testing.assert_array_equal(numbers(read_image(tmp_path / "new" / "a.png")), to_bytes(picture) / np.float32(255))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
+
+
+def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+    pixels = torch.from_numpy(noise(16, 16, 3)).permute(2, 0, 1)
+    write_png(pixels, tmp_path / "a.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels.permute(1, 2, 0))
+    flat = torch.full((3, 16, 16), 90, dtype=torch.uint8)
+    write_jpeg(flat, tmp_path / "a.jpg")
+    assert np.abs(np.asarray(Image.open(tmp_path / "a.jpg")).astype(int) - 90).max() <= 1
+
+
+@pytest.mark.parametrize("write", [write_png, write_jpeg])
+@pytest.mark.parametrize(
+    ("image", "match"),
+    [
+        (torch.full((3, 2, 2), float("nan")), "NaN"),
+        (torch.tensor([[[0.0, 1.0, float("nan")]]]).expand(3, 1, 3), "NaN"),
+        (torch.zeros(3, 2, 2, dtype=torch.int64), "uint8, not torch.int64"),
+        (torch.zeros(3, 2, 2, dtype=torch.bool), "uint8, not torch.bool"),
+        (torch.zeros(2, 2), r"\(3, H, W\)"),
+        (torch.zeros(4, 2, 2), r"\(3, H, W\)"),
+        (torch.zeros(3, 0, 2), r"\(3, H, W\)"),
+    ],
+)
+def test_what_is_no_image_is_not_written(
+    tmp_path: Path, write: Callable[[torch.Tensor, Path], None], image: torch.Tensor, match: str
+) -> None:
+    with pytest.raises(InputError, match=match):
+        write(image, tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrays_that_are_written_are_bytes(tmp_path: Path) -> None:
+    for array in (
+        np.zeros((2, 2, 3)),
+        np.zeros((2, 2, 3), np.int64),
+        np.zeros((2, 2, 2), np.uint8),
+        np.zeros(3, np.uint8),
+    ):
+        with pytest.raises(InputError, match="uint8"):
+            write_png(array, tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
