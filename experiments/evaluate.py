@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-import matplotlib
 import torch
 import tyro
 from torch import Tensor
@@ -111,6 +110,8 @@ def _summary(rows: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def _figure(results: list[dict[str, Any]], path: Path, title: str) -> None:
+    import matplotlib
+
     matplotlib.use("Agg")  # a figure for a file needs no window
     from matplotlib import pyplot as plt
 

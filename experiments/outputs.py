@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from renderer.brush import Brush
 from renderer.io.images import write_png
@@ -28,6 +27,8 @@ def write_painting(
 
 def write_pairs(images: Tensor, paintings: Tensor, path: str | Path) -> None:
     """Write a PNG of the first eight images (M, 3, H, W) in [0, 1], each above its painting."""
+    from torchvision.utils import make_grid  # here, because it takes over a second
+
     pairs = torch.stack((images[:8], paintings[:8])).flatten(0, 1)
     write_png(make_grid(pairs, min(8, len(images))), path)
 

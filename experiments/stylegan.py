@@ -25,13 +25,14 @@ from kaokore.stylegan.evaluate import conditional_accuracy
 from kaokore.stylegan.features import Features, batched, load_features
 from kaokore.stylegan.generator import image_grid
 from kaokore.stylegan.interpolation import closed_spline, write_loop
-from kaokore.stylegan.metrics import fid, kid
+from kaokore.stylegan.metrics import fid
 from kaokore.stylegan.projection import ProjectionConfig, fit_face
 from kaokore.stylegan.projection import project as project_image
 from painter.losses import perceptual
 from renderer.errors import InputError
 from renderer.io.files import atomic, check_writable
 from renderer.io.images import read_image, write_png
+from renderer.learned.kernel_distance import kernel_distance
 
 MAX_VIDEO_SIZE = 1024  # pixels
 
@@ -224,8 +225,8 @@ def evaluate(config: Evaluate) -> dict[str, Any]:
     train = train[torch.randperm(len(train), generator=draws)[: config.faces]]
     samples = generator.synthesise(_sample_styles(generator, config.faces, config, draws), draws)
     theirs, real, ours = features(dev / 255), features(train / 255), features(samples)
-    metrics: dict[str, Any] = {"kid": kid(ours, theirs), "fid": fid(ours, theirs), "faces": len(ours)}
-    metrics |= {"kid_real": kid(real, theirs), "fid_real": fid(real, theirs), "real_faces": len(real)}
+    metrics: dict[str, Any] = {"kid": kernel_distance(ours, theirs), "fid": fid(ours, theirs), "faces": len(ours)}
+    metrics |= {"kid_real": kernel_distance(real, theirs), "fid_real": fid(real, theirs), "real_faces": len(real)}
     if generator.network.config.conditional:
         accuracies = {task: _conditional_accuracies(generator, task, config, device) for task in CLASSES}
         metrics["obeys"] = {task: generated for task, (generated, _) in accuracies.items()}

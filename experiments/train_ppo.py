@@ -12,15 +12,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import gymnasium
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agents.environment import KaoKorePaint
 from experiments.agent_training import AgentOptions, load_faces, paint_dev
 from experiments.cli import choose_device, require, run
 from experiments.runs import describe_run
@@ -30,6 +28,9 @@ from renderer.canvas import paint as paint_strokes
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.learned.load import load_brush
+
+if TYPE_CHECKING:
+    import gymnasium
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,10 @@ def train_ppo(config: Config) -> Path:
     config = resumed(config, "train_ppo")
     require(config, episodes=1, environments=1, size=36, steps=1, bundle=1, learning_rate=0, epochs=1)
     require(config, evaluate_faces=1, evaluate_every=1)
+    from gymnasium.wrappers import RescaleAction
+
+    from agents.environment import KaoKorePaint
+
     try:
         from stable_baselines3 import PPO
         from stable_baselines3.common.vec_env import DummyVecEnv
@@ -81,7 +86,7 @@ def train_ppo(config: Config) -> Path:
             reward="l2-relative",
             device=device,
         )
-        return gymnasium.wrappers.RescaleAction(env, np.float32(-1), np.float32(1))
+        return RescaleAction(env, np.float32(-1), np.float32(1))
 
     model = PPO(
         "CnnPolicy",

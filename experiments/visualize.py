@@ -20,7 +20,6 @@ from typing import Annotated
 import torch
 import tyro
 from torch import Tensor
-from torchvision.models import EfficientNet_B0_Weights
 from tqdm import tqdm
 
 from experiments.cli import choose_device, require, require_gradient, run
@@ -189,6 +188,8 @@ def _feature(text: str, config: Config, device: torch.device) -> tuple[Score, Te
 
 def imagenet_classes() -> list[str]:
     """The thousand names, in the network's order."""
+    from torchvision.models import EfficientNet_B0_Weights  # here, because it takes over a second
+
     names: list[str] = EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"]
     return names
 

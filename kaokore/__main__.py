@@ -10,11 +10,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from kaokore.dataset import KaoKore
 from kaokore.download import OFFICIAL, download_images, download_metadata, fetch_image
 from kaokore.errors import DatasetError
 from kaokore.labels import UNLABELLED, read_labels
-from kaokore.layout import IMAGES, resolve_root
+from kaokore.paths import IMAGES, resolve_root
 from kaokore.urls import image_ids, read_urls
 from kaokore.versions import GENDERS, SPLITS, STATUSES, recognise
 
@@ -72,6 +71,8 @@ def info(root: Path | None = None) -> int:
     Args:
         root: Data set folder; by default KAOKORE_ROOT, else data/kaokore.
     """
+    from kaokore.dataset import KaoKore  # here, because it imports torchvision
+
     root = resolve_root(root)
     urls = read_urls(root)
     version = recognise(urls)

@@ -13,7 +13,7 @@ from torchvision.datasets import VisionDataset
 from kaokore.download import download_images, download_metadata
 from kaokore.errors import DatasetError
 from kaokore.labels import UNLABELLED, read_labels
-from kaokore.layout import IMAGES, image_name, image_path, resolve_root
+from kaokore.paths import IMAGES, image_name, image_path, resolve_root
 from kaokore.urls import image_ids, read_urls
 from kaokore.versions import SPLITS, check_version
 
@@ -111,6 +111,7 @@ class KaoKore(VisionDataset):
         return image_path(Path(self.root), self.ids[index])
 
     def extra_repr(self) -> str:
+        """Describe the configuration, for `repr`."""
         return f"Version: {self.version}\nSplit: {self.split}\nTarget: {self.target}"
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from kaokore.errors import DatasetError
 from kaokore.fetch import DownloadReport, Patience, UnusableError, download, passes
-from kaokore.layout import IMAGES, METADATA, image_name, image_path, parse_id, resolve_root
+from kaokore.paths import IMAGES, METADATA, image_name, image_path, parse_id, resolve_root
 from kaokore.urls import find_url, image_ids, read_urls
 from kaokore.versions import check_version, find_version
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from kaokore.fake_faces import BALD, draw_face
-from kaokore.layout import IMAGES, image_name, image_path
+from kaokore.paths import IMAGES, image_name, image_path
 from kaokore.tags import Tags, format_tags
 from kaokore.versions import GENDERS, STATUSES
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kaokore.errors import DatasetError
-from kaokore.layout import parse_id, read_metadata
+from kaokore.paths import parse_id, read_metadata
 from kaokore.versions import CLASSES, GENDERS, SPLITS, STATUSES
 from renderer.errors import InputError
 

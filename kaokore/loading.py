@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kaokore.dataset import KaoKore, read_face
 from kaokore.errors import DatasetError
 from kaokore.labels import UNLABELLED, read_corrections, read_label_table, read_labels
-from kaokore.layout import image_path, resolve_root
+from kaokore.paths import image_path, resolve_root
 from kaokore.versions import CLASSES
 from renderer.errors import InputError
 from renderer.io.images import fit, fit_square, read_image, to_bytes
@@ -95,6 +94,8 @@ def list_images(
         raise DatasetError(f"There is no task {task!r}; choose one of {', '.join(CLASSES)}.")
     if labels is not None and task is None:
         raise InputError("A table of labels requires a task: gender or status.")
+    from kaokore.dataset import KaoKore  # here, because it imports torchvision
+
     official = KaoKore(root, version, split="all" if split == "unlabelled" else split, missing="skip")
     classes = dict(zip(official.ids, zip(official.genders, official.statuses, strict=True), strict=True))
     if split == "unlabelled":
@@ -154,6 +155,8 @@ def load_images(
         files = [files[i] for i in np.random.default_rng(seed).permutation(len(files))[:count]]
     elif count is not None:
         files = [files[i] for i in np.linspace(0, len(files) - 1, min(count, len(files))).astype(int)]
+    from kaokore.dataset import read_face
+
     images = [
         to_bytes(read_square(file.path, size)).transpose(2, 0, 1)
         if file.image_id is None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kaokore.errors import DatasetError
-from kaokore.layout import image_name, parse_id, read_metadata
+from kaokore.paths import image_name, parse_id, read_metadata
 
 _LISTS = {"タグ": "tags", "制作年": "years_made"}
 _WORDS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kaokore.errors import DatasetError
-from kaokore.layout import read_metadata
+from kaokore.paths import read_metadata
 
 
 class Region(NamedTuple):

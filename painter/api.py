@@ -27,7 +27,7 @@ from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
 from painter.refine import Region, refine_steps
 from renderer.brush import Brush, load_brush
 from renderer.canvas import blank
-from renderer.constraints import UNCONSTRAINED, StrokeConstraints, parse_colour
+from renderer.constraints import UNCONSTRAINED, Constraint, StrokeConstraints, as_constraints, parse_colour
 from renderer.errors import InputError
 from renderer.io.images import as_image, fit, resize
 from renderer.io.painting import Colour, Painting
@@ -103,7 +103,7 @@ class Painter:
         strokes: int = 200,
         seconds: float | None = None,
         size: int = 128,
-        constraints: StrokeConstraints = UNCONSTRAINED,
+        constraints: StrokeConstraints | Constraint | Sequence[Constraint] = UNCONSTRAINED,
         background: str | Colour = "#ffffff",
         seed: int = 0,
         loss: Loss = mse,
@@ -117,7 +117,7 @@ class Painter:
             strokes: how many, exactly.
             seconds: a time budget for optimising, instead of the configured number of steps.
             size: pixels on the long side while painting; the painting can be rendered at any size.
-            constraints: limits on all strokes.
+            constraints: limits on all strokes: `StrokeConstraints`, or one or several objects with their method `apply`.
             background: what the painting begins on: `#c69c5a`, (r, g, b) in [0, 1], or `mean`, the image's mean colour.
             seed: of all randomness; with equal seeds, machines and thread counts, paintings are equal.
             loss: what optimising lowers (optimize, hybrid), see `painter.losses`.
@@ -167,7 +167,7 @@ class Painter:
         strokes: int = 0,
         locked: Tensor | slice | Sequence[int] | None = None,
         seconds: float | None = None,
-        constraints: StrokeConstraints = UNCONSTRAINED,
+        constraints: StrokeConstraints | Constraint | Sequence[Constraint] = UNCONSTRAINED,
         seed: int = 0,
         loss: Loss = mse,
     ) -> Iterator[Step]:
@@ -217,7 +217,7 @@ class Painter:
         strokes: int = 200,
         seconds: float | None = None,
         size: int = 128,
-        constraints: StrokeConstraints = UNCONSTRAINED,
+        constraints: StrokeConstraints | Constraint | Sequence[Constraint] = UNCONSTRAINED,
         background: str | Colour = "#ffffff",
         seed: int = 0,
         loss: Loss = mse,
@@ -231,17 +231,18 @@ class Painter:
             raise InputError(f"size must be between 1 and {MAX_SIZE} pixels, not {size}.")
         target = fit(as_image(image, size), size)
         colour = background_colour(background, target)
+        limits = as_constraints(constraints)
         task = Task(
             target.to(self.device),
             blank((target.shape[1], target.shape[2]), colour, self.device),
             strokes,
-            constraints.for_image(target).to(self.device),
+            limits.for_image(target).to(self.device),
             self._config(seconds),
             loss,
             penalty,
             torch.Generator().manual_seed(seed),
         )
-        record = {"method": self.method, "seed": seed, **constraints.provenance()}
+        record = {"method": self.method, "seed": seed, **limits.provenance()}
         return task, {**record, **(provenance or {})}
 
     def _refinement(
@@ -253,7 +254,7 @@ class Painter:
         strokes: int = 0,
         locked: Tensor | slice | Sequence[int] | None = None,
         seconds: float | None = None,
-        constraints: StrokeConstraints = UNCONSTRAINED,
+        constraints: StrokeConstraints | Constraint | Sequence[Constraint] = UNCONSTRAINED,
         seed: int = 0,
         loss: Loss = mse,
     ) -> tuple[Iterator[Step], Task]:
@@ -269,7 +270,7 @@ class Painter:
             target.to(self.device),
             blank(size, painting.background, self.device),
             len(painting.strokes) + strokes,
-            constraints.for_image(target).to(self.device),
+            as_constraints(constraints).for_image(target).to(self.device),
             self._config(seconds),
             loss,
             generator=torch.Generator().manual_seed(seed),

@@ -116,7 +116,7 @@ def _optimize(task: Task, brush: Brush, start: Tensor | None) -> Iterator[Step]:
 def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
     """Masses first, then lines with the last of several brushes, as the scrolls were painted (`painter.lines`)."""
     limits = task.constraints
-    traced = translation(brush, 1.0)(trace_lines(task.target, int(MAX_LINE_SHARE * task.count)))
+    traced = translation(brush, {"brush": 1.0})(trace_lines(task.target, int(MAX_LINE_SHARE * task.count)))
     strokes, canvas = task.target.new_zeros(0, brush.space.width), task.canvas
     broad = replace(limits, min_radius=max(limits.min_radius, min(MIN_MASS_RADIUS, limits.max_radius)), brush=0.0)
     for painted, fresh in agent(task.canvas, remove_lines(task.target), task.count - len(traced), constraints=broad):

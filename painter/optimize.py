@@ -228,7 +228,5 @@ def _reorder(optimizer: torch.optim.Optimizer, scaled: Tensor, order: Tensor) ->
 
 def _learning_rates(space: StrokeSpace, config: OptimizeConfig) -> Tensor:
     """The learning rate of each column, (P,)."""
-    lr = torch.full((space.width,), config.geometry_lr)
-    for name in ("opacity", "colour"):
-        lr[space.columns(name)] = config.colour_lr
-    return lr
+    rates = [config.colour_lr if field.kind == "appearance" else config.geometry_lr for field in space.fields]
+    return torch.tensor(rates).repeat_interleave(torch.tensor([field.size for field in space.fields]))

@@ -20,8 +20,6 @@ def place(
     generator: torch.Generator | None = None,
     space: StrokeSpace = BEZIER,
     elongation: float = 3.0,
-    opacity: float = 0.9,
-    pressure: float = 0.7,
 ) -> Tensor:
     """Draw straight strokes of one radius that bring the canvas closer to the target.
 
@@ -36,8 +34,6 @@ def place(
         generator: Draws the positions, on the CPU; None for PyTorch's default generator.
         space: Stroke space of the result.
         elongation: Length of a stroke in radii.
-        opacity: Of all strokes, in [0, 1].
-        pressure: Of all strokes, in [0, 1], in spaces that have a pressure. Some brushes hardly mark at low pressure.
 
     Returns:
         Strokes `(count, P)` in [0, 1].
@@ -53,12 +49,9 @@ def place(
     along = angle.flatten()[at]
     half = torch.stack((along.cos(), along.sin()), -1) * (elongation * reach / 2)
     scale = centre.new_tensor([W, H])
-    strokes = target.new_full((count, space.width), 0.5)
-    constant = {"radius": radius, "opacity": opacity, "pressure": pressure}
-    for field in space.fields:
-        if field.name in constant:
-            strokes = space.put(strokes, field.name, strokes.new_full((count, field.size), constant[field.name]))
+    strokes = space.default_strokes(count).to(target)
     for name, value in (
+        ("radius", strokes.new_full((count, space.field("radius").size), radius)),
         ("start", (centre - half) / scale),
         ("end", (centre + half) / scale),
         ("colour", colour.flatten(1)[:, at].T),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from renderer.brush import Brush, Mark, Patches, Window, brush_names, load_brush, register_brush
     from renderer.brushes.bezier import AnalyticBezier, ExactBezier
-    from renderer.brushes.mypaint import MYPAINT, MyPaint
+    from renderer.brushes.mypaint import MyPaint
     from renderer.canvas import blank, over, paint, paint_steps
     from renderer.constraints import StrokeConstraints
     from renderer.errors import InputError
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from renderer.io.painting import Painting, PaintingError
     from renderer.io.svg import to_svg, write_svg
     from renderer.io.video import Video, show_video, write_gif, write_mp4
-    from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
+    from renderer.strokes import BEZIER, MYPAINT, Field, SpaceError, StrokeSpace
 
 _MODULES = {
     "renderer.brush": ("Brush", "Mark", "Patches", "Window", "brush_names", "load_brush", "register_brush"),
     "renderer.brushes.bezier": ("AnalyticBezier", "ExactBezier"),
-    "renderer.brushes.mypaint": ("MYPAINT", "MyPaint"),
+    "renderer.brushes.mypaint": ("MyPaint",),
     "renderer.canvas": ("blank", "over", "paint", "paint_steps"),
     "renderer.constraints": ("StrokeConstraints",),
     "renderer.errors": ("InputError",),
@@ -35,7 +35,7 @@ _MODULES = {
     "renderer.io.painting": ("Painting", "PaintingError"),
     "renderer.io.svg": ("to_svg", "write_svg"),
     "renderer.io.video": ("Video", "show_video", "write_gif", "write_mp4"),
-    "renderer.strokes": ("BEZIER", "Field", "SpaceError", "StrokeSpace"),
+    "renderer.strokes": ("BEZIER", "MYPAINT", "Field", "SpaceError", "StrokeSpace"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

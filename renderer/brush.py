@@ -7,13 +7,16 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from renderer.errors import InputError
 from renderer.strokes import StrokeSpace
+
+if TYPE_CHECKING:
+    from renderer.ops.triton_strokes import StrokeCodes
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
@@ -155,6 +158,10 @@ class Brush(ABC):
         """Yield the patches of strokes `(N, P)` in painting order, at most `chunk` at a time, so that memory is bounded."""
         for first in range(0, len(strokes), chunk):
             yield self.patches(strokes[first : first + chunk], size)
+
+    def codes(self, strokes: Tensor, size: Size) -> StrokeCodes | None:
+        """What the kernels on a GPU draw strokes `(N, P)` from; None, the default, if they cannot draw this brush."""
+        return None
 
     def mean_brush(self) -> Brush:
         """The brush without per-stroke noise: the mean of a stochastic brush, and by default the brush itself.

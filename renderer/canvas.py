@@ -13,6 +13,7 @@ from torch import Tensor
 
 from renderer.brush import Brush, Mark
 from renderer.ops.composite import composite
+from renderer.ops.triton_strokes import composite_codes, encode
 
 
 def blank(
@@ -36,7 +37,11 @@ def paint(canvas: Tensor, strokes: Tensor, brush: Brush) -> Tensor:
     if canvas.dim() == 3:
         return paint(canvas[None], strokes[None], brush)[0]
     B, N, _ = strokes.shape
-    patches = brush.patches(strokes.flatten(0, 1), (canvas.shape[-2], canvas.shape[-1]))
+    flat, size = strokes.flatten(0, 1), (canvas.shape[-2], canvas.shape[-1])
+    codes = encode(brush, flat, size)
+    if codes is not None:
+        return composite_codes(canvas, codes)
+    patches = brush.patches(flat, size)
     picture = torch.arange(B, device=canvas.device).repeat_interleave(N)
     return composite(canvas, patches.alpha, patches.colour, patches.box, patches.start, picture, patches.texture)
 

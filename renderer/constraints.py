@@ -1,9 +1,11 @@
-"""Limits on strokes: what a physical painter, a plotter or a taste allows."""
+"""Constraints on strokes: what a painter, a plotter or an artist allows; and the registry of constraints by name."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,16 +14,38 @@ from renderer.errors import InputError
 from renderer.strokes import StrokeSpace
 
 
+@runtime_checkable
+class Constraint(Protocol):
+    """Says which strokes are allowed. `docs/add_a_constraint.md` shows an example."""
+
+    def apply(self, strokes: Tensor, space: StrokeSpace) -> Tensor:
+        """Return the allowed strokes nearest to the given ones.
+
+        Args:
+            strokes: `(..., P)` in [0, 1], without a gradient; they must not be changed in place.
+            space: what the columns mean.
+
+        Returns:
+            Strokes `(..., P)` in [0, 1]. Strokes that are allowed must come back as they are.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class StrokeConstraints:
-    """Which strokes are allowed; everything is, when nothing is given.
+    """Which strokes are allowed; by default all are.
 
-    opaque: no transparency: opacity is 1 all along
-    smallest, largest: radius, as fractions of the canvas' short side
-    palette: the only colours, `(K, 3)` sRGB in [0, 1], or how many to choose from each image (`for_image`)
-    brush: of mixed brushes (`renderer.brushes.mixed`), the only one: 0 the first, 1 the last, between them a mixture
+    Attributes:
+        opaque: no transparency: opacity is 1 all along.
+        min_radius: least radius, as a fraction of the canvas' short side.
+        max_radius: greatest radius, likewise.
+        palette: the only colours, `(K, 3)` sRGB in [0, 1], or how many to choose from each image (`for_image`).
+        brush: of mixed brushes (`renderer.brushes.mixed`), the only one: 0 the first, 1 the last, a mixture between.
+        others: further constraints, which hold after these, in their order. They do not see the optimal colours that an
+            agent computes; use `palette` to limit colours.
 
-    Raises `InputError` for limits that no stroke can keep.
+    Raises:
+        InputError: for constraints that no stroke satisfies.
     """
 
     opaque: bool = False
@@ -29,6 +53,7 @@ class StrokeConstraints:
     max_radius: float = 1.0
     palette: Tensor | int | None = None
     brush: float | None = None
+    others: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_radius <= self.max_radius <= 1 or self.max_radius == 0:
@@ -37,13 +62,13 @@ class StrokeConstraints:
                 "0 at least and 1 at most, the smallest first."
             )
         if self.brush is not None and not 0 <= self.brush <= 1:
-            raise InputError(f"A place between brushes is from 0 (the first) to 1 (the last), not {self.brush}.")
+            raise InputError(f"The brush of a mixture is from 0 (the first) to 1 (the last), not {self.brush}.")
         if isinstance(self.palette, int) and self.palette < 1:
             raise InputError("A palette needs one colour at least.")
 
     @property
     def colours(self) -> Tensor | None:
-        """The palette (K, 3), chosen already."""
+        """The palette (K, 3); None for all colours."""
         assert not isinstance(self.palette, int), "for_image chooses the colours of a palette"
         return self.palette
 
@@ -56,37 +81,100 @@ class StrokeConstraints:
         return replace(self, palette=self.palette.to(device)) if isinstance(self.palette, Tensor) else self
 
     def provenance(self) -> dict[str, Any]:
-        """What differs from no constraints at all, as JSON can hold it; colours as `#rrggbb`."""
-        record = {name: getattr(self, name) for name in ("opaque", "min_radius", "max_radius", "brush")}
-        record = {name: value for name, value in record.items() if value != getattr(UNCONSTRAINED, name)}
+        """What differs from no constraints at all, as JSON can hold it; colours as `#rrggbb`, others as `module:Class`."""
+        values = {
+            "opaque": self.opaque,
+            "min_radius": self.min_radius,
+            "max_radius": self.max_radius,
+            "brush": self.brush,
+        }
+        none = StrokeConstraints
+        defaults = {
+            "opaque": none.opaque,
+            "min_radius": none.min_radius,
+            "max_radius": none.max_radius,
+            "brush": none.brush,
+        }
+        record: dict[str, Any] = {name: value for name, value in values.items() if value != defaults[name]}
         if self.palette is not None:
             record["palette"] = self.palette if isinstance(self.palette, int) else [hex_code(c) for c in self.palette]
+        if self.others:
+            record["others"] = [f"{type(other).__module__}:{type(other).__qualname__}" for other in self.others]
         return record
 
     def apply(self, strokes: Tensor, space: StrokeSpace) -> Tensor:
-        """Strokes `(..., P)` in [0, 1] as near to the given ones as is allowed.
+        """Return the allowed strokes `(..., P)` in [0, 1] nearest to the given ones.
 
-        Gradients pass straight through (Bengio et al. 2013), so that what lies outside the limits can come back.
+        Gradients pass straight through (Bengio et al. 2013, "Estimating or Propagating Gradients Through Stochastic
+        Neurons"), so that strokes outside the constraints can come back.
         """
-        mixed = self.brush is not None and any(field.name == "brush" for field in space.fields)
-        if not (self.opaque or self.min_radius > 0 or self.max_radius < 1 or self.palette is not None or mixed):
+        mixed = self.brush is not None and "brush" in space
+        limited = self.opaque or self.min_radius > 0 or self.max_radius < 1 or self.palette is not None or mixed
+        if not (limited or self.others):
             return strokes
-        allowed = strokes.detach().clone()
-        radius, opacity, colour = (space.columns(name) for name in ("radius", "opacity", "colour"))
+        allowed = strokes.detach()
+        if limited:
+            allowed = self._limited(allowed.clone(), space)
+        for other in self.others:
+            allowed = other.apply(allowed, space)
+        return strokes + (allowed - strokes).detach() if strokes.requires_grad else allowed
+
+    def _limited(self, strokes: Tensor, space: StrokeSpace) -> Tensor:
         high = space.field("radius").high
         if self.min_radius > high:
             raise InputError(f"No stroke of this brush has a radius of {self.min_radius}; the largest is {high}.")
-        allowed[..., radius] = allowed[..., radius].clamp(self.min_radius / high, self.max_radius / high)
+        radius, opacity, colour = (space.columns(name) for name in ("radius", "opacity", "colour"))
+        strokes[..., radius] = strokes[..., radius].clamp(self.min_radius / high, self.max_radius / high)
         if self.opaque:
-            allowed[..., opacity] = 1
+            strokes[..., opacity] = 1
         if self.colours is not None:
-            allowed[..., colour] = nearest(allowed[..., colour], self.colours)
-        if mixed and self.brush is not None:
-            allowed[..., space.columns("brush")] = self.brush
-        return strokes + (allowed - strokes).detach() if strokes.requires_grad else allowed
+            strokes[..., colour] = nearest(strokes[..., colour], self.colours)
+        if self.brush is not None and "brush" in space:
+            strokes[..., space.columns("brush")] = self.brush
+        return strokes
 
 
 UNCONSTRAINED = StrokeConstraints()
+
+
+def as_constraints(given: StrokeConstraints | Constraint | Sequence[Constraint]) -> StrokeConstraints:
+    """Stroke constraints from themselves, from a constraint of any class, or from several such constraints."""
+    if isinstance(given, StrokeConstraints):
+        return given
+    return StrokeConstraints(others=(given,) if isinstance(given, Constraint) else tuple(given))
+
+
+_FACTORIES: dict[str, Callable[[], Constraint]] = {}
+
+
+def register_constraint(name: str, factory: Callable[[], Constraint]) -> None:
+    """Let `load_constraint` make a constraint by `name`, without a colon; an earlier factory of the name is replaced."""
+    _FACTORIES[name] = factory
+
+
+def load_constraint(name: str) -> Constraint:
+    """Make a constraint by name.
+
+    Args:
+        name: a registered name, or `module:Class` of an importable module, called without arguments.
+
+    Raises:
+        InputError: for a name that is not known, or that makes no constraint.
+    """
+    factory = _FACTORIES.get(name)
+    if factory is None:
+        module, colon, attribute = name.partition(":")
+        try:
+            factory = getattr(importlib.import_module(module), attribute) if colon else None
+        except (ImportError, AttributeError, ValueError) as error:
+            raise InputError(f"There is no constraint {name!r}: {error}.") from error
+    if factory is None:
+        known = "".join(f"{name}, " for name in _FACTORIES)
+        raise InputError(f"There is no constraint {name!r}; choose {known}or module:Class.")
+    constraint = factory()
+    if not isinstance(constraint, Constraint):
+        raise InputError(f"{name} is not a constraint: a {type(constraint).__name__} has no method apply.")
+    return constraint
 
 
 def nearest(colours: Tensor, palette: Tensor) -> Tensor:
@@ -96,9 +184,9 @@ def nearest(colours: Tensor, palette: Tensor) -> Tensor:
 
 
 def palette_of(picture: Tensor, count: int) -> Tensor:
-    """At most `count` colours `(K, 3)` that stand best for a picture (3, H, W): k-means of its pixels in sRGB.
+    """At most `count` colours `(K, 3)` of a picture (3, H, W): k-means of its pixels in sRGB.
 
-    The same picture gives the same colours. A picture of fewer colours gives as many as it has.
+    Deterministic. A picture with fewer colours gives as many as it has.
     """
     pixels = picture.flatten(1).mT.cpu().float()
     distinct = torch.unique((pixels * 255).round(), dim=0) / 255
@@ -124,7 +212,7 @@ def parse_palette(text: str) -> Tensor:
     except ValueError:
         codes = []
     if not codes or any(len(code) != 3 for code in codes):
-        raise InputError(f"{text!r} is no palette; give colours such as '#1a1a1a,#c0392b', six digits each.")
+        raise InputError(f"{text!r} is not a palette; give colours such as '#1a1a1a,#c0392b', six digits each.")
     return torch.tensor([list(code) for code in codes]) / 255
 
 

@@ -11,6 +11,8 @@ import functools
 import itertools
 import json
 from dataclasses import asdict, dataclass
+from dataclasses import field as attribute
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,20 +24,36 @@ class SpaceError(InputError):
     """Two parts of the program mean different things by a stroke."""
 
 
+Kind = Literal["position", "length", "shape", "appearance"]
+
+
 @dataclass(frozen=True)
 class Field:
-    """`size` consecutive columns of a stroke; [0, 1] maps linearly to [`low`, `high`] in `unit`."""
+    """`size` consecutive columns of a stroke; [0, 1] maps linearly to [`low`, `high`] in `unit`.
+
+    default: the value of a stroke of which nothing else is known, in `unit`
+    step_scale: how far an optimiser may step at rate 1, as a part of the range; see `StrokeSpace.step_sizes`
+    kind: position: x and y as fractions of the canvas' width and height. length: a fraction of its short side.
+        appearance: colour or opacity. shape: anything else.
+
+    These three are not compared: they say how to handle a field, not what its columns mean.
+    """
 
     name: str
     size: int
     low: float
     high: float
     unit: str
+    default: float = attribute(default=0.5, compare=False)
+    step_scale: float = attribute(default=1.0, compare=False)
+    kind: Kind = attribute(default="shape", compare=False)
 
 
 @dataclass(frozen=True)
 class StrokeSpace:
     """An ordered tuple of fields.
+
+    Agents and optimisation need the fields start, end (positions), radius (a length), opacity and colour.
 
     >>> BEZIER.width, BEZIER.columns("radius")
     (13, slice(6, 8, None))
@@ -59,6 +77,10 @@ class StrokeSpace:
                 return field
         known = ", ".join(field.name for field in self.fields)
         raise SpaceError(f"The stroke space {self.name} has no field {name!r}; it has {known}.")
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a field called `name`."""
+        return name in self._columns
 
     def columns(self, name: str) -> slice:
         """Where the field `name` stands in the last dimension of a stroke tensor."""
@@ -87,18 +109,50 @@ class StrokeSpace:
         """`(n, P)` strokes drawn uniformly, on the CPU."""
         return torch.rand(n, self.width, generator=generator)
 
+    def default_strokes(self, n: int) -> Tensor:
+        """`(n, P)` equal strokes with every field at its default, on the CPU."""
+        values = [
+            (field.default - field.low) / (field.high - field.low) for field in self.fields for _ in range(field.size)
+        ]
+        return torch.tensor(values).expand(n, -1).clone()
+
+    def step_sizes(self, scale: Tensor, size: tuple[int, int]) -> Tensor:
+        """How far an optimiser may step in each column at rate 1, `(..., P)` in [0, 1].
+
+        Args:
+            scale: `(...)`, the scale of each stroke as a fraction of the canvas' short side. Steps of positions and
+                lengths are proportional to it; others are `step_scale` itself.
+            size: height and width of the canvas.
+        """
+        height, width = size
+        steps = scale.new_zeros(*scale.shape, self.width)
+        for field in self.fields:
+            columns = self._columns[field.name]
+            if field.kind == "position":
+                per_axis = min(size) / scale.new_tensor([width, height]) / (field.high - field.low)
+                steps[..., columns] = scale[..., None] * per_axis * field.step_scale
+            elif field.kind == "length":
+                steps[..., columns] = scale[..., None] / (field.high - field.low) * field.step_scale
+            else:
+                steps[..., columns] = field.step_scale
+        return steps
+
     def to_json(self) -> str:
         """A JSON object that `from_json` reads back."""
-        return json.dumps({"name": self.name, "fields": [asdict(field) for field in self.fields]})
+        fields = [asdict(field) for field in self.fields]
+        if self in KNOWN:  # as in files of all versions
+            fields = [{key: field[key] for key in ("name", "size", "low", "high", "unit")} for field in fields]
+        return json.dumps({"name": self.name, "fields": fields})
 
     @classmethod
     def from_json(cls, text: str) -> StrokeSpace:
         """The inverse of `to_json`. Raises `SpaceError` for anything else."""
         try:
             data = json.loads(text)
-            return cls(str(data["name"]), tuple(Field(**field) for field in data["fields"]))
+            space = cls(str(data["name"]), tuple(Field(**field) for field in data["fields"]))
         except (ValueError, TypeError, KeyError) as error:
             raise SpaceError(f"Not a description of a stroke space: {error}.") from error
+        return next((known for known in KNOWN if known == space), space)
 
     def require(self, other: StrokeSpace) -> None:
         """Raises `SpaceError` unless `other` means the same by every column."""
@@ -115,11 +169,32 @@ class StrokeSpace:
 BEZIER = StrokeSpace(
     "bezier",
     (
-        Field("start", 2, 0.0, 1.0, "x, y as fractions of width, height"),
+        Field("start", 2, 0.0, 1.0, "x, y as fractions of width, height", kind="position"),
         Field("bend", 2, 0.0, 1.0, "control point, 0 at start and 1 at end, per axis"),
-        Field("end", 2, 0.0, 1.0, "x, y as fractions of width, height"),
-        Field("radius", 2, 0.0, 0.25, "at start and end, fraction of the short side"),
-        Field("opacity", 2, 0.0, 1.0, "at start and end"),
-        Field("colour", 3, 0.0, 1.0, "sRGB"),
+        Field("end", 2, 0.0, 1.0, "x, y as fractions of width, height", kind="position"),
+        Field("radius", 2, 0.0, 0.25, "at start and end, fraction of the short side", 0.05, 0.5, "length"),
+        Field("opacity", 2, 0.0, 1.0, "at start and end", 0.9, 1.0, "appearance"),
+        Field("colour", 3, 0.0, 1.0, "sRGB", 0.5, 0.3, "appearance"),
     ),
 )
+
+# Strokes of MyPaint's brushes. Path and colour as in BEZIER, and the path in the same columns, so that what places strokes
+# serves both. Opacity is no setting of the engine: it multiplies the finished mark, exactly, whatever the brush makes of
+# pressure. Pressure is high by default: at low pressure, some brushes hardly mark.
+MYPAINT = StrokeSpace(
+    "mypaint",
+    (
+        *BEZIER.fields[:3],
+        Field("radius", 1, 0.0, 0.25, "the brush's basic radius, fraction of the short side", 0.05, 0.5, "length"),
+        Field("pressure", 3, 0.0, 1.0, "at start, middle and end, linear in between", 0.7, 0.5),
+        Field("opacity", 1, 0.0, 1.0, "of the whole mark", 0.9, 1.0, "appearance"),
+        BEZIER.field("colour"),
+    ),
+)
+
+# Strokes of several brushes of MyPaint, see `renderer.brushes.mixed`.
+MIXED = StrokeSpace(
+    "mixed", (*MYPAINT.fields, Field("brush", 1, 0.0, 1.0, "0 the first, 1 the last, a mixture between", 0.5, 0.5))
+)
+
+KNOWN = (BEZIER, MYPAINT, MIXED)

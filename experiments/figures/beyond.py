@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from skimage import data
 from torch import Tensor
 
 from agents.registry import load_agent
@@ -50,6 +49,8 @@ class Config:
 
 def others(size: int, seed: int = 0) -> dict[str, Tensor]:
     """The pictures by name, (3, H, W) sRGB in [0, 1], `size` pixels on the long side."""
+    from skimage import data
+
     random = np.random.default_rng(seed)
     page = [[draw_face(random, (i + j) % 2 == 0, (i + j) % 4) for i in range(5)] for j in range(2)]
     pictures = {name: getattr(data, name)() for name in PICTURES}

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from agents.registry import load_agent
@@ -137,6 +136,8 @@ def _show(look: Look, targets: Sequence[Tensor], config: Config, folder: Path) -
     renderer = load_brush(look.renderer)
     agent = load_agent("agent", renderer)
     constraints = StrokeConstraints(min_radius=look.min_radius, max_radius=look.max_radius)
+    from torchvision.utils import make_grid  # here, because it takes over a second
+
     sheet, figures = [], []
     for i, target in enumerate(tqdm(targets, desc=look.name)):
         generator, optimize = torch.Generator().manual_seed(config.seed), OptimizeConfig(steps=config.steps)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from agents.registry import load_agent
@@ -46,6 +45,8 @@ class Config:
 
 def strip(config: Config) -> None:
     """The README's strip: faces of KaoKore coming into being, stroke by stroke."""
+    from torchvision.utils import make_grid  # here, because it takes over a second
+
     renderer = load_brush("bezier")
     agent = load_agent("agent", renderer)
     root = resolve_root(config.root)

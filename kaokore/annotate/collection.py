@@ -15,8 +15,8 @@ from kaokore.annotate.label_table import Known
 from kaokore.annotate.queue import Face
 from kaokore.classify import Classifier
 from kaokore.labels import read_corrections, read_labels
-from kaokore.layout import image_name, resolve_root
 from kaokore.loading import Split, list_images, read_square
+from kaokore.paths import image_name, resolve_root
 from renderer.errors import InputError
 from renderer.io.images import ImageError, find_images
 

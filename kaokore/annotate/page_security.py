@@ -4,7 +4,7 @@ A page on this machine has no password, so it must be reachable from this machin
 site. Three kinds of requests are refused: those from other machines (`check_loopback`), those of DNS rebinding, where a
 foreign name resolves to 127.0.0.1 (the Host header), and those of a foreign site to localhost (the Origin header).
 
-    check_loopback(host)
+    port = free_port(host, port)
     app.add_middleware(PageSecurity)
 
 Pure ASGI, without dependencies, so that any page of the project can use it.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -115,3 +116,20 @@ def check_loopback(host: str) -> None:
             f"--host must be an address of this machine alone, such as 127.0.0.1, not {host}: the page has no password. "
             "From another machine, open it through `ssh -L 8080:127.0.0.1:8080 THIS_MACHINE`."
         )
+
+
+def free_port(host: str, port: int) -> int:
+    """Return the port to serve at: `port`, or any free one for 0.
+
+    Raises:
+        InputError: `host` is not an address of this machine alone, or the port cannot be used.
+    """
+    check_loopback(host)
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind((host, port))
+            return int(one.getsockname()[1])
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"Cannot serve at {host}:{port} ({reason}); choose another --port or --host.") from error

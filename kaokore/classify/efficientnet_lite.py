@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from renderer.errors import InputError
 
@@ -52,6 +51,8 @@ class Block(nn.Module):
     """Mobile inverted bottleneck (Sandler et al. 2018): expand, filter each channel, project; skipped at random."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int, expansion: int, drop: float) -> None:
+        from torchvision.ops import StochasticDepth  # here, because it takes over a second
+
         super().__init__()
         inner = before * expansion
         parts = _unit(before, inner, 1) if expansion > 1 else []

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import requests
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 from kaokore.classify import efficientnet_lite as lite
 from renderer.errors import InputError
@@ -65,6 +64,8 @@ def build(model: str, classes: int) -> nn.Module:
     options: dict[str, Any] = {}
     if model == "inception_v3":  # `mean` and `deviation` above do what `transform_input` would
         options = {"aux_logits": False, "transform_input": False, "init_weights": False}
+    from torchvision import models  # here, because it takes over a second
+
     return models.get_model(model, weights=None, num_classes=classes, **options)
 
 
@@ -84,6 +85,8 @@ def imagenet_weights(model: str, timeout: float = 10.0) -> dict[str, Tensor]:
     """
     if model == "efficientnet_lite0":
         return lite.imagenet_weights()
+    from torchvision import models
+
     weights = models.get_model_weights(model)["IMAGENET1K_V1"]
     path = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(weights.url)
     if not path.is_file():

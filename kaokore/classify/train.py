@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from renderer.learned.ema import update_ema
+
 
 def make_optimizer(network: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
     """Make an AdamW (Loshchilov and Hutter 2019) of the parameters that are not frozen.
@@ -102,15 +104,9 @@ def train_step(
     return loss.item()
 
 
-@torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
     """Update the exponential moving average of the network's weights and statistics.
 
     The decay is smaller in the first steps, so that the initial weights are soon forgotten.
     """
-    decay = min(decay, (1 + step) / (10 + step))
-    for mean, now in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(now, 1 - decay)
-        else:
-            mean.copy_(now)
+    update_ema(average, network, min(decay, (1 + step) / (10 + step)), average_buffers=True)

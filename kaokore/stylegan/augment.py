@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from kornia.geometry.conversions import normalize_homography
-from kornia.geometry.transform import get_affine_matrix2d
 from torch import Tensor
 
 MAX_P = 0.85  # above, augmentations leak into the generated images (section 2.2)
@@ -44,6 +42,8 @@ def draw_changes(n: int, side: int, p: float, draws: torch.Generator) -> Changes
     The changes and strengths of appendix B: quarter turns, whole and fractional shifts, isotropic and anisotropic scale,
     rotation, then brightness, contrast, inverted luma, hue, saturation. Mirroring happens earlier, in `Faces.draw`.
     """
+    from kornia.geometry.conversions import normalize_homography  # here, because only training needs kornia
+    from kornia.geometry.transform import get_affine_matrix2d
 
     def maybe(value: Tensor, otherwise: float = 0.0, probability: float = p) -> Tensor:
         """`value` with a probability, else `otherwise`; one draw per image."""

@@ -11,7 +11,7 @@ from kaokore.classify.classifier import Classifier
 from kaokore.classify.evaluate import evaluate
 from kaokore.loading import Track, untracked
 from kaokore.stylegan.generator import FaceGenerator
-from kaokore.stylegan.metrics import kid
+from renderer.learned.kernel_distance import kernel_distance
 
 PER_CLASS = 100
 
@@ -63,4 +63,4 @@ def sample_kid(
     """
     draws = torch.Generator().manual_seed(0)
     w = generator.sample_styles(count, draws, truncation=1.0)
-    return kid(features(generator.synthesise(w, draws)), real_features)
+    return kernel_distance(features(generator.synthesise(w, draws)), real_features)

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from kaokore.stylegan.data import sample_classes
 from kaokore.stylegan.networks import CLASSES, Generator, NetworkConfig
@@ -100,4 +99,6 @@ def load_generator(path_or_name: str | Path, device: torch.device | str = "cpu")
 
 def image_grid(images: Tensor, columns: int | None = None) -> Tensor:
     """Arrange images (N, 3, S, S) in a grid (3, H, W), square or with `columns` columns."""
+    from torchvision.utils import make_grid  # here, because it takes over a second
+
     return make_grid(images, columns or math.ceil(math.sqrt(len(images))), padding=2, pad_value=1.0)

@@ -1,27 +1,9 @@
-"""Distances of two sets of images, given as features (N, F): KID and FID."""
+"""The Frechet distance of two sets of features. KID is `renderer.learned.kernel_distance`."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-
-def kid(a: Tensor, b: Tensor) -> float:
-    """Compute the kernel inception distance of features (N, F) and (M, F), N and M at least 2 (Binkowski et al. 2018).
-
-    The unbiased estimate of the squared maximum mean discrepancy under the kernel (x.y / F + 1)^3: 0 in expectation for
-    two samples of one distribution, so it may be a little below 0.
-    """
-    a, b = a.double(), b.double()
-
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return (x @ y.T / x.shape[1] + 1) ** 3
-
-    def within(x: Tensor) -> Tensor:
-        gram = kernel(x, x)
-        return (gram.sum() - gram.trace()) / (len(x) * (len(x) - 1))
-
-    return (within(a) + within(b) - 2 * kernel(a, b).mean()).item()
 
 
 def fid(a: Tensor, b: Tensor) -> float:

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from kaokore.loading import to_device
 from kaokore.stylegan.augment import Changes, adapt, augment, draw_changes, shift
@@ -25,6 +24,7 @@ from kaokore.stylegan.data import Faces
 from kaokore.stylegan.discriminator import Discriminator
 from kaokore.stylegan.networks import Generator, NetworkConfig
 from kaokore.stylegan.projected_discriminator import Projected
+from renderer.learned.ema import update_ema
 
 SOURCES = ("fakes", "reals")
 # Largest shift, in pixels, of the images that the projected discriminator sees. The strides of its pretrained network
@@ -151,7 +151,7 @@ def train_step(
             state.p = adapt(state.p, state.r_t, state.seen, target=config.ada, speed=1000 * config.ada_speed)
         networks.signs.zero_()
         state.seen = 0
-    update_average(networks.average, networks.generator, ema_decay(n, state.shown, config.ema))
+    update_ema(networks.average, networks.generator, ema_decay(n, state.shown, config.ema))
     return losses
 
 
@@ -310,12 +310,6 @@ def ema_decay(batch: int, shown: int, half_life: float) -> float:
     0.5
     """
     return 0.5 ** (batch / max(1e-8, min(1000 * half_life, 0.05 * shown)))
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Update `average`, the exponential moving average of the network's weights."""
-    get_ema_multi_avg_fn(decay)(list(average.parameters()), list(network.parameters()), None)
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

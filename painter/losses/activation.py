@@ -115,10 +115,10 @@ def class_score(logits: Callable[[Tensor], Tensor], index: int) -> Score:
 
 
 def channel_score(layer: Callable[[Tensor], Tensor], channel: int) -> Score:
-    """Score a channel of a layer, pictures `(B, 3, H, W)` -> features `(B, C, h, w)`: its mean over positions, in standard
-    deviations of the layer.
+    """Score a channel of a layer, pictures `(B, 3, H, W)` -> features `(B, C, h, w)`.
 
-    The score raises `InputError` if there is no such channel.
+    The score is the channel's mean over positions, in standard deviations of the layer. It raises `InputError` if there is
+    no such channel.
     """
 
     def score(pictures: Tensor) -> Tensor:

@@ -13,13 +13,9 @@ import torch
 from torch import Tensor
 
 from renderer.brush import Bounds, Brush, Mark, Patches, Size, Window, box_of, concatenated, layout
-from renderer.brushes.mypaint import MYPAINT
 from renderer.errors import InputError
-from renderer.strokes import Field, StrokeSpace
-
-MIXED = StrokeSpace(
-    "mixed", (*MYPAINT.fields, Field("brush", 1, 0.0, 1.0, "0 the first, 1 the last, a mixture between"))
-)
+from renderer.strokes import MIXED as MIXED
+from renderer.strokes import MYPAINT
 
 
 def mixed(brushes: Sequence[Brush]) -> Mixed:

@@ -26,22 +26,8 @@ from renderer.brush import Brush, Mark, Patches, Size, Window, concatenated
 from renderer.brushes.mypaint_engine import FULL, LEAST_RADIUS, Engine, Pixels, load
 from renderer.brushes.mypaint_settings import Setting, read_brush
 from renderer.errors import InputError
-from renderer.strokes import Field, SpaceError, StrokeSpace
-
-# Path and colour as in BEZIER, and the path in the same columns, so that what places strokes serves both. Opacity is no
-# setting of the engine: it multiplies the finished mark, exactly, whatever the brush makes of pressure.
-MYPAINT = StrokeSpace(
-    "mypaint",
-    (
-        Field("start", 2, 0.0, 1.0, "x, y as fractions of width, height"),
-        Field("bend", 2, 0.0, 1.0, "control point, 0 at start and 1 at end, per axis"),
-        Field("end", 2, 0.0, 1.0, "x, y as fractions of width, height"),
-        Field("radius", 1, 0.0, 0.25, "the brush's basic radius, fraction of the short side"),
-        Field("pressure", 3, 0.0, 1.0, "at start, middle and end, linear in between"),
-        Field("opacity", 1, 0.0, 1.0, "of the whole mark"),
-        Field("colour", 3, 0.0, 1.0, "sRGB"),
-    ),
-)
+from renderer.strokes import MYPAINT as MYPAINT
+from renderer.strokes import SpaceError
 
 # Chosen by eye for repainting the faces of picture scrolls; docs/brushes.md shows them.
 BRUSHES = {

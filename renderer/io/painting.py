@@ -30,7 +30,7 @@ from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.images import fitted_size, to_bytes
 from renderer.io.tensor_file import parse_json, read_tensors
-from renderer.strokes import BEZIER, StrokeSpace
+from renderer.strokes import BEZIER, KNOWN, SpaceError, StrokeSpace
 
 Colour = tuple[float, float, float]
 """sRGB in [0, 1]."""
@@ -70,6 +70,7 @@ class Painting:
         height, width: pixels, as it was painted.
         background: sRGB in [0, 1].
         provenance: how it was made, anything that JSON can hold; with what `Brush.provenance` gives.
+        brush: what draws strokes of a space without a reference brush (`docs/add_a_brush.md`); it is not saved.
 
     Raises:
         PaintingError: for strokes outside [0, 1] or not finite, and for columns that the space does not have.
@@ -81,6 +82,7 @@ class Painting:
     width: int
     background: tuple[float, float, float] = (1.0, 1.0, 1.0)
     provenance: dict[str, Any] = field(default_factory=dict)
+    brush: Brush | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         shape = tuple(self.strokes.shape)
@@ -116,7 +118,8 @@ class Painting:
         """
         height, width = size
         record = {**(provenance or {}), **brush.provenance()}
-        return cls(strokes.detach().cpu(), brush.space, height, width, background, record)
+        own = None if brush.space in KNOWN else brush
+        return cls(strokes.detach().cpu(), brush.space, height, width, background, record, own)
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file, whole or not at all; equal paintings give equal bytes. Raises `InputError`."""
@@ -186,6 +189,8 @@ class Painting:
 
     def default_brush(self, longest: int | None = None) -> Brush:
         """The reference brush; or, with a warning, the learned one where MyPaint's engine is not installed."""
+        if self.brush is not None:
+            return self.brush
         try:
             return reference_brush(self.space, self.size(longest), self.provenance)
         except MissingBrushError as error:
@@ -324,7 +329,10 @@ def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mappi
     anyway. Raises `SpaceError` for another space, `PaintingError` where MyPaint's brush or engine is missing.
     """
     if space not in (MYPAINT, MIXED):
-        BEZIER.require(space)
+        if space != BEZIER:
+            raise SpaceError(
+                f"There is no reference brush for strokes of the space {space.name!r}; choose the brush that painted them."
+            )
         return ExactBezier(supersample=4 if max(size) <= 1024 else 2 if max(size) <= 4096 else 1)
     provenance = provenance or {}
     names, files = provenance.get("brush"), provenance.get("myb")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from renderer.brushes.mypaint import MYPAINT
+from renderer.strokes import MYPAINT
 
 STARTS, ITERATIONS = 8, 6  # points and steps of Newton's method
 TURN = 2.0  # how much l is turned up, so that lines do not cross

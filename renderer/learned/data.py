@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from renderer.brush import Window
-from renderer.brushes.mypaint import MYPAINT, MyPaint
+from renderer.brushes.mypaint import MyPaint
+from renderer.strokes import MYPAINT
 
 # Canvas sides to learn at, in turn: small ones are cheap, and know thin lines; large ones know sharp edges.
 SIDES = (48, 96, 64, 192, 128, 256)

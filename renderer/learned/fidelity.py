@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from renderer.brush import Brush, Window
-from renderer.brushes.mypaint import MYPAINT, MyPaint
+from renderer.brushes.mypaint import MyPaint
 from renderer.learned.data import on_path, painterly
 from renderer.learned.kernel_distance import kernel_distance
 from renderer.learned.train import alpha_error
+from renderer.strokes import MYPAINT
 
 SEEN = 0.01  # alpha
 PATCH = 16  # pixels

@@ -10,12 +10,13 @@ from torch.nn.functional import pad
 
 from renderer.brush import Bounds, Mark, Patches, Size, Window, box_of, layout
 from renderer.brushes.bezier import box_around, colours, pixel_centres
-from renderer.brushes.mypaint import MYPAINT
 from renderer.learned.curve_coordinates import Place, Sweep, sweeps
 from renderer.learned.learned_brush import LearnedBrush
 from renderer.learned.stochastic import GRAIN, TILE, Grain, StrokeNoise, stroke_noise
 from renderer.ops.decode_texture import CAP, decode_texture, texture_nodes
 from renderer.ops.patch_pixels import lookup, pixels_of
+from renderer.ops.triton_strokes import StrokeCodes, corners
+from renderer.strokes import MYPAINT
 
 OUTSIDE = -12.0  # the logit on the border of every texture
 PIXELS = 1.0  # how far beyond its reach a brush may touch pixels, by anti-aliasing
@@ -106,10 +107,7 @@ class NeuralBrush(LearnedBrush):
         box = box_of(self.bounds(strokes, size)) if box is None else box
         start, total = layout(box)
         if self.grain is None:
-            sweep = sweeps(strokes, size, self._reach(strokes, size))
-            logits = self._logits(strokes, size, sweep, self.stroke_noise(strokes).latent)
-            shapes = torch.cat((sweep.packed(), sweep.length / sweep.reach, self._strength(strokes)), -1)
-            alpha = decode_texture(shapes, logits[:, 0], box, start, total)
+            alpha = decode_texture(*self._shapes_and_logits(strokes, size), box, start, total)
         else:
             owner, x, y = pixels_of(box, start, total)
             alpha = self.at(strokes, size, owner, x.to(strokes), y.to(strokes))
@@ -118,6 +116,21 @@ class NeuralBrush(LearnedBrush):
     def provenance(self) -> dict[str, Any]:
         """The name and the file's text of the brush of MyPaint that this one was learned from."""
         return {"brush": self.brush, "myb": self.myb}
+
+    def codes(self, strokes: Tensor, size: Size) -> StrokeCodes | None:
+        """See `renderer.brush.Brush`; None for a brush with grain."""
+        if self.grain is not None:
+            return None
+        shapes, logits = self._shapes_and_logits(strokes, size)
+        box, colour = corners(*self.bounds(strokes, size)), MYPAINT.get(strokes, "colour")
+        return StrokeCodes(shapes, logits, shapes.new_zeros(()), box, colour)
+
+    def _shapes_and_logits(self, strokes: Tensor, size: Size) -> tuple[Tensor, Tensor]:
+        """`(N, 15)` numbers of each stroke, see `renderer.ops.decode_texture`, and its texture `(N, along, across)`."""
+        sweep = sweeps(strokes, size, self._reach(strokes, size))
+        logits = self._logits(strokes, size, sweep, self.stroke_noise(strokes).latent)
+        shapes = torch.cat((sweep.packed(), sweep.length / sweep.reach, self._strength(strokes)), -1)
+        return shapes, logits[:, 0]
 
     def at(
         self,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from renderer.brushes.mypaint import MYPAINT
+from renderer.strokes import MYPAINT
 
 TILE = 64  # nodes a side of the grain, which repeats
 GRAIN = 0.25  # basic radii between two nodes of the grain

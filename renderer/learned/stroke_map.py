@@ -9,6 +9,7 @@ from renderer.brush import Mark, Patches, Size, Window, box_of, layout
 from renderer.brushes.bezier import BezierBrush, colours, curves
 from renderer.learned.learned_brush import LearnedBrush
 from renderer.ops.decode_stroke_map import MAX_GRID, decode_stroke_map
+from renderer.ops.triton_strokes import StrokeCodes, corners, encode_stroke_map
 
 
 class StrokeMap(LearnedBrush, BezierBrush):
@@ -56,6 +57,18 @@ class StrokeMap(LearnedBrush, BezierBrush):
         start, total = layout(box)
         alpha = decode_stroke_map(*self._geometry(strokes, size), self.sharpness, box, start, total)
         return Patches(alpha, self.space.get(strokes, "colour"), box, start)
+
+    def codes(self, strokes: Tensor, size: Size) -> StrokeCodes:
+        """See `renderer.brush.Brush`."""
+        weights: list[Tensor] = [*self.body.parameters()]
+        hidden = len(weights[1])
+        frozen = not (torch.is_grad_enabled() and any(weight.requires_grad for weight in weights))
+        if frozen and hidden >= 16 and hidden & (hidden - 1) == 0:  # the kernel's matrices have such sides
+            shapes, maps, box, colour = encode_stroke_map(strokes, weights, size)
+            return StrokeCodes(shapes, maps, self.sharpness, box, colour)
+        shapes, maps = self._geometry(strokes, size)
+        box, colour = corners(*self.bounds(strokes, size)), self.space.get(strokes, "colour")
+        return StrokeCodes(shapes, maps, self.sharpness, box, colour)
 
     def _geometry(self, strokes: Tensor, size: Size) -> tuple[Tensor, Tensor]:
         """The arguments `shapes` (B, 14) and `maps` (B, 2, G, G) of `decode_stroke_map`."""

@@ -11,39 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 
 from agents.registry import load_agent
-from experiments import cli, runs, train_agent, train_huang2019, train_ppo
+from experiments import cli, train_agent, train_huang2019, train_ppo
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.load import load_brush
-
-
-class StoppedError(Exception):
-    """Stands for a kill in the middle of a training."""
-
-
-def state_of(folder):
-    with safe_open(folder / "state.safetensors", "np") as file:
-        return {name: file.get_tensor(name).tobytes() for name in file.keys()} | file.metadata()  # noqa: SIM118
-
-
-def stopped_run(monkeypatch, script, train, config):
-    """A run stopped after its first save, and resumed."""
-    save = runs.save_state
-    before = set(Path(config.runs).iterdir())
-
-    def save_once(*arguments):
-        save(*arguments)
-        raise StoppedError
-
-    monkeypatch.setattr(runs, "save_state", save_once)
-    with pytest.raises(StoppedError):
-        train(config)
-    monkeypatch.setattr(runs, "save_state", save)
-    (stopped,) = set(Path(config.runs).iterdir()) - before
-    assert train(script.Config(resume=str(stopped))) == stopped
-    return stopped
+from tests.experiments.interruptions import contents, stopped_and_resumed
 
 
 @pytest.mark.parametrize("recipe", [{}, {"reward": "l2", "model_based": False}], ids=["wgan", "model-free"])
@@ -58,8 +31,8 @@ def test_huangs_recipe_trains_and_resumes_as_if_never_stopped(tmp_path, root, mo
     assert about["dev_perceptual"] > 0
     assert about["strokes"] == 6
     assert (whole / "samples.png").exists()
-    stopped = stopped_run(monkeypatch, train_huang2019, train_huang2019.train_huang2019, config)
-    assert state_of(whole) == state_of(stopped)
+    stopped = stopped_and_resumed(monkeypatch, train_huang2019.train_huang2019, config)
+    assert contents(whole / "state.safetensors") == contents(stopped / "state.safetensors")
 
     renderer = load_brush("bezier")
     agent = load_agent(str(whole / "latest.safetensors"), renderer)
@@ -73,8 +46,8 @@ def test_ppo_trains_and_resumes_as_if_never_stopped(tmp_path, root, monkeypatch)
     metrics = json.loads((whole / "metrics.json").read_text())
     assert 0 < metrics["dev_mse"] < 1
     assert metrics["updates"] == 2
-    stopped = stopped_run(monkeypatch, train_ppo, train_ppo.train_ppo, config)
-    assert state_of(whole) == state_of(stopped)
+    stopped = stopped_and_resumed(monkeypatch, train_ppo.train_ppo, config)
+    assert contents(whole / "state.safetensors") == contents(stopped / "state.safetensors")
 
 
 def test_presets(monkeypatch):
@@ -137,4 +110,4 @@ def test_kill_9_costs_nothing_but_time(tmp_path, root):
     process.communicate(timeout=30)
     (killed,) = (tmp_path / "killed").iterdir()
     train_agent.train_agent(train_agent.Config(resume=str(killed)))
-    assert state_of(whole) == state_of(killed)
+    assert contents(whole / "state.safetensors") == contents(killed / "state.safetensors")

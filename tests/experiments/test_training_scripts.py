@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 
 from agents.train import train_episode
 from experiments import cli, renderer_tasks, runs, train_agent, train_renderer
@@ -19,10 +18,7 @@ from experiments.train_renderer import train_renderer as run_renderer
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.train import fit
-
-
-class StoppedError(Exception):
-    """Stands for a kill in the middle of a training."""
+from tests.experiments.interruptions import contents, stopped_and_resumed
 
 
 def same(first, second):
@@ -45,20 +41,7 @@ def test_renderer_resumes_as_if_never_stopped(tmp_path, monkeypatch):
     config = dataclasses.replace(train_renderer.TINY, steps=4, minutes_between_saves=0.0, runs=str(tmp_path))
     whole = run_renderer(config)
 
-    save, saves = runs.save_state, []
-
-    def save_twice(*arguments):
-        save(*arguments)
-        saves.append(arguments)
-        if len(saves) == 2:
-            raise StoppedError
-
-    monkeypatch.setattr(runs, "save_state", save_twice)
-    with pytest.raises(StoppedError):
-        run_renderer(config)
-    monkeypatch.setattr(runs, "save_state", save)
-    (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
-    assert run_renderer(train_renderer.Config(resume=str(stopped))) == stopped
+    stopped = stopped_and_resumed(monkeypatch, run_renderer, config, saves=2)
     assert same(whole, stopped)
 
 
@@ -70,18 +53,7 @@ def test_agent_trains_and_resumes_as_if_never_stopped(tmp_path, root, monkeypatc
     assert best.about["renderer_hash"] == Checkpoint.load("bezier").hash()
     assert "KaoKore" in best.about["data"]
 
-    save = runs.save_state
-
-    def save_once(*arguments):
-        save(*arguments)
-        raise StoppedError
-
-    monkeypatch.setattr(runs, "save_state", save_once)
-    with pytest.raises(StoppedError):
-        run_agent(config)
-    monkeypatch.setattr(runs, "save_state", save)
-    (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
-    run_agent(train_agent.Config(resume=str(stopped)))
+    stopped = stopped_and_resumed(monkeypatch, run_agent, config)
     assert same(whole, stopped)
 
 
@@ -102,12 +74,6 @@ def exit_code(monkeypatch, script, function, *arguments):
     except SystemExit as stopped:
         return stopped.code
     return 0
-
-
-def everything(folder):
-    """Weights, moments of the optimizer, generators, counts: all that resuming needs."""
-    with safe_open(folder / "state.safetensors", "np") as file:
-        return {name: file.get_tensor(name).tobytes() for name in file.keys()} | file.metadata()  # noqa: SIM118
 
 
 def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch, capsys):
@@ -136,7 +102,7 @@ def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch
     (stopped,) = (tmp_path / "stopped").iterdir()
     assert exit_code(monkeypatch, train_agent, run_agent, "--resume", stopped) == 0
     assert same(whole, stopped)
-    assert everything(whole) == everything(stopped)
+    assert contents(whole / "state.safetensors") == contents(stopped / "state.safetensors")
     best = [Checkpoint.load(folder / "best.safetensors") for folder in (whole, stopped)]
     assert best[0].hash() == best[1].hash()
     assert best[0].about["dev_mse"] == best[1].about["dev_mse"]

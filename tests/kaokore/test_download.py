@@ -19,7 +19,7 @@ from kaokore import (
 )
 from kaokore.download import _check_image
 from kaokore.fetch import GIVE_UP_AFTER, UnusableError
-from kaokore.layout import METADATA, image_name
+from kaokore.paths import METADATA, image_name
 from kaokore.versions import VERSIONS
 from tests.kaokore.conftest import FlakyServer
 

@@ -13,7 +13,7 @@ from kaokore import (
     parse_urls,
     resolve_root,
 )
-from kaokore.layout import DEFAULT_ROOT, ROOT_VARIABLE
+from kaokore.paths import DEFAULT_ROOT, ROOT_VARIABLE
 
 KEIO = "iiif.lib.keio.ac.jp/iipsrv/NRE/110X-445-3-2/tif/2_004.tif"
 

@@ -1,13 +1,28 @@
 """Limits: what is allowed stays as it is, the rest comes as near as it may, and the best colour of a palette is chosen."""
 
+import dataclasses
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from renderer.constraints import UNCONSTRAINED, StrokeConstraints, nearest, palette_of, parse_palette
+import renderer.constraints
+from painter import OptimizeConfig, Painter
+from renderer.constraints import (
+    UNCONSTRAINED,
+    Constraint,
+    StrokeConstraints,
+    as_constraints,
+    load_constraint,
+    nearest,
+    palette_of,
+    parse_palette,
+    register_constraint,
+)
 from renderer.errors import InputError
-from renderer.strokes import BEZIER
+from renderer.strokes import BEZIER, StrokeSpace
 
 PALETTE = torch.tensor([[0.1, 0.1, 0.1], [0.8, 0.2, 0.1], [0.9, 0.9, 0.8]])
 
@@ -17,6 +32,7 @@ def test_without_limits_nothing_changes() -> None:
     assert UNCONSTRAINED.apply(strokes, BEZIER) is strokes
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 1000),
     opaque=st.booleans(),
@@ -80,3 +96,74 @@ def test_the_palette_of_a_picture() -> None:
 def test_what_is_no_palette_is_one_sentence(text: str) -> None:
     with pytest.raises(InputError, match="six digits"):
         parse_palette(text)
+
+
+class Level:
+    """End strokes at the height of their start."""
+
+    def apply(self, strokes: Tensor, space: StrokeSpace) -> Tensor:
+        assert not strokes.requires_grad
+        start, end = space.get(strokes, "start"), space.get(strokes, "end")
+        return space.put(strokes, "end", torch.stack((end[..., 0], start[..., 1]), -1))
+
+
+class Thin:
+    def apply(self, strokes: Tensor, space: StrokeSpace) -> Tensor:
+        return space.put(strokes, "radius", space.get(strokes, "radius").clamp(max=0.01))
+
+
+def test_other_constraints_hold_after_these() -> None:
+    strokes = BEZIER.sample(20, torch.Generator().manual_seed(0))
+    before = strokes.clone()
+    constraints = StrokeConstraints(opaque=True, min_radius=0.02, others=(Level(), Thin()))
+    allowed = constraints.apply(strokes, BEZIER)
+    assert torch.equal(strokes, before)
+    assert (BEZIER.get(allowed, "opacity") == 1).all()
+    assert torch.equal(allowed[:, 1], allowed[:, 5])
+    torch.testing.assert_close(BEZIER.get(allowed, "radius"), torch.full((20, 2), 0.01), msg="the last one wins")
+    torch.testing.assert_close(constraints.apply(allowed, BEZIER)[:, :6], allowed[:, :6])
+    assert constraints.provenance()["others"] == [f"{__name__}:Level", f"{__name__}:Thin"]
+
+
+def test_gradients_pass_through_other_constraints() -> None:
+    strokes = BEZIER.sample(5, torch.Generator().manual_seed(1)).requires_grad_()
+    StrokeConstraints(others=(Level(),)).apply(strokes, BEZIER).sum().backward()
+    assert strokes.grad is not None
+    assert (strokes.grad == 1).all()
+
+
+def test_constraints_from_one_or_several() -> None:
+    level, thin = Level(), Thin()
+    assert isinstance(level, Constraint)
+    assert isinstance(StrokeConstraints(), Constraint)
+    limits = StrokeConstraints(opaque=True)
+    assert as_constraints(limits) is limits
+    assert as_constraints(level).others == (level,)
+    assert as_constraints([level, thin]).others == (level, thin)
+    # They stay where constraints are changed.
+    assert dataclasses.replace(as_constraints(level), brush=1.0).for_image(torch.zeros(3, 1, 1)).others == (level,)
+
+
+def test_constraints_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renderer.constraints, "_FACTORIES", {})
+    register_constraint("level", Level)
+    assert isinstance(load_constraint("level"), Level)
+    assert isinstance(load_constraint(f"{__name__}:Thin"), Thin)
+    for name, reason in {
+        "thin": "choose level, or module:Class",
+        "nowhere:Thin": "No module named",
+        f"{__name__}:Thick": "no attribute 'Thick'",
+        "builtins:dict": "a dict has no method apply",
+    }.items():
+        with pytest.raises(InputError, match=reason):
+            load_constraint(name)
+
+
+@pytest.mark.parametrize("method", ["agent", "optimize", "hybrid"])
+def test_paintings_keep_other_constraints(method: str) -> None:
+    image = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(2))
+    painter = Painter(method, device="cpu", config=OptimizeConfig(steps=4))  # type: ignore[arg-type]
+    painting = painter.paint(image, strokes=12, size=32, constraints=[Level()])
+    start, end = BEZIER.get(painting.strokes, "start"), BEZIER.get(painting.strokes, "end")
+    assert len(painting.strokes) == 12
+    assert torch.equal(start[:, 1], end[:, 1])

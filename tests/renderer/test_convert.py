@@ -45,7 +45,7 @@ def test_what_means_the_same_is_kept() -> None:
 
 def test_batches_gradients_and_the_brush_asked_for() -> None:
     strokes = sample(6).view(2, 3, 13).requires_grad_()
-    translated = translation(load_brush("ink+watercolour"), 0.75)(strokes)
+    translated = translation(load_brush("ink+watercolour"), {"brush": 0.75})(strokes)
     assert translated.shape == (2, 3, 15)
     assert (MIXED.get(translated, "brush") == 0.75).all()
     translated.sum().backward()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from renderer.errors import InputError
-from renderer.strokes import BEZIER, Field, SpaceError, StrokeSpace
+from renderer.strokes import BEZIER, MIXED, MYPAINT, Field, SpaceError, StrokeSpace
 
 NAMES = [field.name for field in BEZIER.fields]
 OTHER = StrokeSpace("other", (Field("angle", 1, -180.0, 180.0, "degrees"), Field("length", 2, 0.5, 2.0, "")))
@@ -92,3 +92,52 @@ def test_a_mismatch_is_refused() -> None:
     with pytest.raises(SpaceError):
         BEZIER.require(moved)
     assert issubclass(SpaceError, InputError)
+
+
+OLD_KEYS = {"name", "size", "low", "high", "unit"}
+
+
+@pytest.mark.parametrize("space", [BEZIER, MYPAINT, MIXED], ids=lambda space: space.name)
+def test_files_of_known_spaces_stay_as_they_are(space: StrokeSpace) -> None:
+    """Those of version 0.1 had neither defaults nor step scales, and the same paintings are the same bytes."""
+    text = space.to_json()
+    assert all(set(field) == OLD_KEYS for field in json.loads(text)["fields"])
+    read = StrokeSpace.from_json(text)
+    assert read is space, "with defaults and step scales"
+
+
+def test_other_spaces_keep_defaults_and_steps() -> None:
+    angle = Field("angle", 1, -180.0, 180.0, "degrees", default=90.0, step_scale=0.1)
+    read = StrokeSpace.from_json(StrokeSpace("other", (angle,)).to_json())
+    assert (read.fields[0].default, read.fields[0].step_scale, read.fields[0].kind) == (90.0, 0.1, "shape")
+    old = StrokeSpace.from_json(
+        json.dumps({"name": "other", "fields": [{key: getattr(angle, key) for key in OLD_KEYS}]})
+    )
+    assert old == read, "a default changes nothing about what columns mean"
+    assert hash(old) == hash(read)
+
+
+@pytest.mark.parametrize("space", [BEZIER, MYPAINT, MIXED], ids=lambda space: space.name)
+def test_defaults(space: StrokeSpace) -> None:
+    strokes = space.default_strokes(3)
+    assert strokes.shape == (3, space.width)
+    for field in space.fields:
+        assert field.low <= field.default <= field.high
+        torch.testing.assert_close(space.get(strokes, field.name), torch.full((3, field.size), field.default))
+    strokes[0] = 0
+    assert strokes[1].any(), "no memory is shared"
+
+
+def test_names_in_a_space() -> None:
+    assert "pressure" in MYPAINT
+    assert "pressure" not in BEZIER
+
+
+def test_step_sizes() -> None:
+    """Positions and lengths step by the stroke's own scale, on a canvas twice as wide as high half as far across."""
+    steps = MIXED.step_sizes(torch.tensor([[0.1, 0.2]]), (32, 64))
+    assert steps.shape == (1, 2, MIXED.width)
+    expected = {"start": [0.1, 0.2], "bend": [1, 1], "end": [0.1, 0.2], "radius": [0.4], "pressure": [0.5] * 3}
+    expected |= {"opacity": [1], "colour": [0.3] * 3, "brush": [0.5]}
+    for name, values in expected.items():
+        torch.testing.assert_close(steps[0, 1, MIXED.columns(name)], torch.tensor(values, dtype=torch.float32))

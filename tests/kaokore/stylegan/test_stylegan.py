@@ -25,7 +25,7 @@ from kaokore.stylegan.features import load_features
 from kaokore.stylegan.generator import FaceGenerator
 from kaokore.stylegan.interpolation import closed_spline
 from kaokore.stylegan.layers import Conv, Filter, Linear, ModulatedConv, downsample, upsample
-from kaokore.stylegan.metrics import fid, kid
+from kaokore.stylegan.metrics import fid
 from kaokore.stylegan.networks import CLASSES, Generator, NetworkConfig, encode
 from kaokore.stylegan.projected_discriminator import Projected, Projection
 from kaokore.stylegan.train import (
@@ -36,9 +36,9 @@ from kaokore.stylegan.train import (
     path_lengths,
     r1,
     train_step,
-    update_average,
 )
 from renderer.errors import InputError
+from renderer.learned.kernel_distance import kernel_distance
 from tests.renderer.pretend_gpu import Recording, pretend_gpu
 
 SMALL = NetworkConfig(size=8, channels=64, most_channels=8, latent=8, mapping=2)
@@ -311,15 +311,16 @@ def test_path_regularisation_makes_lengths_alike():
     assert sum(penalties[-10:]) < 0.7 * sum(penalties[:10])
 
 
-def test_the_moving_average():
-    a, b = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
-    a.weight.data.fill_(1.0)
-    b.weight.data.fill_(5.0)
-    update_average(a, b, 0.75)
-    assert a.weight.item() == 2
-    update_average(a, b, 0.75)
-    assert a.weight.item() == 2.75
-    assert learn.ema_decay(16, 0, 10.0) == 0  # nothing is worth remembering yet
+def test_the_moving_average_forgets_the_initial_weights():
+    assert learn.ema_decay(16, 0, 10.0) == 0
+    both, learning = players(), TrainConfig(batch=4)
+    step(teacher(both, learning), both, noisy_faces(), learning, 1, State(), draws())
+    decay = learn.ema_decay(4, 4, learning.ema)
+    assert 0 < decay < 0.01
+    first = players()
+    for name, weight in both.generator.named_parameters():
+        expected = first.average.get_parameter(name).lerp(weight, 1 - decay)
+        assert torch.equal(both.average.get_parameter(name), expected)
 
 
 def test_mixing_takes_early_layers_from_one_and_late_ones_from_another():
@@ -613,22 +614,23 @@ def test_the_generator_listens_to_the_projected_discriminator():
 
 def test_kid_by_hand():
     a, b = torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [2.0]])
-    assert kid(a, b) == pytest.approx(1 + 27 - 2 * (1 + 1 + 8 + 27) / 4)
+    assert kernel_distance(a, b) == pytest.approx(1 + 27 - 2 * (1 + 1 + 8 + 27) / 4)
 
 
 def test_kid_is_unbiased_and_sees_a_shift():
     source = draws()
     samples = [torch.randn(2, 30, 4, generator=source) for _ in range(400)]
-    values = torch.tensor([kid(a, b) for a, b in samples])
+    values = torch.tensor([kernel_distance(a, b) for a, b in samples])
     assert abs(values.mean()) < 3 * values.std() / 20
     assert values.min() < 0
     shifted = [
-        torch.tensor([kid(a, b + shift) for a, b in samples[:50]]).mean().item() for shift in (0.0, 0.3, 0.6, 1.0)
+        torch.tensor([kernel_distance(a, b + shift) for a, b in samples[:50]]).mean().item()
+        for shift in (0.0, 0.3, 0.6, 1.0)
     ]
     assert shifted == sorted(shifted)
     assert shifted[-1] > 10 * values.std()
     same = torch.randn(500, 4, generator=source)
-    assert abs(kid(same, same)) < 0.15
+    assert abs(kernel_distance(same, same)) < 0.15
 
 
 def test_fid_of_gaussians():
@@ -657,10 +659,10 @@ def test_measures_grow_with_damage(tmp_path):
         [others, others + 0.08 * tint, others + 0.2 * tint],
     ):
         values = [features(pictures) for pictures in damaged]
-        for measure in (kid, fid):
+        for measure in (kernel_distance, fid):
             figures = [measure(theirs, value) for value in values]
             assert figures == sorted(figures)
-    assert abs(kid(theirs, features(others))) < 0.1 * figures[-1]
+    assert abs(kernel_distance(theirs, features(others))) < 0.1 * figures[-1]
 
 
 # The way between faces

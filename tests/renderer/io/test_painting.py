@@ -65,13 +65,37 @@ def test_round_trip(tmp_path_factory, rows, background, height, width, provenanc
     assert path.read_bytes() == first
 
 
+def test_a_brush_of_another_space_draws_its_paintings(tmp_path: Path) -> None:
+    class Bar(AnalyticBezier):
+        """Draws Bezier strokes of another name, half as strong."""
+
+        space = StrokeSpace("bars", BEZIER.fields)
+
+        def __call__(self, strokes, size, window=None):  # type: ignore[no-untyped-def]
+            mark = super().__call__(strokes, size, window)
+            return mark._replace(alpha=mark.alpha / 2)
+
+    strokes = BEZIER.sample(3, torch.Generator().manual_seed(0))
+    painting = Painting.by(Bar(), strokes, (12, 16))
+    torch.testing.assert_close(painting.render(), paint(blank((12, 16)), strokes, Bar()))
+    assert painting.edit(remove=[0]).render().shape == (3, 12, 16)
+    painting.save(tmp_path / "a.safetensors")
+    loaded = Painting.load(tmp_path / "a.safetensors")
+    with pytest.raises(
+        SpaceError, match=r"no reference brush for strokes of the space 'bars'; choose the brush [^\n]*\.$"
+    ):
+        loaded.render()
+    assert torch.equal(loaded.render(brush=Bar()), painting.render())
+    assert Painting.by(AnalyticBezier(), strokes, (12, 16)).brush is None, "the exact brush draws it"
+
+
 def test_any_space_and_precision_is_kept(tmp_path: Path) -> None:
     saved = Painting(torch.rand(3, 3, dtype=torch.float64).requires_grad_(), DOTS, 5, 6)
     saved.save(tmp_path / "new" / "dots.safetensors")
     loaded = Painting.load(tmp_path / "new" / "dots.safetensors")
     assert loaded.space == DOTS
     assert torch.equal(loaded.strokes, saved.strokes)
-    with pytest.raises(SpaceError, match="'dots' with 3 columns"):
+    with pytest.raises(SpaceError, match="no reference brush for strokes of the space 'dots'"):
         loaded.render()
     with pytest.raises(SpaceError):
         loaded.render(brush=ExactBezier())
