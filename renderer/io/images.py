@@ -52,6 +52,7 @@ MAX_PIXELS = 150_000_000  # decoders take 4 to 12 bytes a pixel
 MAX_BYTES = 600_000_000  # of colour with 16 bits a channel and more; larger, 8 bits are kept
 MAX_TEXT = 16 << 20  # bytes of a text or profile in a PNG; some profiles are larger than the 1 MiB that Pillow allows
 BAND = 1_000_000  # pixels that are converted at once
+HOW_TO_REDUCE = "reduce it first, for example by `magick IMAGE -resize 4096x4096 SMALLER.png`"
 NAMES_SHOWN = 5  # of the files that a folder scan skips
 WHITE = (1.0, 1.0, 1.0)
 ORIENTATION = 0x0112  # tags of EXIF and TIFF
@@ -150,6 +151,10 @@ def _image_errors(name: str) -> Iterator[list[str]]:
         raise
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} is not a picture that can be read.") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{name} has more than the {MAX_PIXELS:,} pixels that can be read; {HOW_TO_REDUCE}."
+        ) from error
     except MemoryError as error:
         raise ImageError(f"There is not enough memory for the picture {name}; reduce it first.") from error
     except Exception as error:  # Pillow lets through whatever it stumbles over in a damaged file
@@ -165,7 +170,7 @@ def _own_limits() -> Iterator[None]:
     limits = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = None, MAX_TEXT
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = MAX_PIXELS // 2, MAX_TEXT  # Pillow allows twice that
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
@@ -186,11 +191,16 @@ class _WideTiff(TiffImageFile):
 
 
 def _open(path: Path) -> Image.Image:
-    for formats in (COMMON, OTHERS):
-        if formats is OTHERS:
-            Image.init()
+    limit = Image.MAX_IMAGE_PIXELS
+    try:
+        Image.MAX_IMAGE_PIXELS = None  # `_bound` checks these, when it is known how far they are reduced
         with suppress(UnidentifiedImageError):
-            return Image.open(path, formats=[name for name in formats if name in Image.OPEN])
+            return Image.open(path, formats=COMMON)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    Image.init()
+    with suppress(UnidentifiedImageError):
+        return Image.open(path, formats=[name for name in OTHERS if name in Image.OPEN])
     try:
         return _WideTiff(path)
     except Exception as error:
@@ -218,10 +228,10 @@ def _bound(image: Image.Image, path: Path, wanted: int | None) -> None:
         halvings = min(factor.bit_length() - 1, _halvings(path))
         image.reduce = halvings
         pixels >>= 2 * halvings
-    if pixels > MAX_PIXELS:
+    limit = MAX_PIXELS // 3 if image.format == "WEBP" else MAX_PIXELS  # its decoder holds the image three times
+    if pixels > limit:
         raise ImageError(
-            f"{path} has {width}x{height} pixels, more than the {MAX_PIXELS:,} that can be read; "
-            f"reduce it first, for example by `magick IMAGE -resize 4096x4096 SMALLER.png`."
+            f"{path} has {width}x{height} pixels, more than the {limit:,} that can be read; {HOW_TO_REDUCE}."
         )
 
 
@@ -241,7 +251,6 @@ def _to_tensor(
     image: Image.Image, path: Path | None, wanted: int | None, background: Colour, notes: list[str]
 ) -> Tensor:
     """`(3, H, W)`, converted in bands of rows, so that little more than the decoded image and the result is in memory."""
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow allows twice that to a file inside of another one (ICO, ICNS)
     numbers = _wide_numbers(image, path)
     if numbers is None:
         if isinstance(image, _WideTiff):

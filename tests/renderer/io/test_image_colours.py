@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import random
 import struct
 import zlib
 from pathlib import Path
@@ -16,6 +17,7 @@ from renderer.io import images
 from renderer.io.colour_profiles import SRGB, ProfileError, icc_converter, png_converter
 from renderer.io.images import ImageError, as_image, read_image
 from tests.renderer.io import icc
+from tests.torture.fuzz_images import mutate
 
 COLOURS = np.array([[200, 100, 50], [30, 160, 90], [20, 24, 30], [250, 240, 235]], np.uint8)
 ADOBE = icc.rgb(icc.ADOBE[0], icc.gamma_curve(icc.ADOBE[1]))
@@ -292,6 +294,31 @@ def test_srgb_is_recognised_by_its_numbers() -> None:
     assert icc_converter(ADOBE, "RGB") is not None
     with pytest.raises(ProfileError, match="the pixels are CMYK"):
         icc_converter(ADOBE, "CMYK")
+
+
+def test_damaged_profiles_give_no_other_errors() -> None:
+    rng = random.Random(0)
+    profiles = [
+        ADOBE,
+        SRGB_ICC,
+        icc.table(b"CMYK", INK_LAB),
+        icc.grey(CURVES["para4"][0]),
+        icc.rgb(icc.ADOBE[0], CURVES["table"][0]),
+    ]
+    refused = 0
+    for i in range(120):
+        damaged = mutate(profiles[i % len(profiles)], rng, profiles)
+        mode = ("RGB", "RGB", "CMYK", "L", "RGB")[i % len(profiles)]
+        try:
+            convert = icc_converter(damaged, mode)
+        except ProfileError as error:
+            refused += "\n" not in str(error)
+            continue
+        if convert is not None:
+            converted = convert(np.float32(np.linspace(0, 1, 12 * len(mode)).reshape(3, 4, len(mode))))
+            assert converted.shape[2] in (1, 3)
+            assert ((converted >= 0) & (converted <= 1)).all()
+    assert 30 < refused < 120
 
 
 GREYS = np.array([[0, 40, 90], [128, 200, 255]])

@@ -1,6 +1,9 @@
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +29,7 @@ from renderer.io.images import (
     write_jpeg,
     write_png,
 )
+from tests.torture.fuzz_images import damaged_files, read_damaged, seeds
 
 
 def noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:
@@ -202,23 +206,93 @@ def test_bad_files_are_one_sentence(tmp_path: Path) -> None:
     assert issubclass(ImageError, InputError)
 
 
-@given(st.data())
-def test_damage_never_crashes(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    suffix = data.draw(st.sampled_from(["png", "jpeg", "gif", "tiff", "bmp", "webp"]))
-    path = tmp_path_factory.getbasetemp() / f"damaged.{suffix}"
-    Image.fromarray(noise(12, 9, 3)).save(path)
-    raw = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 8))):
-        raw[data.draw(st.integers(0, min(len(raw) - 1, 200)))] = data.draw(st.integers(0, 255))
-    path.write_bytes(raw)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+def test_damage_never_crashes(tmp_path: Path) -> None:
+    """A few of what `tests.torture.fuzz_images` reads: an image or an `ImageError`, whatever is damaged."""
+    outcomes = Counter()
+    for i, suffix, data in damaged_files(range(600), seed=1):
+        (tmp_path / f"a{suffix}").write_bytes(data)
+        outcomes[read_damaged(tmp_path / f"a{suffix}", 16 if i % 4 else None)] += 1
+    assert min(outcomes["read"], outcomes["refused"]) > 100
+
+
+def test_the_seeds_of_fuzzing_are_sound(tmp_path: Path) -> None:
+    for name, data in seeds().items():
+        (tmp_path / name).write_bytes(data)
+        assert read_image(tmp_path / name).shape[0] == 3, name
+
+
+def huge_files() -> dict[str, bytes]:
+    """Small files whose heads promise more pixels than can be read: each format's own size fields are overwritten."""
+    files = {suffix: data for name, data in seeds().items() for suffix in [Path(name).suffix[1:]]}
+    big = 60_000
+    both = struct.pack(">II", big, big)
+
+    def patched(suffix: str, at: int, size: bytes) -> bytes:
+        return files[suffix][:at] + size + files[suffix][at + len(size) :]
+
+    def png(data: bytes) -> bytes:
+        return (
+            data[:16] + both + data[24:29] + struct.pack(">I", zlib.crc32(data[12:16] + both + data[24:29])) + data[33:]
+        )
+
+    jpeg, jp2, tiff, ico = files["jpg"], files["jp2"], files["tif"], files["ico"]
+    frame = jpeg.index(b"\xff\xc0")
+    siz = jp2.index(b"\xff\x4f\xff\x51") + 8
+    ihdr = jp2.index(b"ihdr") + 4
+    nested = ico.index(b"\x89PNG")
+    gif = b"GIF89a" + struct.pack("<HHBBB", big, big, 0x80, 0, 0) + bytes(6)
+    gif += b"," + struct.pack("<HHHHB", 0, 0, big, big, 0) + b"\x02\x02\x44\x01\0;"
+    entries = struct.unpack_from("<H", tiff, struct.unpack_from("<I", tiff, 4)[0])[0]
+    for entry in range(entries):
+        at = struct.unpack_from("<I", tiff, 4)[0] + 2 + 12 * entry
+        if struct.unpack_from("<H", tiff, at)[0] in (256, 257):
+            tiff = tiff[:at] + struct.pack("<HHII", struct.unpack_from("<H", tiff, at)[0], 4, 1, big) + tiff[at + 12 :]
+    return {
+        "gif": gif,
+        "png": png(files["png"]),
+        "jpg": jpeg[: frame + 5] + struct.pack(">HH", big, big) + jpeg[frame + 9 :],
+        "bmp": patched("bmp", 18, struct.pack("<ii", big, big)),
+        "tif": tiff,
+        "jp2": jp2[:ihdr] + both + jp2[ihdr + 8 : siz] + both + jp2[siz + 8 :],
+        "ico": ico[:nested] + png(ico[nested:]),
+        "tga": patched("tga", 12, struct.pack("<HH", big, big)),
+        "ppm": b"P6 60000 60000 255\n" + bytes(99),
+        "pfm": b"Pf 60000 60000 -1.0\n" + bytes(99),
+        "qoi": patched("qoi", 4, both),
+        "psd": patched("psd", 14, both),
+        "sgi": patched("sgi", 6, struct.pack(">HH", big, big)),
+        "ras": patched("ras", 4, both),
+        "dds": patched("dds", 12, struct.pack("<II", big, big)),
+        "pcx": patched("pcx", 8, struct.pack("<HH", big, big)),
+        "fits": files["fits"].replace(b"= 24   ", b"= 60000").replace(b"= 16   ", b"= 60000"),
+    }
+
+
+def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    """60,000 x 60,000 pixels (3.6 GB at one byte each) in less than 4 KB: refused in one line, in little memory."""
+    files = huge_files()
+    for suffix, data in files.items():
+        (tmp_path / f"a.{suffix}").write_bytes(data)
+    code = """
+import resource, sys
+from renderer.io.images import ImageError, read_image
+for path in sys.argv[1:]:
+    for longest in (None, 128) if not path.endswith("jpg") else (None,):  # a JPEG is decoded at an eighth, in 250 MB
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
-            picture = read_image(path, 16)
+            read_image(path, longest)
+            print(0, "read", path)
         except ImageError as error:
-            assert str(error).count("\n") == 0  # noqa: PT017
-        else:
-            assert 0 <= picture.min() <= picture.max() <= 1
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, error)
+"""
+    paths = [str(tmp_path / f"a.{suffix}") for suffix in files]
+    done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2 * len(files) - 1
+    for line in lines:
+        growth, message = line.split(" ", 1)
+        assert int(growth) < 100_000, line  # KiB
+        assert "more than the 150,000,000" in message or ("jp2" in line and "damaged" in line), line
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 4096))
