@@ -192,8 +192,9 @@ def random_strokes(
     half = 2 * radius * torch.cat((angle.cos(), angle.sin()), 1)
     colour = 0.5 + saturation * (space.get(strokes, "colour") - 0.5)
     values = {"start": centre - half, "end": centre + half, "radius": radius, "colour": colour}
-    values |= {"opacity": torch.full((count, 1), opacity), "pressure": torch.full((count, 1), 0.7)}
-    for field in space.fields:
-        if field.name in values:
-            strokes = space.put(strokes, field.name, values[field.name].expand(count, field.size))
+    values["opacity"] = torch.full((count, 1), opacity)
+    if "pressure" in space:  # some brushes hardly mark at low pressure
+        values["pressure"] = torch.full((count, 1), space.field("pressure").default)
+    for name, value in values.items():
+        strokes = space.put(strokes, name, value.expand(count, space.field(name).size))
     return strokes

@@ -1,4 +1,4 @@
-"""The baselines' trainings at their smallest, and what `kill -9` leaves of ours."""
+"""The trainings of the baselines at their smallest, and the agent's after `kill -9`."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ from tests.experiments.interruptions import contents, stopped_and_resumed
 
 
 @pytest.mark.parametrize("recipe", [{}, {"reward": "l2", "model_based": False}], ids=["wgan", "model-free"])
-def test_huangs_recipe_trains_and_resumes_as_if_never_stopped(tmp_path, root, monkeypatch, recipe):
+def test_huang2019_trains_and_resumes_exactly(tmp_path, root, monkeypatch, recipe):
     tiny = dataclasses.replace(train_huang2019.TINY.recipe, noise=0.1, **recipe)
     config = dataclasses.replace(
         train_huang2019.TINY, recipe=tiny, root=root, runs=str(tmp_path), minutes_between_saves=0.0
@@ -40,7 +40,7 @@ def test_huangs_recipe_trains_and_resumes_as_if_never_stopped(tmp_path, root, mo
     assert canvas.shape == (3, 20, 30)
 
 
-def test_ppo_trains_and_resumes_as_if_never_stopped(tmp_path, root, monkeypatch):
+def test_ppo_trains_and_resumes_exactly(tmp_path, root, monkeypatch):
     config = dataclasses.replace(train_ppo.TINY, root=root, runs=str(tmp_path))
     whole = train_ppo.train_ppo(config)
     metrics = json.loads((whole / "metrics.json").read_text())
@@ -76,7 +76,7 @@ def test_presets(monkeypatch):
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else value.__name__,
 )
-def test_impossible_options_are_one_line(tmp_path, monkeypatch, capsys, script, options):
+def test_invalid_options_are_reported_in_one_line(tmp_path, monkeypatch, capsys, script, options):
     monkeypatch.setattr(sys, "argv", ["script.py", "--runs", str(tmp_path / "runs"), *options])
     presets = train_huang2019.PRESETS if script is train_huang2019 else None
     train = getattr(script, script.__name__.split(".")[-1])
@@ -87,8 +87,8 @@ def test_impossible_options_are_one_line(tmp_path, monkeypatch, capsys, script, 
     assert not (tmp_path / "runs").exists()
 
 
-def test_kill_9_costs_nothing_but_time(tmp_path, root):
-    """The agent's training, killed at any moment after its first save, ends as if never stopped."""
+def test_a_killed_run_resumes_exactly(tmp_path, root):
+    """The agent's training, killed at any moment after its first save."""
     config = dataclasses.replace(train_agent.TINY, root=root, episodes=5, runs=str(tmp_path / "whole"))
     whole = train_agent.train_agent(config)
     options = {key: value for key, value in dataclasses.asdict(config).items() if isinstance(value, int | float | str)}

@@ -1,4 +1,4 @@
-"""Learning a brush of MyPaint from the command line. Most needs the engine, and is skipped where it is missing."""
+"""Training on MyPaint brushes. Most tests require the engine and are skipped without it."""
 
 import dataclasses
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_every_form_writes_a_brush_that_can_be_loaded(tmp_path: Path, form: str)
 
 
 @engine
-def test_a_file_of_ones_own(tmp_path: Path) -> None:
+def test_a_brush_file(tmp_path: Path) -> None:
     (tmp_path / "mine.myb").write_text(find_brush("liner").read_text())
     folder = run_renderer(tiny(tmp_path / "runs", brush=str(tmp_path / "mine.myb"), steps=1))
     (tmp_path / "mine.myb").unlink()
@@ -57,8 +57,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 
 @engine
 @pytest.mark.parametrize("form", ["reconstruction", "gan", "vae"])
-def test_it_resumes_as_if_never_stopped(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_renderer, "sheet", lambda *_: np.zeros((2, 2), np.uint8))  # which takes its time
+def test_it_resumes_exactly(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_renderer, "sheet", lambda *_: np.zeros((2, 2), np.uint8))  # for speed
     config = tiny(tmp_path, form=form, minutes_between_saves=0.0)
     whole = run_renderer(config)
     stopped = stopped_and_resumed(monkeypatch, run_renderer, config, saves=2)
@@ -78,16 +78,16 @@ def test_it_resumes_as_if_never_stopped(tmp_path: Path, form: str, monkeypatch: 
         {"brush": "charcoal", "steps": 0},
     ],
 )
-def test_impossible_options_are_one_line(tmp_path: Path, options: dict) -> None:
-    """And leave no run folder; also where there is no engine."""
+def test_invalid_options_are_reported_in_one_line(tmp_path: Path, options: dict) -> None:
+    """And no run folder is made; also without the engine."""
     with pytest.raises(InputError, match=ONE_LINE):
         run_renderer(tiny(tmp_path / "runs", **options))
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("name", ["ink"])
-def test_the_shipped_brushes_are_as_good_as_they_say(name: str) -> None:
-    """And draw where the engine is not installed."""
+def test_shipped_brushes_have_the_recorded_error(name: str) -> None:
+    """They draw without the engine."""
     checkpoint = Checkpoint.load(name, "neural-brush")
     assert checkpoint.about["alpha_mse"] < 1e-3
     brush = load_brush(name)

@@ -37,7 +37,7 @@ def test_renderer_writes_a_checkpoint_with_its_record(tmp_path, arch):
     assert {"config.json", "samples.png", "state.safetensors"} <= {file.name for file in folder.iterdir()}
 
 
-def test_renderer_resumes_as_if_never_stopped(tmp_path, monkeypatch):
+def test_renderer_resumes_exactly(tmp_path, monkeypatch):
     config = dataclasses.replace(train_renderer.TINY, steps=4, minutes_between_saves=0.0, runs=str(tmp_path))
     whole = run_renderer(config)
 
@@ -45,7 +45,7 @@ def test_renderer_resumes_as_if_never_stopped(tmp_path, monkeypatch):
     assert same(whole, stopped)
 
 
-def test_agent_trains_and_resumes_as_if_never_stopped(tmp_path, root, monkeypatch):
+def test_agent_trains_and_resumes_exactly(tmp_path, root, monkeypatch):
     config = dataclasses.replace(train_agent.TINY, root=root, episodes=3, runs=str(tmp_path))
     whole = run_agent(config)
     best = Checkpoint.load(whole / "best.safetensors", "policy")
@@ -67,7 +67,7 @@ def test_a_run_of_another_script_is_refused(tmp_path):
 
 
 def exit_code(monkeypatch, script, function, *arguments):
-    """As from the command line."""
+    """The exit code of the command."""
     monkeypatch.setattr(sys, "argv", ["script.py", *map(str, arguments)])
     try:
         cli.run(function, script.Config)
@@ -76,8 +76,8 @@ def exit_code(monkeypatch, script, function, *arguments):
     return 0
 
 
-def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch, capsys):
-    """Stopped in the third of four episodes, one after the only save; the third is taken again, exactly."""
+def test_a_run_stopped_by_ctrl_c_between_saves_resumes_exactly(tmp_path, root, monkeypatch, capsys):
+    """Stopped in the third of four episodes, after the save of the second; the third is repeated exactly."""
     config = dataclasses.replace(
         train_agent.TINY, root=root, episodes=4, evaluate_every=2, seed=3, runs=str(tmp_path / "whole")
     )
@@ -107,7 +107,7 @@ def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch
     assert best[0].hash() == best[1].hash()
     assert best[0].about["dev_mse"] == best[1].about["dev_mse"]
 
-    # There is nothing left to do, and nothing is done.
+    # A finished run is not changed.
     latest = (stopped / "latest.safetensors").read_bytes()
     assert exit_code(monkeypatch, train_agent, run_agent, "--resume", stopped) == 0
     assert (stopped / "latest.safetensors").read_bytes() == latest
@@ -130,7 +130,7 @@ def test_stopped_before_the_first_save(tmp_path, monkeypatch):
     assert same(whole, stopped)
 
 
-def test_what_cannot_be_resumed_is_one_line(tmp_path, monkeypatch, capsys):
+def test_a_folder_that_cannot_be_resumed_is_reported_in_one_line(tmp_path, monkeypatch, capsys):
     folder = run_renderer(dataclasses.replace(train_renderer.TINY, steps=1, batch=2, runs=str(tmp_path)))
     state = folder / "state.safetensors"
     state.write_bytes(state.read_bytes()[:100])
@@ -178,8 +178,8 @@ def test_what_cannot_be_resumed_is_one_line(tmp_path, monkeypatch, capsys):
         (train_agent, {"root": "nowhere"}),
     ],
 )
-def test_impossible_options_are_one_line(tmp_path, monkeypatch, capsys, script, options):
-    """And leave no run folder."""
+def test_invalid_options_are_reported_in_one_line(tmp_path, monkeypatch, capsys, script, options):
+    """And no run folder is made."""
     function = run_renderer if script is train_renderer else run_agent
     arguments = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
     assert exit_code(monkeypatch, script, function, "--runs", tmp_path / "runs", *arguments) == 2
@@ -201,7 +201,7 @@ def test_a_machine_without_git(monkeypatch, tmp_path):
 
 
 def test_ctrl_c_while_another_process_draws(tmp_path):
-    """A terminal sends Ctrl-C to all processes of a command: the worker is silent, too."""
+    """A terminal sends Ctrl-C to all processes of a command; the worker must print nothing."""
     process = subprocess.Popen(
         [sys.executable, "-m", "experiments.train_renderer", "--runs", tmp_path, "--evaluate-every", "1"],
         cwd=Path(__file__).parents[2],
