@@ -107,13 +107,12 @@ def as_image(
     Args:
         image: a file, a PIL image of any mode, an array (H, W) or (H, W, 1 | 3 | 4), or a tensor (H, W) or
             (1 | 3 | 4, H, W). Files and PIL images are read as `read_image` says. Arrays and tensors hold uint8, uint16,
-            bool, floats in [0, 1], or other integers, of which the largest tells whether white is 1, 255 or 65535. A fourth
-            channel is opacity.
+            bool, or floats in [0, 1]; a fourth channel is opacity.
         longest: the side that the image will be reduced to later, see `read_image`.
         background: the colour under transparent pixels, in [0, 1].
 
     Raises:
-        ImageError: for a file that cannot be read, other shapes and types, and values out of range.
+        ImageError: for a file that cannot be read, other shapes and types, and floats outside [0, 1].
     """
     if isinstance(image, (str, os.PathLike)):
         return read_image(image, longest, background=background)
@@ -130,12 +129,12 @@ def as_image(
         raise ImageError(f"An image is a file, a PIL image, an array or a tensor, not {type(image).__name__}.")
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
         raise ImageError(f"An image has the shape {shape}, not {tuple(image.shape)}.")
-    if array.dtype.kind not in "buif":
+    kind = array.dtype.str[1:]  # without the byte order
+    if array.dtype.kind not in "bf" and kind not in ("u1", "u2"):
         raise ImageError(f"An image holds uint8, uint16, bool or floats, not {image.dtype}.")
-    white = 1 if array.dtype.kind in "bf" else {"u1": 255, "u2": 65535}.get(array.dtype.str[1:])
-    array = array.astype(np.float32) / np.float32(white or next((w for w in (1, 255) if array.max() <= w), 65535))
+    array = array.astype(np.float32) / np.float32(_greatest(array.dtype))
     if not ((array >= 0) & (array <= 1)).all():  # false for NaN, too
-        raise ImageError("An image's floats must be numbers between 0 and 1, and its integers between 0 and 65535.")
+        raise ImageError("An image's floats must be numbers between 0 and 1.")
     flat = _over(array[:, :, :3], array[:, :, 3:] if array.shape[2] == 4 else None, background)
     return torch.from_numpy(flat).permute(2, 0, 1).expand(3, -1, -1).contiguous()
 
@@ -514,7 +513,10 @@ def _skipped_line(folder: Path, skipped: dict[str, str]) -> str:
     """`3 files of photos were skipped: a.txt (no image), ...`, without the full stop; nothing for nothing."""
     if not skipped:
         return ""
-    names = [f"{name} ({reason})" for name, reason in list(skipped.items())[:NAMES_SHOWN]]
+    names = [
+        f"{name if name.isprintable() else repr(name)} ({reason})"
+        for name, reason in list(skipped.items())[:NAMES_SHOWN]
+    ]
     more = [f"{len(skipped) - NAMES_SHOWN} more"] if len(skipped) > NAMES_SHOWN else []
     what = "1 file of {} was" if len(skipped) == 1 else f"{len(skipped)} files of {{}} were"
     return f"{what.format(folder)} skipped: {', '.join(names + more)}"

@@ -512,8 +512,6 @@ def test_arrays_and_tensors() -> None:
         pixels,
         pixels.astype(np.uint16) * 257,
         (pixels.astype(np.uint16) * 257).astype(">u2"),
-        pixels.astype(np.int64),
-        pixels.astype(np.int32) * 257,
         pixels / 255,
         np.float32(pixels) / 255,
         np.asfortranarray(pixels),
@@ -521,11 +519,11 @@ def test_arrays_and_tensors() -> None:
     ):
         torch.testing.assert_close(as_image(array), right, atol=1e-6, rtol=0)
         assert as_image(array).dtype == torch.float32
-    for tensor in (right, right.double(), (right * 255).round().byte(), (right * 255).round().long()):
+    for tensor in (right, right.double(), (right * 255).round().byte()):
         torch.testing.assert_close(as_image(tensor), right, atol=1e-6, rtol=0)
     assert torch.equal(as_image(right.requires_grad_()), right.detach())
     torch.testing.assert_close(as_image(torch.rand(3, 4, 5).bfloat16()).shape, torch.Size([3, 4, 5]))
-    for mask in (np.eye(4, dtype=bool), np.eye(4, dtype=np.int64), np.eye(4), torch.eye(4), torch.eye(4)[None].long()):
+    for mask in (np.eye(4, dtype=bool), np.eye(4), torch.eye(4), torch.eye(4)[None].bool()):
         assert torch.equal(as_image(mask), torch.eye(4).expand(3, -1, -1))
     clear = as_image(torch.tensor([1.0, 0.0, 0.0, 0.25]).reshape(4, 1, 1), background=BACKGROUND)
     torch.testing.assert_close(clear.flatten(), torch.tensor([1.0, 0.375, 0.0]))
@@ -539,8 +537,8 @@ def test_arrays_and_tensors() -> None:
         np.zeros((1, 2, 2, 3)),
         np.full((2, 2, 3), 1.02),
         np.full((2, 2, 3), np.nan),
-        np.full((2, 2, 3), -1),
-        np.full((2, 2, 3), 70_000),
+        np.full((2, 2, 3), -0.1),
+        np.zeros((2, 2, 3), int),
         np.zeros((2, 2, 3), complex),
         np.array([["a"]]),
         np.array([[object()]]),
