@@ -1,4 +1,4 @@
-"""Pictures in and out: files to tensors `(3, H, W)` of sRGB in [0, 1], and back."""
+"""Images: files to tensors `(3, H, W)` of sRGB in [0, 1], and back."""
 
 from __future__ import annotations
 
@@ -19,25 +19,32 @@ from renderer.errors import InputError
 from renderer.io.files import atomic
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-MANY_PIXELS = 50_000_000  # a larger picture is reduced before it becomes numbers, where so many are not needed
+MANY_PIXELS = 50_000_000  # a larger image is reduced as it is read, where so many pixels are not needed
 MOST_PIXELS = 500_000_000  # beyond, decoding alone would take many GiB
 ORIENTATION = 0x0112  # the EXIF tag
 
 
 class ImageError(InputError):
-    """A picture cannot be read."""
+    """An image cannot be read."""
 
 
 def read_image(path: str | Path, longest: int | None = None) -> Tensor:
-    """`(3, H, W)` float32 in [0, 1], turned as its EXIF data say, transparency over white, 16 bits scaled and not cut.
+    """Read an image as `(3, H, W)` float32 in [0, 1].
 
-    `longest`: the side (pixels) that the picture will be reduced to later. A huge picture comes smaller then, but never
-    below twice that side. Of an animation, the first picture. Colour profiles are not looked at, and 16-bit colour
-    keeps all its bits in PNG only. Raises `ImageError` in one sentence.
+    Rotated as its EXIF data say, transparency laid over white, 16 bits scaled; of an animation, the first frame. Colour
+    profiles are ignored, and 16-bit colour keeps all its bits in PNG only.
+
+    Args:
+        path: the file.
+        longest: the side (pixels) that the image will be reduced to later. A huge image is then read smaller, but never
+            below twice that side.
+
+    Raises:
+        ImageError: for a file that is missing, damaged, too large or not an image.
     """
     path = Path(path)
     if not os.path.isfile(path):  # unlike Path.is_file, also where a name is too long
-        raise ImageError(f"There is no picture {path}.")
+        raise ImageError(f"There is no image {path}.")
     try:
         with _unguarded(), Image.open(path) as image:
             width, height = image.size
@@ -52,10 +59,10 @@ def read_image(path: str | Path, longest: int | None = None) -> Tensor:
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path} is not a picture that can be read.") from error
+        raise ImageError(f"{path} is not an image that can be read.") from error
     except MemoryError as error:
-        raise ImageError(f"There is not enough memory for the picture {path}; reduce it first.") from error
-    except Exception as error:  # Pillow lets through whatever it stumbles over in a damaged file
+        raise ImageError(f"There is not enough memory for the image {path}; reduce it first.") from error
+    except Exception as error:  # Pillow raises errors of many types for damaged files
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise ImageError(f"{path} cannot be read or is damaged ({reason.rstrip('.')}).") from error
     return torch.from_numpy(np.float32(pixels) / np.float32(_top(pixels))).permute(2, 0, 1).contiguous().clamp_(0, 1)
@@ -63,7 +70,7 @@ def read_image(path: str | Path, longest: int | None = None) -> Tensor:
 
 @contextmanager
 def _unguarded() -> Iterator[None]:
-    """Pillow without its own limit on pixels, which is lower than ours, and without its warnings of odd metadata."""
+    """Turn off Pillow's limit on pixels, which is lower than ours, and its warnings about metadata."""
     limit = Image.MAX_IMAGE_PIXELS
     try:
         Image.MAX_IMAGE_PIXELS = None
@@ -75,14 +82,14 @@ def _unguarded() -> Iterator[None]:
 
 
 def _factor(size: tuple[int, ...], longest: int | None) -> int:
-    """The whole number that brings a picture below `MANY_PIXELS`, as far as twice `longest` allows."""
+    """The integer factor that reduces an image below `MANY_PIXELS`, but not below twice `longest`."""
     if longest is None:
         return 1
     return max(1, min(math.ceil(math.sqrt(size[0] * size[1] / MANY_PIXELS)), max(size) // (2 * longest), min(size)))
 
 
 def _pixels(image: Image.Image, path: Path) -> np.ndarray:
-    """`(H, W, 3)` of the file's own type: uint8, uint16, int32 or float32."""
+    """The pixels `(H, W, 3)` in the type of the file: uint8, uint16, int32 or float32."""
     if image.mode.startswith("I") or image.mode == "F":
         grey = np.nan_to_num(np.asarray(image))
         return np.repeat(grey[:, :, None], 3, 2)
@@ -99,7 +106,7 @@ def _pixels(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def _depth(path: Path) -> int:
-    """Bits a channel of a PNG, which stand after the signature, the first chunk's head, width and height."""
+    """Bits per channel of a PNG; they follow the signature, the head of the first chunk, width and height."""
     with path.open("rb") as file:
         return file.read(25)[24]
 
@@ -107,12 +114,12 @@ def _depth(path: Path) -> int:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # a picture with damaged EXIF data is still a picture
+    except Exception:  # an image with damaged EXIF data can still be read
         return 1
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """`(H, W, 3)` as it should be seen; EXIF's orientations 1 to 8 are all turns and mirror images."""
+    """The pixels `(H, W, 3)`, rotated and mirrored by one of EXIF's orientations 1 to 8."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -123,7 +130,7 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _top(pixels: np.ndarray) -> float:
-    """The value that means white: known for integers of 8 and 16 bits, guessed from the values for wider ones."""
+    """The value of white: known for integers of 8 and 16 bits, guessed from the values for wider types."""
     if pixels.dtype == np.uint8:
         return 255
     guesses = (1, 255, 65535) if pixels.dtype.kind == "f" else (65535,)
@@ -140,21 +147,21 @@ def fitted_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return height, width
 
 
-def fit(picture: Tensor, longest: int) -> Tensor:
-    """The whole picture `(3, H, W)` with `longest` pixels on its long side, by area interpolation (OpenCV's INTER_AREA)."""
-    height, width = picture.shape[1:]
-    resized = _resize(picture.permute(1, 2, 0).cpu().numpy(), fitted_size((height, width), longest))
+def fit(image: Tensor, longest: int) -> Tensor:
+    """Resize an image `(3, H, W)` to `longest` pixels on its long side, by area interpolation (OpenCV's INTER_AREA)."""
+    height, width = image.shape[1:]
+    resized = _resize(image.permute(1, 2, 0).cpu().numpy(), fitted_size((height, width), longest))
     return torch.from_numpy(resized).permute(2, 0, 1).contiguous().clamp(0, 1)
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """An image (3, H, W) at exactly `size` (height, width), by area interpolation."""
+    """Resize an image (3, H, W) to exactly `size` (height, width), by area interpolation."""
     resized = _resize(image.permute(1, 2, 0).cpu().numpy(), size)
     return torch.from_numpy(np.ascontiguousarray(resized)).permute(2, 0, 1).contiguous().clamp(0, 1)
 
 
 def as_image(image: str | Path | Image.Image | np.ndarray | Tensor, longest: int | None = None) -> Tensor:
-    """Convert what people hold images in to `(3, H, W)` float32 sRGB in [0, 1], on the CPU.
+    """Convert a file, a PIL image, an array or a tensor to `(3, H, W)` float32 sRGB in [0, 1], on the CPU.
 
     Args:
         image: a file, a PIL image of any mode, an array (H, W) or (H, W, 1 | 3 | 4), or a tensor (1 | 3 | 4, H, W).
@@ -203,42 +210,42 @@ def fit_square(image: Image.Image, side: int) -> np.ndarray:
 
 
 def find_images(inputs: Iterable[str | Path]) -> list[Path]:
-    """The picture files among `inputs`: files as they are, folders as their pictures by name (not their subfolders).
+    """List the image files among `inputs`: files as they are, folders as their images by name (without subfolders).
 
-    Raises `ImageError` for what is not there and for a folder without pictures.
+    Raises `ImageError` for a path that does not exist and for a folder without images.
     """
     found: list[Path] = []
     for path in map(Path, inputs):
         if os.path.isdir(path):
-            inside = _pictures_in(path)
+            inside = _images_in(path)
             if not inside:
-                raise ImageError(f"The folder {path} holds no pictures ({', '.join(SUFFIXES)}).")
+                raise ImageError(f"The folder {path} holds no images ({', '.join(SUFFIXES)}).")
             found += inside
         elif os.path.exists(path):
             found.append(path)
         else:
-            raise ImageError(f"There is no picture or folder {path}.")
+            raise ImageError(f"There is no image or folder {path}.")
     return found
 
 
-def _pictures_in(folder: Path) -> list[Path]:
+def _images_in(folder: Path) -> list[Path]:
     try:
         files = sorted(folder.iterdir())
     except OSError as error:
         raise ImageError(f"The folder {folder} cannot be read: {error.strerror}.") from error
-    # Hidden files are no pictures: macOS leaves a `._face.jpg` beside every face.jpg on other file systems.
+    # Hidden files are left out: macOS writes a `._face.jpg` beside every face.jpg on other file systems.
     return [f for f in files if f.suffix.lower() in SUFFIXES and not f.name.startswith(".") and f.is_file()]
 
 
-def to_bytes(picture: Tensor) -> np.ndarray:
-    """`(3, H, W)` in [0, 1] -> `(H, W, 3)` uint8, rounded."""
-    return (picture.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+def to_bytes(image: Tensor) -> np.ndarray:
+    """Convert `(3, H, W)` in [0, 1] to `(H, W, 3)` uint8, rounded."""
+    return (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def write_jpeg(picture: Tensor, path: str | Path) -> None:
-    """Writes `(3, H, W)` in [0, 1] as a JPEG for a page, whole or not at all. Raises `InputError`."""
+def write_jpeg(image: Tensor, path: str | Path) -> None:
+    """Write `(3, H, W)` in [0, 1] as a JPEG, whole or not at all. Raises `InputError`."""
     with atomic(path) as temporary:
-        Image.fromarray(to_bytes(picture)).save(temporary, "JPEG", quality=85, optimize=True)
+        Image.fromarray(to_bytes(image)).save(temporary, "JPEG", quality=85, optimize=True)
 
 
 def write_png(

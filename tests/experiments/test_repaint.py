@@ -558,7 +558,7 @@ def test_pictures_that_are_not_there_are_found_before_the_work(tmp_path, monkeyp
     source = picture(tmp_path / "face.png")
     code, said = command(monkeypatch, capsys, source, tmp_path / name, "--out", tmp_path / "out")
     assert code == 2
-    assert "error: There is no picture or folder" in said
+    assert "error: There is no image or folder" in said
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists()
 

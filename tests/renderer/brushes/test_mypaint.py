@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d
 from renderer.brush import Brush, Mark, Window
 from renderer.brushes import mypaint, mypaint_engine
 from renderer.brushes.mypaint import BRUSHES, MYPAINT, MyPaint, find_brush
-from renderer.brushes.mypaint_settings import STRETCHED, Setting, fitted
+from renderer.brushes.mypaint_settings import SCALED, Setting, scaled
 from renderer.canvas import blank, over, paint_steps
 from renderer.errors import InputError
 from renderer.strokes import BEZIER
@@ -364,7 +364,7 @@ def test_the_newest_collection_comes_first(tmp_path: Path) -> None:
 
 
 @given(
-    st.sampled_from([*STRETCHED, "slow_tracking", "offset_by_speed", "dabs_per_second", "radius_logarithmic"]),
+    st.sampled_from([*SCALED, "slow_tracking", "offset_by_speed", "dabs_per_second", "radius_logarithmic"]),
     st.floats(0, 3),
     st.floats(0.1, 8),
     st.floats(0.1, 8),
@@ -372,7 +372,7 @@ def test_the_newest_collection_comes_first(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 def test_fitting_to_a_size_composes_and_undoes(name: str, base: float, a: float, b: float) -> None:
     setting = Setting(base, {"brush_radius": ((0.0, 0.0), (2.0, 1.0))})
-    once, twice = fitted(name, setting, a * b), fitted(name, fitted(name, setting, a), b)
+    once, twice = scaled(name, setting, a * b), scaled(name, scaled(name, setting, a), b)
     assert once.base == pytest.approx(twice.base, rel=1e-6, abs=1e-6)
     assert once.inputs["brush_radius"][1] == pytest.approx(twice.inputs["brush_radius"][1])
-    assert fitted(name, setting, 1.0).base == pytest.approx(base, abs=1e-9)
+    assert scaled(name, setting, 1.0).base == pytest.approx(base, abs=1e-9)

@@ -186,7 +186,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_outline_keeps_its_promise() -> None:
-    """An outline is within `NEAR` of the edge of the union of many discs, but for the very corner of a notch."""
+    """An outline is within `TOLERANCE` of the edge of the union of many discs, but for the very corner of a notch."""
     depths = []
     for values in painterly(40, seed=5):
         radius = values[6:8].double().numpy() * 32
@@ -196,5 +196,5 @@ def test_the_outline_keeps_its_promise() -> None:
         centres, _, radii = svg_outlines.discs(curve, radius, 4000)
         points = np.einsum("sk,nkd->nsd", svg_outlines.BERNSTEIN, pieces).reshape(-1, 2)
         depths.append(np.abs((radii - np.hypot(*(points[:, None] - centres).transpose(2, 0, 1))).max(1)))
-    assert np.quantile(np.concatenate(depths), 0.98) < svg_outlines.NEAR
+    assert np.quantile(np.concatenate(depths), 0.98) < svg_outlines.TOLERANCE
     assert max(depth.max() for depth in depths) < 0.2

@@ -269,7 +269,7 @@ def test_a_checkpoint_rebuilds_it(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", [{"along": 2 * CAP + 1}, {"across": 2}, {"reach": 0.0}])
 def test_textures_without_room_are_refused(change: dict, tmp_path: Path) -> None:
     config: dict[str, Any] = {"brush": "test", "reach": 1.8, **change}
-    with pytest.raises(ValueError, match="hold no stroke"):
+    with pytest.raises(ValueError, match="hold a stroke"):
         NeuralBrush(**config)
     Checkpoint("neural-brush", config, {}, MYPAINT).save(tmp_path / "some.safetensors")
     with pytest.raises(CheckpointError, match="cannot build a neural-brush"):

@@ -12,12 +12,12 @@ from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.learned.data import (
     BrushPoints,
     BrushViews,
-    Draws,
     Points,
     Pool,
-    Together,
+    RandomNormals,
     Views,
-    drawn,
+    Zipped,
+    iterate,
     on_path,
     painterly,
 )
@@ -79,11 +79,11 @@ def test_a_pool_is_met_in_ever_other_orders() -> None:
 
 
 def test_draws_depend_on_seed_and_number_alone() -> None:
-    (a, b), (c, _) = Draws(((2, 3), (4,)), 9, 1)[5], Draws(((2, 3), (4,)), 9, 1)[6]
+    (a, b), (c, _) = RandomNormals(((2, 3), (4,)), 9, 1)[5], RandomNormals(((2, 3), (4,)), 9, 1)[6]
     assert (a.shape, b.shape) == ((2, 3), (4,))
-    assert torch.equal(a, Draws(((2, 3), (4,)), 9, 1)[5][0])
+    assert torch.equal(a, RandomNormals(((2, 3), (4,)), 9, 1)[5][0])
     assert not torch.equal(a, c)
-    assert len(Together(Draws(((1,),), 4, 0), Draws(((1,),), 7, 0))) == 4
+    assert len(Zipped(RandomNormals(((1,),), 4, 0), RandomNormals(((1,),), 7, 0))) == 4
 
 
 def student(**options: Any) -> NeuralBrush:
@@ -108,8 +108,8 @@ def adversarial(steps: int) -> tuple[dict[str, Any], Any]:
         "critic_optimizer": torch.optim.Adam(critic.parameters()),
     }
     true = teacher(grain=2)
-    data = Together(Pool([points(true)], steps, 0), Pool([views(true, 48)], steps, 0))
-    return objects, Together(*data.sets, Draws(((2, TILE, TILE), (4, 2)), steps, 0))
+    data = Zipped(Pool([points(true)], steps, 0), Pool([views(true, 48)], steps, 0))
+    return objects, Zipped(*data.sets, RandomNormals(((2, TILE, TILE), (4, 2)), steps, 0))
 
 
 def variational(steps: int) -> tuple[dict[str, Any], Any]:
@@ -119,7 +119,7 @@ def variational(steps: int) -> tuple[dict[str, Any], Any]:
         "encoder": encoder,
         "optimizer": torch.optim.Adam([*network.parameters(), *encoder.parameters()]),
     }
-    return objects, Together(Pool([views(teacher(latent=2))], steps, 0), Draws(((4, 2),), steps, 0))
+    return objects, Zipped(Pool([views(teacher(latent=2))], steps, 0), RandomNormals(((4, 2),), steps, 0))
 
 
 def run(form: str, objects: dict[str, Any], data: Any, done: int = 0, stop: int | None = None) -> list[Progress]:
@@ -201,7 +201,7 @@ def test_points_are_the_true_brush_s_pixels() -> None:
     assert (batch.alpha > 0.5).float().mean() > 0.1
     assert (batch.alpha == 0).float().mean() > 0.1
     assert not torch.equal(data[4].strokes, batch.strokes)
-    other = [part.alpha for part in drawn(data, workers=1)]
+    other = [part.alpha for part in iterate(data, workers=1)]
     assert torch.equal(other[3], batch.alpha), "whoever draws them"
 
 
@@ -221,5 +221,5 @@ def test_fidelity_of_the_true_brush_is_perfect() -> None:
     figures = fidelity(brush, brush, 20, seed=0)
     assert figures["alpha_mse"] == 0
     assert figures["kernel_distance"] == pytest.approx(0, abs=1e-9)
-    assert figures["alpha_mse_of_chance"] > 1e-5, "a brush of chance"
+    assert figures["alpha_mse_of_noise"] > 1e-5, "a brush of chance"
     assert asdict(traits(brush))["reach"] > 1
