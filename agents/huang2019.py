@@ -38,6 +38,7 @@ from agents.mdp import Reward, State
 from renderer.brush import Brush
 from renderer.canvas import paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
+from renderer.learned.ema import update_ema
 from renderer.strokes import BEZIER, StrokeSpace
 
 
@@ -283,8 +284,8 @@ class LearningToPaint:
         value, _ = self._value(self.critic, state, self._act(self.actor, state))
         _descend(self.actor_optimizer, -value.mean())
 
-        _follow(self.slow_actor, self.actor, self.config.tau)
-        _follow(self.slow_critic, self.critic, self.config.tau)
+        update_ema(self.slow_actor, self.actor, 1 - self.config.tau)
+        update_ema(self.slow_critic, self.critic, 1 - self.config.tau)
         return Update(value_loss.item(), value.mean().item(), true, false)
 
     def _act(self, actor: nn.Module, state: State) -> Tensor:
@@ -318,7 +319,7 @@ class LearningToPaint:
         (slope,) = torch.autograd.grad(self.discriminator(mixed, target).sum(), mixed, create_graph=True)
         penalty = 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
         _descend(self.discriminator_optimizer, false.mean() - true.mean() + penalty)
-        _follow(self.slow_discriminator, self.discriminator, self.config.tau)
+        update_ema(self.slow_discriminator, self.discriminator, 1 - self.config.tau)
         return true.mean().item(), false.mean().item()
 
 
@@ -329,14 +330,6 @@ def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
         parameter.grad = gradient
     optimizer.step()
-
-
-@torch.no_grad()
-def _follow(slow: nn.Module, fast: nn.Module, tau: float) -> None:
-    for mine, theirs in zip(slow.parameters(), fast.parameters(), strict=True):
-        mine.lerp_(theirs, tau)
-    for kept, seen in zip(slow.buffers(), fast.buffers(), strict=True):
-        kept.copy_(seen)  # statistics of batch normalisation
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import io
 import math
 import sys
@@ -18,11 +19,11 @@ from renderer.errors import InputError
 
 Config = TypeVar("Config")
 Presets = Mapping[str, tuple[str, Config]]  # a line of help and the configuration, by name
-KAOKORE = "kaokore:"  # before the number of one of its faces
+KAOKORE = "kaokore:"  # prefix of the number of a face
 
 
 class Command(NamedTuple):
-    """A subcommand: `function` is called with a `config` that is read from the command line."""
+    """A subcommand: a function, its options, and presets of them."""
 
     function: Callable[[Any], object]
     config: type[Any]
@@ -41,16 +42,16 @@ def run(
 ) -> None:
     """Read `config` from the command line and call `function` with it.
 
-    Exits with code 2 and one line for an `InputError`, with 130 after Ctrl-C; finished work stays on
-    disk. The options of a nested dataclass keep its field's name as a prefix (`--learn.horizon`), unless the field is an
-    `OmitArgPrefixes[...]` of tyro's.
+    An `InputError` is reported in one line, with exit code 2. The exit code after Ctrl-C is 130; finished work stays on
+    disk. Options of a nested dataclass have its field's name as a prefix (`--training.horizon`), unless the field's type
+    is marked with `tyro.conf.OmitArgPrefixes`.
 
     Args:
-        function: What the command does.
+        function: Function of the command.
         config: Dataclass of the options.
-        description: Help text of the command; by default that of `function`.
-        presets: Sets of defaults; the name of one may come first on the command line. The first of them is the default.
-        renamed: New names of options by the old ones, which still work but warn.
+        description: Help text of the command; by default the docstring of `function`.
+        presets: Sets of defaults by name. A name may be the first argument; the default is the first preset.
+        renamed: New names of options by old names, which still work and warn.
         arguments: The command line; by default `sys.argv[1:]`.
         prog: The command's name in its help; by default `python -m experiments.NAME`.
     """
@@ -84,7 +85,7 @@ def run(
 def _one_line(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """A warning as a user reads it, without the source line that gave it."""
+    """Format a warning as one line, without its place in the code."""
     return f"warning: {message}\n"
 
 
@@ -95,7 +96,14 @@ def run_subcommand(
     renamed: Mapping[str, str] | None = None,
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """Run the one of `commands` that the first argument names, with the others as its command line; see `run`."""
+    """Run the subcommand that the first argument names; the other arguments are its options.
+
+    Args:
+        commands: Subcommands by name.
+        description: Help text of the command.
+        renamed: See `run`.
+        arguments: The command line; by default `sys.argv[1:]`.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     name = choose(given, {name: command.config.__doc__ or "" for name, command in commands.items()}, description)
     function, config, presets = commands[name]
@@ -113,19 +121,24 @@ def run_subcommand(
 def choose(
     arguments: Sequence[str], commands: Mapping[str, str], description: str | None, prog: str | None = None
 ) -> str:
-    """The subcommand that the first of `arguments` names; `--help` lists all `commands` with a line of help."""
-    parser = argparse.ArgumentParser(prog or program(), description=description, formatter_class=_Verbatim)
+    """Return the subcommand that the first of `arguments` names; exit with a list of `commands` for --help or another.
+
+    Args:
+        arguments: The command line.
+        commands: Help texts by subcommand, of which the first line is shown.
+        description: Help text of the command itself.
+        prog: The command's name in its help; by default `python -m experiments.NAME`.
+    """
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog or program(), description=description, formatter_class=formatter)
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, about in commands.items():
         subparsers.add_parser(name, help=about.strip().partition("\n")[0].replace("%", "%%"), add_help=False)
     return str(parser.parse_args(arguments[:1]).command)
 
 
-_Verbatim = argparse.RawDescriptionHelpFormatter
-
-
 def program() -> str:
-    """The running command as it is typed, such as `python -m experiments.repaint`; never with a path of this machine."""
+    """Return the running command, such as `python -m experiments.repaint`, without paths of this machine."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     name = "" if spec is None else spec.name.removesuffix(".__main__")
     if not name.startswith("experiments"):  # a test, or a file that was started by its path
@@ -134,7 +147,7 @@ def program() -> str:
 
 
 def renamed_options(renamed: Mapping[str, str], arguments: Sequence[str]) -> list[str]:
-    """The arguments with old names of options replaced by the new ones; each gives a `DeprecationWarning`.
+    """Replace old names of options in `arguments` by the new ones; each gives a `DeprecationWarning`.
 
     >>> with warnings.catch_warnings():  # the command line shows it
     ...     warnings.simplefilter("ignore")
@@ -146,33 +159,44 @@ def renamed_options(renamed: Mapping[str, str], arguments: Sequence[str]) -> lis
         option, equals, value = argument.partition("=")
         new = renamed.get(option.replace("_", "-"))
         if new is not None:
-            warnings.warn(f"{option} is now {new}; the old name will be removed.", DeprecationWarning, stacklevel=3)
+            _warn_deprecated(f"{option} is now {new}; the old name will be removed.")
             argument = f"{new}{equals}{value}"
         current.append(argument)
     return current
 
 
+def _warn_deprecated(message: str) -> None:
+    """Warn in the name of the script, because Python shows deprecations only of the module that was started."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals is globals():
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, DeprecationWarning, stacklevel=level)
+
+
 def _with_preset(arguments: list[str], presets: Presets[Any]) -> list[str]:
-    """The arguments with the name of a preset in front: the given one, that of the old option --preset, or the first."""
+    """Return the arguments with the name of a preset first: the given one, that of the old --preset, or the default."""
     for place, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
         if option == "--preset":
             name = value if equals else "".join(arguments[place + 1 : place + 2])
             if name not in presets:
                 raise InputError(f"There is no preset {name!r}; choose one of {', '.join(presets)}.")
-            warnings.warn(
-                f"--preset {name} is now {name}, as the first argument; --preset will be removed.",
-                DeprecationWarning,
-                stacklevel=3,
-            )
+            _warn_deprecated(f"--preset {name} is now {name}, as the first argument; --preset will be removed.")
             return [name, *arguments[:place], *arguments[place + (1 if equals else 2) :]]
     # A first argument that is no option is a preset, or a mistake that tyro reports with the presets' names.
     return arguments if arguments and not arguments[0].startswith("-") else [next(iter(presets)), *arguments]
 
 
 def _preset_help(name: str, presets: Presets[Any], description: str | None) -> str:
-    lines = [f"* {other}: {about}" for other, (about, _) in presets.items()]
-    return "\n\n".join([description or "", f"Presets, to be named first ({name} is shown here):", *lines])
+    width = max(map(len, presets))
+    lines = [f"    {other:{width}}  {about}" for other, (about, _) in presets.items()]
+    return "\n".join(
+        [
+            f"{description or ''}\n",
+            f"Presets, one of which may come first (the defaults below are of {name}):\n",
+            *lines,
+        ]
+    )
 
 
 def require(config: object, **least: float) -> None:
@@ -193,7 +217,7 @@ def require_gradient(brush: str) -> None:
 
 
 def picture_path(picture: str, root: str | None) -> Path:
-    """The path of a picture given as a path or as `kaokore:ID`, which is downloaded if missing.
+    """Return the path of an image that is given as a path or as `kaokore:ID`; the latter is downloaded if missing.
 
     Args:
         picture: A path, or `kaokore:` and the number of a face.
@@ -206,7 +230,7 @@ def picture_path(picture: str, root: str | None) -> Path:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called `name`; `auto` is the GPU if there is one. Raises `InputError` if it cannot be used."""
+    """Return the device `name`; "auto" is the GPU if there is one. Raises `InputError` if it cannot be used."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -219,7 +243,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def progress(description: str, unit: str = "image") -> Callable[[Iterable[Any]], Iterable[Any]]:
-    """A progress bar on stderr, for the `track` option of library functions."""
+    """Return a function that shows the progress of an iterable on stderr, for the `track` option of library functions."""
     from tqdm import tqdm
 
     return lambda items: tqdm(items, description, unit=unit, leave=False)

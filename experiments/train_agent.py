@@ -1,7 +1,9 @@
 """Train the agent to paint KaoKore faces, through a learned brush.
 
-python -m experiments.train_agent --root ../shared/kaokore            # about 20 minutes on two cores
-python -m experiments.train_agent --resume runs/FOLDER                # continue a run
+Examples:
+
+    python -m experiments.train_agent --root ../shared/kaokore            # about 20 minutes on two cores
+    python -m experiments.train_agent --resume runs/FOLDER                # continue a run
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Train a classifier of gender or social status of KaoKore faces.
 
-python -m experiments.classify train --root ../shared/kaokore --task status
-python -m experiments.classify train --resume runs/FOLDER
+Examples:
+
+    python -m experiments.classify train --root ../shared/kaokore --task status
+    python -m experiments.classify train --resume runs/FOLDER
 """
 
 from __future__ import annotations

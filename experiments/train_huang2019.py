@@ -1,9 +1,11 @@
 """Train the agent of Huang et al. (2019), "Learning to Paint", as a baseline.
 
-python -m experiments.train_huang2019 --root ../shared/kaokore          # sized for two cores
-python -m experiments.train_huang2019 paper --device cuda               # the paper's numbers
-python -m experiments.train_huang2019 --reward l2 --no-model-based      # the paper's ablations
-python -m experiments.train_huang2019 --resume runs/FOLDER              # continue a run
+Examples:
+
+    python -m experiments.train_huang2019 --root ../shared/kaokore          # sized for two cores
+    python -m experiments.train_huang2019 paper --device cuda               # the paper's numbers
+    python -m experiments.train_huang2019 --reward l2 --no-model-based      # the paper's ablations
+    python -m experiments.train_huang2019 --resume runs/FOLDER              # continue a run
 """
 
 from __future__ import annotations

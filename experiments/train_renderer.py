@@ -1,10 +1,12 @@
 """Train a neural renderer on strokes of a reference brush.
 
-python -m experiments.train_renderer                       # the Bezier brush, about 20 minutes on two cores
-python -m experiments.train_renderer --arch huang2019      # the baseline's network
-python -m experiments.train_renderer --brush ink           # a MyPaint brush, by name or .myb file
-python -m experiments.train_renderer --brush charcoal --form gan
-python -m experiments.train_renderer --resume runs/FOLDER  # continue a run
+Examples:
+
+    python -m experiments.train_renderer                       # the Bezier brush, about 20 minutes on two cores
+    python -m experiments.train_renderer --arch huang2019      # the baseline's network
+    python -m experiments.train_renderer --brush ink           # a MyPaint brush, by name or .myb file
+    python -m experiments.train_renderer --brush charcoal --form gan
+    python -m experiments.train_renderer --resume runs/FOLDER  # continue a run
 """
 
 from __future__ import annotations

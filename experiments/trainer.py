@@ -32,9 +32,9 @@ class RunOptions:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     minutes: float | None = None
-    """Time of this session, after which it saves and stops; no limit by default."""
+    """Minutes until this session saves its state and stops; no limit by default."""
     minutes_between_saves: float = 5.0
-    """Time between saves of the training's state, which is also saved after every evaluation."""
+    """Minutes between saves of the state, which is also saved after every evaluation."""
     resume: str | None = None
     """A run folder to continue; all other options but --minutes are then read from it."""
     runs: str = "runs"
@@ -119,13 +119,13 @@ class Trainer:
                 opened.close()
 
     def steps(self, total: int, unit: str = "step", *, evaluate_every: int = 0, log_every: int = 1) -> Iterator[int]:
-        """Count the steps that are left, from 0; save after those that end a time, evaluate or are the last.
+        """Yield the numbers of the steps that are left, from 0, and save the state after steps with `saving`.
 
         Args:
-            total: Steps of the whole training, over all sessions.
-            unit: What a step is called.
-            evaluate_every: Steps between evaluations, the last of which ends the training; 0 for none.
-            log_every: Steps between values of a curve.
+            total: Number of steps of the whole training, over all sessions.
+            unit: Name of a step.
+            evaluate_every: Steps between evaluations; the last step ends with one, too. 0 for none.
+            log_every: Steps between points of a curve.
         """
         from torch.utils.tensorboard import SummaryWriter
         from tqdm import tqdm

@@ -111,6 +111,7 @@ class KaoKore(VisionDataset):
         return image_path(Path(self.root), self.ids[index])
 
     def extra_repr(self) -> str:
+        """Describe the configuration, for `repr`."""
         return f"Version: {self.version}\nSplit: {self.split}\nTarget: {self.target}"
 
 

@@ -1,0 +1,1 @@
+"""Commands that make the figures and pages of the documentation."""

@@ -128,8 +128,10 @@ def _cell(
 
 
 def sufficient(cells: Sequence[dict[str, Any]]) -> dict[str, int | None]:
-    """The least number of strokes from which on accuracy stays within a standard error of the ceiling, and within 2
-    points of it; None where it does not. `cells` are in the order of strokes."""
+    """The least number of strokes from which on accuracy stays near the ceiling.
+
+    Within a standard error of it, and within 2 points of it; None where it does not. `cells` are in the order of strokes.
+    """
     found: dict[str, int | None] = {"standard_error": None, "points": None}
     for name in found:
         for cell in reversed(cells):

@@ -115,10 +115,10 @@ def class_score(logits: Callable[[Tensor], Tensor], index: int) -> Score:
 
 
 def channel_score(layer: Callable[[Tensor], Tensor], channel: int) -> Score:
-    """Score a channel of a layer, pictures `(B, 3, H, W)` -> features `(B, C, h, w)`: its mean over positions, in standard
-    deviations of the layer.
+    """Score a channel of a layer, pictures `(B, 3, H, W)` -> features `(B, C, h, w)`.
 
-    The score raises `InputError` if there is no such channel.
+    The score is the channel's mean over positions, in standard deviations of the layer. It raises `InputError` if there is
+    no such channel.
     """
 
     def score(pictures: Tensor) -> Tensor:
@@ -192,8 +192,9 @@ def random_strokes(
     half = 2 * radius * torch.cat((angle.cos(), angle.sin()), 1)
     colour = 0.5 + saturation * (space.get(strokes, "colour") - 0.5)
     values = {"start": centre - half, "end": centre + half, "radius": radius, "colour": colour}
-    values |= {"opacity": torch.full((count, 1), opacity), "pressure": torch.full((count, 1), 0.7)}
-    for field in space.fields:
-        if field.name in values:
-            strokes = space.put(strokes, field.name, values[field.name].expand(count, field.size))
+    values["opacity"] = torch.full((count, 1), opacity)
+    if "pressure" in space:  # some brushes hardly mark at low pressure
+        values["pressure"] = torch.full((count, 1), space.field("pressure").default)
+    for name, value in values.items():
+        strokes = space.put(strokes, name, value.expand(count, space.field(name).size))
     return strokes

@@ -76,8 +76,10 @@ def style_loss(picture: Tensor, config: StyleConfig = StyleConfig()) -> Loss:
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Gram matrix `(B, C, C)` of features `(B, C, h, w)`: products of channels averaged over positions (Gatys et al. 2016,
-    eq. 3)."""
+    """Gram matrix `(B, C, C)` of features `(B, C, h, w)`: products of channels averaged over positions.
+
+    Gatys et al. 2016, eq. 3.
+    """
     flat = features.flatten(2)
     return flat @ flat.mT / flat.shape[2]
 

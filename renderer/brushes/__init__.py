@@ -1,0 +1,1 @@
+"""Reference brushes, and mixtures of brushes."""

@@ -1,0 +1,1 @@
+"""Learned brushes and their training."""

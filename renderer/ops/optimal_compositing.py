@@ -91,7 +91,7 @@ def score_marks_reference(
     b, t = (pictures.detach()[picture, :, row, column].mT for pictures in (canvas, target))  # (3, T)
 
     def sums(values: Tensor) -> Tensor:
-        """(C, T) -> (B * K, C)"""
+        """Sum values `(C, T)` over the pixels of each mark: `(B * K, C)`."""
         return values.new_zeros(len(box), len(values)).index_add(0, owner, values.mT)
 
     d = t - b

@@ -235,7 +235,8 @@ def composite(canvas: Tensor, shapes: Tensor, grids: Tensor, sharpness: Tensor, 
 
     Args:
         canvas: (B, 3, H, W), single precision, as all but `box`.
-        shapes, grids: B * N strokes as in `renderer.ops.triton_decode`, those of a picture one after another.
+        shapes: B * N strokes as in `renderer.ops.triton_decode`, those of a picture one after another.
+        grids: of the same strokes.
         sharpness: () of stroke maps; unused by textures.
         colour: (B * N, 3).
         box: (B * N, 4) int32: left, top, right, bottom in whole pixels; a stroke leaves nothing outside.

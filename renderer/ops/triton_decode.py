@@ -60,8 +60,10 @@ def add_gradients(  # type: ignore[no-untyped-def]
     COLUMNS: tl.constexpr,
     NODES: tl.constexpr,
 ):
-    """Add the gradients that follow from `grad` (SIDE, SIDE), the gradient of stroke i's alpha. NODES: a power of two, at
-    least 16 and ROWS."""
+    """Add the gradients that follow from `grad` (SIDE, SIDE), the gradient of stroke i's alpha.
+
+    NODES: a power of two, at least 16 and ROWS.
+    """
     if KIND == STROKE_MAP:
         grids_i = i * (2 * ROWS * COLUMNS)
         _stroke_map_backward(

@@ -278,10 +278,13 @@ def _encode_backward(  # type: ignore[no-untyped-def]
 def encode_stroke_map(
     strokes: Tensor, weights: list[Tensor], height: int, width: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Codes of strokes (N, 13) of the space BEZIER on a canvas of `height` x `width`. Differentiable in the strokes.
+    """Codes of strokes of the space BEZIER. Differentiable in the strokes.
 
     Args:
+        strokes: (N, 13).
         weights: weight and bias of each of the perceptron's four layers.
+        height: of the canvas, in pixels.
+        width: of the canvas, in pixels.
 
     Returns:
         shapes (N, 14), grids (N, 2, G, G), box (N, 4) int32 and colour (N, 3), see `renderer.ops.triton_strokes`.

@@ -301,8 +301,12 @@ def score(
     The gain is differentiable in shapes, grids and sharpness, not in the canvas.
 
     Args:
-        canvas, target: (B, 3, H, W).
-        shapes, grids, sharpness, box: B * K strokes, see `renderer.ops.triton_composite.composite`.
+        canvas: (B, 3, H, W).
+        target: (B, 3, H, W).
+        shapes: B * K strokes, see `renderer.ops.triton_composite.composite`.
+        grids: of the same strokes.
+        sharpness: () of stroke maps.
+        box: (B * K, 4) of the same strokes.
         palette: (P, 3), the only colours allowed, if given.
     """
     canvas, target, shapes, grids, box = (x.contiguous() for x in (canvas, target, shapes, grids, box))
@@ -354,10 +358,16 @@ def paint_greedily(
     """Paint candidates in order, each in the colour that is best when its turn comes. Not differentiable.
 
     Args:
-        canvas, target, shapes, grids, sharpness, box, palette: as of `score`.
+        canvas: as of `score`, and so are the next five.
+        target: (B, 3, H, W).
+        shapes: B * K strokes.
+        grids: of the same strokes.
+        sharpness: () of stroke maps.
+        box: (B * K, 4) of the same strokes.
         order: (B, K) indices 0 .. B * K - 1, those of each picture in the order of painting.
         least: (B * K,) or (B, K); a candidate that gains less is passed over.
         limit: how many strokes of a picture are painted at most.
+        palette: as of `score`.
 
     Returns:
         The canvases afterwards; the indices of the painted strokes (B, limit), -1 where there were too few; the colours

@@ -1,4 +1,4 @@
-"""Learning to Paint: what is remembered is what happened, every network learns its own task, and the actor paints better."""
+"""Learning to Paint: replay memory, updates of every network, rewards, and a lower error after training."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def generator() -> torch.Generator:
 
 
 def targets(n: int = 2, size: int = 32) -> Tensor:
-    """A dark disc on a coloured ground, in different places."""
+    """A dark disc on a coloured background, at different places."""
     y, x = torch.meshgrid(torch.linspace(0, 1, size), torch.linspace(0, 1, size), indexing="ij")
     centre = torch.linspace(0.35, 0.65, n)[:, None, None]
     inside = (((x - centre) ** 2 + (y - 0.5) ** 2) < 0.06).float()[:, None]
@@ -43,26 +43,26 @@ def test_the_papers_numbers() -> None:
     assert convolutions[0].in_channels == 9, "canvas 3, target 3, step 1, coordinates 2"
 
 
-def test_what_is_remembered_is_what_happened(renderer: Brush, generator: torch.Generator) -> None:
+def test_the_memory_holds_the_transitions_of_the_last_episodes(renderer: Brush, generator: torch.Generator) -> None:
     torch.manual_seed(0)
     learner = LearningToPaint(renderer, replace(TINY, noise=0.2, memory=3))
-    for _ in range(3):  # six paintings into three places
+    for _ in range(3):  # six episodes for a capacity of three
         finished = learner.rollout(targets(), generator)
     assert finished.shape == (2, 3, 32, 32)
     before, action, after = learner.memory.sample(40, generator)
     assert {int(step) for step in before.step} == {0, 1, 2}
     assert torch.equal(after.step, before.step + 1)
     expected = dynamics.step(before, action, renderer).canvas
-    # Canvases are remembered in bytes.
+    # Canvases are stored as bytes.
     torch.testing.assert_close(after.canvas, expected, rtol=0, atol=1.5 / 255)
     assert (before.canvas[before.step == 0] == 1).all()
     last = after.canvas[after.step == 3]
     nearest = (last[:, None] - finished[None]).abs().amax((2, 3, 4)).amin(1)
-    assert (nearest < 1 / 255).any(), "also the last episode is there"
+    assert (nearest < 1 / 255).any(), "the last episode is stored"
 
 
 @pytest.mark.parametrize("model_based", [True, False])
-def test_an_update_moves_every_network_and_slow_copies_follow(
+def test_an_update_changes_every_network_and_its_slow_copy(
     renderer: Brush, generator: torch.Generator, model_based: bool
 ) -> None:
     torch.manual_seed(0)
@@ -72,7 +72,7 @@ def test_an_update_moves_every_network_and_slow_copies_follow(
     learner.update(0.0, generator)
     for name, module in networks(learner).items():
         still = [old for old, new in zip(before[name], module.parameters(), strict=True) if torch.equal(old, new)]
-        # The discriminator's last bias is in both of its scores alike.
+        # The discriminator's last bias cancels in its loss.
         assert len(still) == (1 if name == "discriminator" else 0) or name.startswith("slow"), name
     for name in ("actor", "critic", "discriminator"):
         fast, slow = getattr(learner, name), getattr(learner, f"slow_{name}")
@@ -86,7 +86,7 @@ def networks(learner: LearningToPaint) -> dict[str, torch.nn.Module]:
     return {name: thing for name, thing in changing.items() if isinstance(thing, torch.nn.Module) and name != "memory"}
 
 
-def test_rates_fall(renderer: Brush, generator: torch.Generator) -> None:
+def test_learning_rates_decrease(renderer: Brush, generator: torch.Generator) -> None:
     learner = LearningToPaint(renderer, replace(TINY, decay=0.25, decay_after=0.5))
     learner.rollout(targets(), generator)
     for progress, factor in ((0.4, 1.0), (0.6, 0.25)):
@@ -106,7 +106,7 @@ def test_the_model_based_actor_learns_to_paint(renderer: Brush, generator: torch
     assert min(errors[-3:]) < 0.4 * errors[0]
 
 
-def test_the_model_free_critic_learns_what_actions_are_worth(renderer: Brush, generator: torch.Generator) -> None:
+def test_the_model_free_critic_predicts_rewards_of_actions(renderer: Brush, generator: torch.Generator) -> None:
     torch.manual_seed(0)
     learner = LearningToPaint(
         renderer,
@@ -121,13 +121,13 @@ def test_the_model_free_critic_learns_what_actions_are_worth(renderer: Brush, ge
     assert after.step.eq(1).all()
 
 
-def test_the_discriminator_learns_to_tell_paintings_from_targets(renderer: Brush, generator: torch.Generator) -> None:
+def test_the_discriminator_separates_paintings_from_targets(renderer: Brush, generator: torch.Generator) -> None:
     torch.manual_seed(0)
     learner = LearningToPaint(renderer, replace(TINY, tau=0.2))
     learner.rollout(targets(), generator)
     gaps = [update.true - update.false for update in (learner.update(0.0, generator) for _ in range(12))]
     assert sum(gaps[-3:]) / 3 > gaps[0] + 0.1
-    # Its score gained is the reward: a step towards the target is worth more than none.
+    # The increase of its score is the reward: positive for a step towards the target, zero for none.
     state = dynamics.begin(targets())
     near = state._replace(canvas=0.2 * state.canvas + 0.8 * state.target)
     assert (learner.reward(state, near) > 0).all()

@@ -1,4 +1,4 @@
-"""The algorithm learns: on a tiny batch the policy paints better after some updates than before."""
+"""Training of the policy: losses, gradients, horizons, and a lower error after some updates on a tiny batch."""
 
 import copy
 import dataclasses
@@ -48,7 +48,7 @@ def learn(target: Tensor, renderer: Brush, config: TrainConfig, episodes: int) -
 
 @torch.no_grad()
 def error(policy: Policy, target: Tensor, renderer: Brush) -> float:
-    """After 4 strokes, without planning: what the policy itself knows."""
+    """The error after 4 strokes without planning."""
     canvas = torch.ones_like(target)
     for _ in range(2):
         canvas = rollout_round(policy, renderer, canvas, target, grids=[(2, 2), (4, 4)], max_strokes=2).canvas
@@ -56,7 +56,7 @@ def error(policy: Policy, target: Tensor, renderer: Brush) -> float:
 
 
 @pytest.mark.parametrize("horizon", [0, 1, 2])
-def test_it_learns(target: Tensor, renderer: Brush, horizon: int) -> None:
+def test_the_error_decreases(target: Tensor, renderer: Brush, horizon: int) -> None:
     before = error(make()[0], target, renderer)
     policy, _ = learn(target, renderer, TrainConfig(round_strokes=(2, 2), horizon=horizon), 40)
     assert error(policy, target, renderer) < 0.7 * before
@@ -85,7 +85,7 @@ def test_a_gradient_reaches_every_parameter(target: Tensor, renderer: Brush, hor
         assert parameter.grad.abs().max() > 0, name
 
 
-def test_the_loss_is_the_part_of_the_error_that_is_left(target: Tensor, renderer: Brush) -> None:
+def test_the_loss_is_the_relative_error_after_the_round(target: Tensor, renderer: Brush) -> None:
     config = TrainConfig(round_strokes=(2, 3), horizon=1, proposals=0.0, exploration=0.0)
     policy, _ = make()
     optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
@@ -93,13 +93,13 @@ def test_the_loss_is_the_part_of_the_error_that_is_left(target: Tensor, renderer
     for progress in train_episode(policy, optimizer, renderer, target, config):
         errors.append((progress.canvas - target).square().mean((1, 2, 3)))
         assert progress.loss == pytest.approx(float((errors[-1] / (errors[-2] + 1e-5)).mean()), rel=1e-3)
-    # What is proposed counts as well, with a minus: it is a gain.
+    # The gain of the proposals is subtracted.
     *_, other = train_episode(policy, optimizer, renderer, target, dataclasses.replace(config, proposals=0.3))
     assert other.loss < progress.loss - 1e-3
 
 
-def test_without_a_horizon_each_stroke_counts_alone(target: Tensor, renderer: Brush) -> None:
-    """What the policy paints is then no part of the loss: only what each proposal would gain by itself."""
+def test_without_a_horizon_the_loss_is_the_gain_of_single_strokes(target: Tensor, renderer: Brush) -> None:
+    """The painted canvas is then not part of the loss."""
     config = TrainConfig(round_strokes=(4,), horizon=0, proposals=1.0, exploration=0.0)
     policy, _ = make()
     *_, progress = train_episode(policy, torch.optim.SGD(policy.parameters(), lr=0.0), renderer, target, config)
@@ -111,15 +111,15 @@ def test_without_a_horizon_each_stroke_counts_alone(target: Tensor, renderer: Br
     assert progress.loss == pytest.approx(-float((played.gain.sum(1) / (9 * error)).mean()), rel=1e-3)
 
 
-def test_an_episode_repeats(target: Tensor, renderer: Brush) -> None:
+def test_an_episode_is_reproducible(target: Tensor, renderer: Brush) -> None:
     (first, progress), (second, again) = (learn(target, renderer, TINY, 2) for _ in range(2))
     assert [p.loss for p in progress] == [p.loss for p in again]
     for ours, wanted in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(ours, wanted)
 
 
-def test_a_longer_horizon_is_another_gradient(target: Tensor, renderer: Brush) -> None:
-    """Through the canvas of the round before: with horizon 1 it is cut."""
+def test_a_longer_horizon_has_another_gradient(target: Tensor, renderer: Brush) -> None:
+    """It includes the canvas of the previous round; with horizon 1 the gradient is cut there."""
     gradients = []
     for horizon in (1, 2):
         policy, _ = make()
@@ -134,7 +134,7 @@ def test_a_longer_horizon_is_another_gradient(target: Tensor, renderer: Brush) -
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) < 0.999
 
 
-def test_a_target_that_is_there_already_does_no_harm(renderer: Brush) -> None:
+def test_a_blank_target_gives_finite_losses_and_weights(renderer: Brush) -> None:
     policy, optimizer = make()
     before = copy.deepcopy(policy.state_dict())
     progress = list(train_episode(policy, optimizer, renderer, torch.ones(2, 3, 16, 16), TINY))

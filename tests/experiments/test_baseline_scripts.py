@@ -1,4 +1,4 @@
-"""The baselines' trainings at their smallest, and what `kill -9` leaves of ours."""
+"""The trainings of the baselines at their smallest, and the agent's after `kill -9`."""
 
 import dataclasses
 import json
@@ -11,43 +11,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 
 from agents.registry import load_agent
-from experiments import cli, runs, train_agent, train_huang2019, train_ppo
+from experiments import cli, train_agent, train_huang2019, train_ppo
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.load import load_brush
-
-
-class StoppedError(Exception):
-    """Stands for a kill in the middle of a training."""
-
-
-def state_of(folder):
-    with safe_open(folder / "state.safetensors", "np") as file:
-        return {name: file.get_tensor(name).tobytes() for name in file.keys()} | file.metadata()  # noqa: SIM118
-
-
-def stopped_run(monkeypatch, script, train, config):
-    """A run stopped after its first save, and resumed."""
-    save = runs.save_state
-    before = set(Path(config.runs).iterdir())
-
-    def save_once(*arguments):
-        save(*arguments)
-        raise StoppedError
-
-    monkeypatch.setattr(runs, "save_state", save_once)
-    with pytest.raises(StoppedError):
-        train(config)
-    monkeypatch.setattr(runs, "save_state", save)
-    (stopped,) = set(Path(config.runs).iterdir()) - before
-    assert train(script.Config(resume=str(stopped))) == stopped
-    return stopped
+from tests.experiments.interruptions import contents, stopped_and_resumed
 
 
 @pytest.mark.parametrize("recipe", [{}, {"reward": "l2", "model_based": False}], ids=["wgan", "model-free"])
-def test_huangs_recipe_trains_and_resumes_as_if_never_stopped(tmp_path, root, monkeypatch, recipe):
+def test_huang2019_trains_and_resumes_exactly(tmp_path, root, monkeypatch, recipe):
     tiny = dataclasses.replace(train_huang2019.TINY.recipe, noise=0.1, **recipe)
     config = dataclasses.replace(
         train_huang2019.TINY, recipe=tiny, root=root, runs=str(tmp_path), minutes_between_saves=0.0
@@ -58,8 +31,8 @@ def test_huangs_recipe_trains_and_resumes_as_if_never_stopped(tmp_path, root, mo
     assert about["dev_perceptual"] > 0
     assert about["strokes"] == 6
     assert (whole / "samples.png").exists()
-    stopped = stopped_run(monkeypatch, train_huang2019, train_huang2019.train_huang2019, config)
-    assert state_of(whole) == state_of(stopped)
+    stopped = stopped_and_resumed(monkeypatch, train_huang2019.train_huang2019, config)
+    assert contents(whole / "state.safetensors") == contents(stopped / "state.safetensors")
 
     renderer = load_brush("bezier")
     agent = load_agent(str(whole / "latest.safetensors"), renderer)
@@ -67,14 +40,14 @@ def test_huangs_recipe_trains_and_resumes_as_if_never_stopped(tmp_path, root, mo
     assert canvas.shape == (3, 20, 30)
 
 
-def test_ppo_trains_and_resumes_as_if_never_stopped(tmp_path, root, monkeypatch):
+def test_ppo_trains_and_resumes_exactly(tmp_path, root, monkeypatch):
     config = dataclasses.replace(train_ppo.TINY, root=root, runs=str(tmp_path))
     whole = train_ppo.train_ppo(config)
     metrics = json.loads((whole / "metrics.json").read_text())
     assert 0 < metrics["dev_mse"] < 1
     assert metrics["updates"] == 2
-    stopped = stopped_run(monkeypatch, train_ppo, train_ppo.train_ppo, config)
-    assert state_of(whole) == state_of(stopped)
+    stopped = stopped_and_resumed(monkeypatch, train_ppo.train_ppo, config)
+    assert contents(whole / "state.safetensors") == contents(stopped / "state.safetensors")
 
 
 def test_presets(monkeypatch):
@@ -103,7 +76,7 @@ def test_presets(monkeypatch):
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else value.__name__,
 )
-def test_impossible_options_are_one_line(tmp_path, monkeypatch, capsys, script, options):
+def test_invalid_options_are_reported_in_one_line(tmp_path, monkeypatch, capsys, script, options):
     monkeypatch.setattr(sys, "argv", ["script.py", "--runs", str(tmp_path / "runs"), *options])
     presets = train_huang2019.PRESETS if script is train_huang2019 else None
     train = getattr(script, script.__name__.split(".")[-1])
@@ -114,8 +87,8 @@ def test_impossible_options_are_one_line(tmp_path, monkeypatch, capsys, script, 
     assert not (tmp_path / "runs").exists()
 
 
-def test_kill_9_costs_nothing_but_time(tmp_path, root):
-    """The agent's training, killed at any moment after its first save, ends as if never stopped."""
+def test_a_killed_run_resumes_exactly(tmp_path, root):
+    """The agent's training, killed at any moment after its first save."""
     config = dataclasses.replace(train_agent.TINY, root=root, episodes=5, runs=str(tmp_path / "whole"))
     whole = train_agent.train_agent(config)
     options = {key: value for key, value in dataclasses.asdict(config).items() if isinstance(value, int | float | str)}
@@ -137,4 +110,4 @@ def test_kill_9_costs_nothing_but_time(tmp_path, root):
     process.communicate(timeout=30)
     (killed,) = (tmp_path / "killed").iterdir()
     train_agent.train_agent(train_agent.Config(resume=str(killed)))
-    assert state_of(whole) == state_of(killed)
+    assert contents(whole / "state.safetensors") == contents(killed / "state.safetensors")

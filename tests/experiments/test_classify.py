@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from experiments import runs
 from experiments import train_classifier as training
 from experiments.classify import Evaluate, evaluate, main
 from experiments.figures.classifier_table import PUBLISHED, Table, collect, markdown, table
@@ -21,15 +20,12 @@ from kaokore.classify import load_classifier, networks
 from kaokore.loading import load_images
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
+from tests.experiments.interruptions import contents, stopped_and_resumed
 from tests.experiments.refusals import option_list, refusal
 
 LEARNING = dataclasses.replace(
     TINY, weights="imagenet", size=64, epochs=16, warmup=0.5, ema=0.7, balance=0.0, augment=0.3, patience=20
 )
-
-
-class StoppedError(Exception):
-    """Stands for a kill in the middle of a training."""
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +36,6 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def learned(root, tmp_path_factory):
     return train(dataclasses.replace(LEARNING, root=root, runs=str(tmp_path_factory.mktemp("runs"))))
-
-
-def everything(file):
-    with safe_open(file, "np") as opened:
-        return {name: opened.get_tensor(name).tobytes() for name in opened.keys()} | opened.metadata()  # noqa: SIM118
 
 
 def test_it_learns(root, learned, tmp_path):
@@ -76,23 +67,9 @@ def test_it_resumes_exactly(root, tmp_path, monkeypatch, stop_at):
         TINY, root=root, task="status", minutes_between_saves=0.0, runs=str(tmp_path), batch=12
     )
     whole = train(config)
-    save, saves = runs.save_state, []
-
-    def stop(*arguments):
-        save(*arguments)
-        saves.append(arguments)
-        if len(saves) == stop_at:
-            raise StoppedError
-
-    monkeypatch.setattr(runs, "save_state", stop)
-    with pytest.raises(StoppedError):
-        train(config)
-    monkeypatch.setattr(runs, "save_state", save)
-    (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
-    torch.rand(3)  # as other random numbers in between
-    assert train(Train(resume=str(stopped))) == stopped
+    stopped = stopped_and_resumed(monkeypatch, train, config, saves=stop_at)
     for file in ("state.safetensors", "best.safetensors"):
-        assert everything(whole / file) == everything(stopped / file)
+        assert contents(whole / file) == contents(stopped / file)
 
     # There is nothing left to do, and nothing is done.
     before = (stopped / "state.safetensors").stat().st_mtime_ns
@@ -109,7 +86,7 @@ def test_it_starts_again_where_nothing_was_saved(root, tmp_path, monkeypatch):
             train(config)
     (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
     train(Train(resume=str(stopped)))
-    assert everything(whole / "best.safetensors") == everything(stopped / "best.safetensors")
+    assert contents(whole / "best.safetensors") == contents(stopped / "best.safetensors")
 
 
 def test_it_stops_when_nothing_gets_better(root, tmp_path, monkeypatch):

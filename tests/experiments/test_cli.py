@@ -125,15 +125,16 @@ def test_old_options_of_the_scripts(script, arguments, name, value, monkeypatch)
     monkeypatch.setattr(sys, "argv", [script, *arguments])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # runpy's, about a module that is imported already
-        with pytest.warns(DeprecationWarning, match=f"is now --{name.replace('_', '-')}"):
+        with pytest.warns(DeprecationWarning, match=f"is now --{name.replace('_', '-')}") as given_warnings:
             runpy.run_module(f"experiments.{script}", run_name="__main__", alter_sys=True)
+    assert not given_warnings[0].filename.endswith("/cli.py"), "Python shows deprecations of the started module only"
     (config,) = seen
     found = [vars(part)[name] for part in (config, *vars(config).values()) if name in getattr(part, "__dict__", {})]
     assert found == [value]
 
 
 def refuse(_):
-    """A command that finds a mistake."""
+    """A command with invalid input."""
     raise InputError("The face is missing.")
 
 

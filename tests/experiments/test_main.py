@@ -1,4 +1,4 @@
-"""`kaokore-painter`: every command is there, and is what `python -m experiments.NAME` runs."""
+"""`kaokore-painter`: its commands are those of `python -m experiments.NAME`."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""Run folders: never overwritten, and a run that was interrupted ends as if it had not been."""
+"""Run folders: they are never overwritten, and an interrupted run resumes exactly."""
 
 import json
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from renderer.io.checkpoint import CheckpointError
 
 @dataclass(frozen=True)
 class Config:
-    """Of a training."""
+    """Options of a training."""
 
     steps: int = 4
     rate: float = 0.1
@@ -24,7 +24,7 @@ class Config:
 
 
 class Training:
-    """A module, its optimizer and the generator that its data come from."""
+    """A module, its optimizer and the generator of its data."""
 
     def __init__(self, seed: int) -> None:
         torch.manual_seed(seed)
@@ -51,17 +51,17 @@ class Training:
         return [*self.network.state_dict().values(), *moments, self.generator.get_state()]
 
 
-def test_continuing_is_bit_identical(tmp_path: Path) -> None:
+def test_resuming_is_bit_identical(tmp_path: Path) -> None:
     whole = Training(0)
     whole.step(9)
 
     first = Training(0)
     first.step(4)
     runs.save_state(tmp_path / "state.safetensors", 4, first.objects, {"best": 0.25, "at": [1, 2]})
-    first.step(2)  # what is done after the last save is lost
+    first.step(2)  # steps after the last save are lost
 
     second = Training(99)
-    second.step(1)  # whatever was there is overwritten
+    second.step(1)  # loading overwrites everything
     assert runs.load_state(tmp_path / "state.safetensors", second.objects) == (4, {"best": 0.25, "at": [1, 2]})
     assert second.optimizer.param_groups[0]["lr"] == pytest.approx(0.05 * 0.9**4)
     assert list(second.optimizer.param_groups[0]["betas"]) == [0.8, 0.9]
@@ -84,7 +84,7 @@ def test_saving_before_the_first_step(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("foreign", [{}, {"network": nn.Linear(3, 5)}, {"network": nn.Linear(2, 2), "generator": 0}])
 def test_a_state_of_another_training(tmp_path: Path, foreign: dict[str, nn.Module | int]) -> None:
-    """Of other code, or a network of another shape, or no training state at all."""
+    """A state of other code, of another network, or no state at all."""
     path = tmp_path / "state.safetensors"
     if foreign:
         runs.save_state(path, 1, {name: thing or torch.Generator() for name, thing in foreign.items()})

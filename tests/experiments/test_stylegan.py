@@ -41,6 +41,7 @@ from kaokore.stylegan.projection import ProjectionConfig, autocorrelation, fit_f
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.io.images import find_images, read_image
+from tests.experiments.interruptions import contents
 from tests.experiments.refusals import exit_code, option_list, refusal
 
 
@@ -58,11 +59,6 @@ def trained(root, tmp_path_factory):
 @pytest.fixture(scope="module")
 def checkpoint(trained):
     return str(trained / "latest.safetensors")
-
-
-def everything(file):
-    with safe_open(file, "np") as opened:
-        return {name: opened.get_tensor(name).tobytes() for name in opened.keys()} | opened.metadata()  # noqa: SIM118
 
 
 def size(path):
@@ -125,8 +121,8 @@ def test_sessions_of_one_step_resume_exactly(root, tmp_path, full):
         if file.endswith("png"):
             assert (whole / file).read_bytes() == (parts / file).read_bytes()
         else:
-            assert everything(whole / file) == everything(parts / file)
-    state = json.loads(everything(whole / "state.safetensors")["notes"])["state"]
+            assert contents(whole / file) == contents(parts / file)
+    state = json.loads(contents(whole / "state.safetensors")["notes"])["state"]
     assert state["shown"] == 40
     assert state["p"] > 0, "the augmentation took part"
 

@@ -1,4 +1,4 @@
-"""Learning a brush of MyPaint from the command line. Most needs the engine, and is skipped where it is missing."""
+"""Training on MyPaint brushes. Most tests require the engine and are skipped without it."""
 
 import dataclasses
 from pathlib import Path
@@ -9,16 +9,17 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments import runs, train_renderer
+from experiments import train_renderer
 from experiments.figures.fidelity_sheet import Config as Sheet
 from experiments.figures.fidelity_sheet import fidelity_sheet
 from experiments.train_renderer import TINY, Config
-from experiments.train_renderer import train_renderer as learn
+from experiments.train_renderer import train_renderer as run_renderer
 from renderer.brushes.mypaint import find_brush
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.load import load_brush
 from renderer.learned.neural_brush import NeuralBrush
+from tests.experiments.interruptions import stopped_and_resumed
 from tests.renderer.brushes.test_mypaint import engine
 
 ONE_LINE = r"^[^\n]+\.$"
@@ -31,7 +32,7 @@ def tiny(tmp_path: Path, **options: Any) -> Config:
 @engine
 @pytest.mark.parametrize("form", ["reconstruction", "gan", "vae"])
 def test_every_form_writes_a_brush_that_can_be_loaded(tmp_path: Path, form: str) -> None:
-    folder = learn(tiny(tmp_path, form=form))
+    folder = run_renderer(tiny(tmp_path, form=form))
     assert {"config.json", "samples.png", "state.safetensors"} <= {file.name for file in folder.iterdir()}
     about = Checkpoint.load(folder / "latest.safetensors", "neural-brush").about
     assert {"command", "commit", "seed", "alpha_mse", "alpha_mse_of_noise", "kernel_distance"} <= about.keys()
@@ -44,9 +45,9 @@ def test_every_form_writes_a_brush_that_can_be_loaded(tmp_path: Path, form: str)
 
 
 @engine
-def test_a_file_of_ones_own(tmp_path: Path) -> None:
+def test_a_brush_file(tmp_path: Path) -> None:
     (tmp_path / "mine.myb").write_text(find_brush("liner").read_text())
-    folder = learn(tiny(tmp_path / "runs", brush=str(tmp_path / "mine.myb"), steps=1))
+    folder = run_renderer(tiny(tmp_path / "runs", brush=str(tmp_path / "mine.myb"), steps=1))
     (tmp_path / "mine.myb").unlink()
     assert load_brush(str(folder / "latest.safetensors")).brush == "mine"  # type: ignore[attr-defined]
     sheet = fidelity_sheet(Sheet(str(tmp_path / "a.png"), str(folder / "latest.safetensors"), 1, 32))
@@ -56,24 +57,11 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 
 @engine
 @pytest.mark.parametrize("form", ["reconstruction", "gan", "vae"])
-def test_it_resumes_as_if_never_stopped(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_renderer, "sheet", lambda *_: np.zeros((2, 2), np.uint8))  # which takes its time
+def test_it_resumes_exactly(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_renderer, "sheet", lambda *_: np.zeros((2, 2), np.uint8))  # for speed
     config = tiny(tmp_path, form=form, minutes_between_saves=0.0)
-    whole = learn(config)
-    save, saves = runs.save_state, []
-
-    def save_twice(*arguments: object) -> None:
-        save(*arguments)  # type: ignore[arg-type]
-        saves.append(arguments)
-        if len(saves) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(runs, "save_state", save_twice)
-    with pytest.raises(KeyboardInterrupt):
-        learn(config)
-    monkeypatch.setattr(runs, "save_state", save)
-    (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
-    assert learn(Config(resume=str(stopped))) == stopped
+    whole = run_renderer(config)
+    stopped = stopped_and_resumed(monkeypatch, run_renderer, config, saves=2)
     first, second = (Checkpoint.load(folder / "latest.safetensors") for folder in (whole, stopped))
     assert first.hash() == second.hash()
     assert first.about["alpha_mse"] == second.about["alpha_mse"]
@@ -90,16 +78,16 @@ def test_it_resumes_as_if_never_stopped(tmp_path: Path, form: str, monkeypatch: 
         {"brush": "charcoal", "steps": 0},
     ],
 )
-def test_impossible_options_are_one_line(tmp_path: Path, options: dict) -> None:
-    """And leave no run folder; also where there is no engine."""
+def test_invalid_options_are_reported_in_one_line(tmp_path: Path, options: dict) -> None:
+    """And no run folder is made; also without the engine."""
     with pytest.raises(InputError, match=ONE_LINE):
-        learn(tiny(tmp_path / "runs", **options))
+        run_renderer(tiny(tmp_path / "runs", **options))
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("name", ["ink"])
-def test_the_shipped_brushes_are_as_good_as_they_say(name: str) -> None:
-    """And draw where the engine is not installed."""
+def test_shipped_brushes_have_the_recorded_error(name: str) -> None:
+    """They draw without the engine."""
     checkpoint = Checkpoint.load(name, "neural-brush")
     assert checkpoint.about["alpha_mse"] < 1e-3
     brush = load_brush(name)

@@ -13,6 +13,7 @@ from torch import nn
 from experiments import runs, trainer
 from experiments.trainer import RunOptions, Trainer, resumed
 from renderer.errors import InputError
+from tests.experiments.interruptions import contents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +65,8 @@ def train(config, *, stop_after=math.inf, spoil=None, end_at=None, log_every=1):
     return training, seen
 
 
-def everything(folder):
-    with safe_open(folder / "state.safetensors", "np") as file:
-        return {name: file.get_tensor(name).tobytes() for name in file.keys()} | file.metadata()  # noqa: SIM118
+def state_of(folder):
+    return contents(folder / "state.safetensors")
 
 
 def test_a_stopped_training_continues_as_if_it_had_not_stopped(tmp_path):
@@ -78,7 +78,7 @@ def test_a_stopped_training_continues_as_if_it_had_not_stopped(tmp_path):
     torch.rand(5)
     parts, seen = train(Config(resume=str(folder)))
     assert [step for step, *_ in seen] == [2, 3, 4, 5], "from the last save on"
-    assert everything(whole.folder) == everything(parts.folder)
+    assert state_of(whole.folder) == state_of(parts.folder)
     assert "best_step" in parts.notes
 
     again, seen = train(Config(resume=str(folder)))
@@ -93,7 +93,7 @@ def test_sessions_of_one_step(tmp_path, capsys):
     for step in range(1, 6):
         _, seen = train(Config(resume=str(part.folder), minutes=0.0))
         assert [step for step, *_ in seen] == [step]
-    assert everything(whole.folder) == everything(part.folder)
+    assert state_of(whole.folder) == state_of(part.folder)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_an_early_end_is_remembered(tmp_path):
     training, seen = train(Config(runs=str(tmp_path)), end_at=2)
     assert training.finished
     assert [step for step, *_ in seen] == [0, 1, 2]
-    assert json.loads(everything(training.folder)["notes"])["finished"]
+    assert json.loads(state_of(training.folder)["notes"])["finished"]
     again, seen = train(Config(resume=str(training.folder)))
     assert (seen, again.finished) == ([], True)
 
@@ -136,7 +136,7 @@ def test_a_divergence_keeps_the_last_good_state(tmp_path, what):
         train(config, spoil=(3, what))
     assert "\n" not in str(error.value)
     (folder,) = tmp_path.iterdir()
-    state = everything(folder)
+    state = state_of(folder)
     assert state["step"] == "2"
     with safe_open(folder / "state.safetensors", "pt") as file:
         assert file.get_tensor("network/weight").isfinite().all()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 
 from agents.train import train_episode
 from experiments import cli, renderer_tasks, runs, train_agent, train_renderer
@@ -19,10 +18,7 @@ from experiments.train_renderer import train_renderer as run_renderer
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.train import fit
-
-
-class StoppedError(Exception):
-    """Stands for a kill in the middle of a training."""
+from tests.experiments.interruptions import contents, stopped_and_resumed
 
 
 def same(first, second):
@@ -41,28 +37,15 @@ def test_renderer_writes_a_checkpoint_with_its_record(tmp_path, arch):
     assert {"config.json", "samples.png", "state.safetensors"} <= {file.name for file in folder.iterdir()}
 
 
-def test_renderer_resumes_as_if_never_stopped(tmp_path, monkeypatch):
+def test_renderer_resumes_exactly(tmp_path, monkeypatch):
     config = dataclasses.replace(train_renderer.TINY, steps=4, minutes_between_saves=0.0, runs=str(tmp_path))
     whole = run_renderer(config)
 
-    save, saves = runs.save_state, []
-
-    def save_twice(*arguments):
-        save(*arguments)
-        saves.append(arguments)
-        if len(saves) == 2:
-            raise StoppedError
-
-    monkeypatch.setattr(runs, "save_state", save_twice)
-    with pytest.raises(StoppedError):
-        run_renderer(config)
-    monkeypatch.setattr(runs, "save_state", save)
-    (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
-    assert run_renderer(train_renderer.Config(resume=str(stopped))) == stopped
+    stopped = stopped_and_resumed(monkeypatch, run_renderer, config, saves=2)
     assert same(whole, stopped)
 
 
-def test_agent_trains_and_resumes_as_if_never_stopped(tmp_path, root, monkeypatch):
+def test_agent_trains_and_resumes_exactly(tmp_path, root, monkeypatch):
     config = dataclasses.replace(train_agent.TINY, root=root, episodes=3, runs=str(tmp_path))
     whole = run_agent(config)
     best = Checkpoint.load(whole / "best.safetensors", "policy")
@@ -70,18 +53,7 @@ def test_agent_trains_and_resumes_as_if_never_stopped(tmp_path, root, monkeypatc
     assert best.about["renderer_hash"] == Checkpoint.load("bezier").hash()
     assert "KaoKore" in best.about["data"]
 
-    save = runs.save_state
-
-    def save_once(*arguments):
-        save(*arguments)
-        raise StoppedError
-
-    monkeypatch.setattr(runs, "save_state", save_once)
-    with pytest.raises(StoppedError):
-        run_agent(config)
-    monkeypatch.setattr(runs, "save_state", save)
-    (stopped,) = (folder for folder in tmp_path.iterdir() if folder != whole)
-    run_agent(train_agent.Config(resume=str(stopped)))
+    stopped = stopped_and_resumed(monkeypatch, run_agent, config)
     assert same(whole, stopped)
 
 
@@ -95,7 +67,7 @@ def test_a_run_of_another_script_is_refused(tmp_path):
 
 
 def exit_code(monkeypatch, script, function, *arguments):
-    """As from the command line."""
+    """The exit code of the command."""
     monkeypatch.setattr(sys, "argv", ["script.py", *map(str, arguments)])
     try:
         cli.run(function, script.Config)
@@ -104,14 +76,8 @@ def exit_code(monkeypatch, script, function, *arguments):
     return 0
 
 
-def everything(folder):
-    """Weights, moments of the optimizer, generators, counts: all that resuming needs."""
-    with safe_open(folder / "state.safetensors", "np") as file:
-        return {name: file.get_tensor(name).tobytes() for name in file.keys()} | file.metadata()  # noqa: SIM118
-
-
-def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch, capsys):
-    """Stopped in the third of four episodes, one after the only save; the third is taken again, exactly."""
+def test_a_run_stopped_by_ctrl_c_between_saves_resumes_exactly(tmp_path, root, monkeypatch, capsys):
+    """Stopped in the third of four episodes, after the save of the second; the third is repeated exactly."""
     config = dataclasses.replace(
         train_agent.TINY, root=root, episodes=4, evaluate_every=2, seed=3, runs=str(tmp_path / "whole")
     )
@@ -136,12 +102,12 @@ def test_ctrl_c_between_saves_costs_nothing_but_time(tmp_path, root, monkeypatch
     (stopped,) = (tmp_path / "stopped").iterdir()
     assert exit_code(monkeypatch, train_agent, run_agent, "--resume", stopped) == 0
     assert same(whole, stopped)
-    assert everything(whole) == everything(stopped)
+    assert contents(whole / "state.safetensors") == contents(stopped / "state.safetensors")
     best = [Checkpoint.load(folder / "best.safetensors") for folder in (whole, stopped)]
     assert best[0].hash() == best[1].hash()
     assert best[0].about["dev_mse"] == best[1].about["dev_mse"]
 
-    # There is nothing left to do, and nothing is done.
+    # A finished run is not changed.
     latest = (stopped / "latest.safetensors").read_bytes()
     assert exit_code(monkeypatch, train_agent, run_agent, "--resume", stopped) == 0
     assert (stopped / "latest.safetensors").read_bytes() == latest
@@ -164,7 +130,7 @@ def test_stopped_before_the_first_save(tmp_path, monkeypatch):
     assert same(whole, stopped)
 
 
-def test_what_cannot_be_resumed_is_one_line(tmp_path, monkeypatch, capsys):
+def test_a_folder_that_cannot_be_resumed_is_reported_in_one_line(tmp_path, monkeypatch, capsys):
     folder = run_renderer(dataclasses.replace(train_renderer.TINY, steps=1, batch=2, runs=str(tmp_path)))
     state = folder / "state.safetensors"
     state.write_bytes(state.read_bytes()[:100])
@@ -212,8 +178,8 @@ def test_what_cannot_be_resumed_is_one_line(tmp_path, monkeypatch, capsys):
         (train_agent, {"root": "nowhere"}),
     ],
 )
-def test_impossible_options_are_one_line(tmp_path, monkeypatch, capsys, script, options):
-    """And leave no run folder."""
+def test_invalid_options_are_reported_in_one_line(tmp_path, monkeypatch, capsys, script, options):
+    """And no run folder is made."""
     function = run_renderer if script is train_renderer else run_agent
     arguments = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
     assert exit_code(monkeypatch, script, function, "--runs", tmp_path / "runs", *arguments) == 2
@@ -235,7 +201,7 @@ def test_a_machine_without_git(monkeypatch, tmp_path):
 
 
 def test_ctrl_c_while_another_process_draws(tmp_path):
-    """A terminal sends Ctrl-C to all processes of a command: the worker is silent, too."""
+    """A terminal sends Ctrl-C to all processes of a command; the worker must print nothing."""
     process = subprocess.Popen(
         [sys.executable, "-m", "experiments.train_renderer", "--runs", tmp_path, "--evaluate-every", "1"],
         cwd=Path(__file__).parents[2],

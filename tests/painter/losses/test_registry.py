@@ -79,7 +79,7 @@ def test_heavy_packages_are_imported_on_use_only() -> None:
     code = (
         "import sys, agents.registry, agents.rollout, painter.losses, painter.losses.content, painter.losses.style, "
         "painter.losses.guidance, painter.losses.activation, painter.metrics, painter.lines, painter.optimize\n"
-        "print(*{'kornia', 'torchvision', 'h5py', 'matplotlib', 'skimage'} & set(sys.modules))"
+        "print(*{'cv2', 'gymnasium', 'h5py', 'kornia', 'matplotlib', 'skimage', 'torchvision'} & set(sys.modules))"
     )
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert loaded == []
