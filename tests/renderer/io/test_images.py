@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from renderer.errors import InputError
-from renderer.io import images as pictures
+from renderer.io import images as module
 from renderer.io.files import atomic
 from renderer.io.images import (
     ImageError,
@@ -35,7 +35,7 @@ def numbers(picture: torch.Tensor) -> np.ndarray:
 
 
 def write_deep_png(path: Path, values: np.ndarray, colour_type: int) -> None:
-    """A PNG with 16 bits a channel, from (H, W, C); neither Pillow nor OpenCV writes them with grey and alpha."""
+    """A PNG with 16 bits per channel, from (H, W, C); neither Pillow nor OpenCV writes grey with alpha."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -48,7 +48,7 @@ def write_deep_png(path: Path, values: np.ndarray, colour_type: int) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
-def test_bytes_come_back_exactly(tmp_path: Path, suffix: str) -> None:
+def test_8_bit_round_trip(tmp_path: Path, suffix: str) -> None:
     pixels = noise(5, 7, 3)
     Image.fromarray(pixels).save(tmp_path / f"a.{suffix}")
     picture = read_image(tmp_path / f"a.{suffix}")
@@ -61,7 +61,7 @@ def test_bytes_come_back_exactly(tmp_path: Path, suffix: str) -> None:
     ("mode", "suffix"),
     [("L", "png"), ("1", "png"), ("P", "png"), ("P", "gif"), ("CMYK", "tif"), ("CMYK", "jpg"), ("L", "jpg")],
 )
-def test_every_mode_is_colour(tmp_path: Path, mode: str, suffix: str) -> None:
+def test_every_mode_becomes_rgb(tmp_path: Path, mode: str, suffix: str) -> None:
     image = Image.new("RGB", (16, 8), (200, 40, 90)).convert(mode)
     image.save(tmp_path / f"a.{suffix}")
     expected = np.asarray(image.convert("RGB")) / 255
@@ -70,11 +70,11 @@ def test_every_mode_is_colour(tmp_path: Path, mode: str, suffix: str) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["jpg", "png", "deep"])
-def test_exif_turns(tmp_path: Path, orientation: int, kind: str) -> None:
+def test_exif_orientation(tmp_path: Path, orientation: int, kind: str) -> None:
     pixels = np.kron(noise(2, 3, 3), np.ones((16, 16, 1), np.uint8))
     image = Image.fromarray(pixels)
     exif = image.getexif()
-    exif[pictures.ORIENTATION] = orientation
+    exif[module.ORIENTATION] = orientation
     path = tmp_path / f"a.{kind.replace('deep', 'png')}"
     image.save(path, exif=exif)
     if kind == "deep":  # the same metadata around 16-bit data
@@ -89,14 +89,14 @@ def test_exif_turns(tmp_path: Path, orientation: int, kind: str) -> None:
     np.testing.assert_allclose(numbers(read_image(path)), expected, atol=1e-6)
 
 
-def test_damaged_exif_does_not_matter(tmp_path: Path) -> None:
+def test_damaged_exif_is_ignored(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4), "red").save(tmp_path / "a.jpg", exif=b"Exif\0\0nonsense")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_image(tmp_path / "a.jpg").shape == (3, 4, 4)
 
 
-def test_transparency_lies_over_white(tmp_path: Path) -> None:
+def test_transparency_over_white(tmp_path: Path) -> None:
     pixels = noise(6, 5, 4)
     pixels[:, :, 3] = [0, 64, 128, 200, 255]
     Image.fromarray(pixels).save(tmp_path / "rgba.png")
@@ -146,18 +146,18 @@ def test_floats_are_scaled(tmp_path: Path, white: float) -> None:
     np.testing.assert_allclose(numbers(read_image(tmp_path / "a.tif"))[:, :, 0], values, atol=1e-6)
 
 
-def test_an_animation_is_its_first_picture(tmp_path: Path) -> None:
+def test_animation_gives_its_first_frame(tmp_path: Path) -> None:
     Image.new("RGB", (3, 3), "red").save(
         tmp_path / "a.gif", save_all=True, append_images=[Image.new("RGB", (3, 3), "blue")], duration=100
     )
     assert read_image(tmp_path / "a.gif")[:, 0, 0].tolist() == [1, 0, 0]
 
 
-def test_huge_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """20,000 pixels wide, and more than Pillow allows: read without its limit, which stays, and given back reduced."""
+def test_huge_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20,000 pixels wide, more than Pillow allows: it is read reduced, and Pillow's limit is restored."""
     Image.new("L", (20_000, 300), 128).save(tmp_path / "wide.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)
-    monkeypatch.setattr(pictures, "MANY_PIXELS", 2_000_000)
+    monkeypatch.setattr(module, "MANY_PIXELS", 2_000_000)
     with pytest.raises(Image.DecompressionBombError):
         Image.open(tmp_path / "wide.png")
     picture = read_image(tmp_path / "wide.png", 128)
@@ -165,26 +165,26 @@ def test_huge_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert picture.shape == (3, 150, 10_000)
     torch.testing.assert_close(picture, torch.full_like(picture, 128 / 255))
 
-    monkeypatch.setattr(pictures, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(module, "MOST_PIXELS", 1000)
     with pytest.raises(ImageError, match=r"wide.png has 20000x300 pixels.*\.$"):
         read_image(tmp_path / "wide.png")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_reducing_early_changes_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+def test_early_reduction_changes_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     y, x = np.mgrid[:300, :400] / 60
     smooth = (np.stack((np.sin(x + y), np.cos(x * y), np.sin(x)), 2) * 120 + 128).astype(np.uint8)
     Image.fromarray(smooth).save(tmp_path / f"a.{suffix}")
     whole = read_image(tmp_path / f"a.{suffix}", 50)
     assert whole.shape == (3, 300, 400)
-    monkeypatch.setattr(pictures, "MANY_PIXELS", 10_000)
+    monkeypatch.setattr(module, "MANY_PIXELS", 10_000)
     reduced = read_image(tmp_path / f"a.{suffix}", 50)
-    assert reduced.shape == (3, 75, 100)  # as far as twice the side allows
+    assert reduced.shape == (3, 75, 100)  # not below twice the side
     assert (fit(whole, 50) - fit(reduced, 50)).abs().max() < 0.02
     assert read_image(tmp_path / f"a.{suffix}").shape == whole.shape
 
 
-def test_bad_files_are_one_sentence(tmp_path: Path) -> None:
+def test_invalid_files(tmp_path: Path) -> None:
     files = {"text.png": b"not an image", "empty.jpg": b""}
     for suffix in ("png", "jpg", "gif", "tif", "bmp", "webp"):
         Image.fromarray(noise(40, 40, 3)).save(tmp_path / "whole", suffix.replace("jpg", "jpeg").replace("tif", "tiff"))
@@ -200,8 +200,9 @@ def test_bad_files_are_one_sentence(tmp_path: Path) -> None:
     assert issubclass(ImageError, InputError)
 
 
+@settings(deadline=None)
 @given(st.data())
-def test_damage_never_crashes(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_damaged_files_never_crash(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     suffix = data.draw(st.sampled_from(["png", "jpeg", "gif", "tiff", "bmp", "webp"]))
     path = tmp_path_factory.getbasetemp() / f"damaged.{suffix}"
     Image.fromarray(noise(12, 9, 3)).save(path)
@@ -237,7 +238,7 @@ def test_fit_is_area_interpolation(size: tuple[int, int], longest: int) -> None:
     assert max(height, width) == longest
     expected = cv2.resize(pixels.astype(np.float32) / 255, (width, height), interpolation=cv2.INTER_AREA)
     np.testing.assert_allclose(numbers(fitted), expected.reshape(height, width, 3), atol=1e-6)
-    if longest == 30:  # a whole factor: the mean of each block
+    if longest == 30:  # an integer factor: the mean of each block
         blocks = pixels.reshape(30, 2, 20, 2, 3).mean((1, 3)) / 255
         np.testing.assert_allclose(numbers(fitted), blocks, atol=1e-6)
 
@@ -249,7 +250,7 @@ def test_fit_square() -> None:
     np.testing.assert_allclose(square, pixels.reshape(10, 2, 10, 2, 3).mean((1, 3)).transpose(2, 0, 1), atol=0.51)
 
 
-def test_find_pictures(tmp_path: Path) -> None:
+def test_find_images(tmp_path: Path) -> None:
     (tmp_path / "folder" / "sub").mkdir(parents=True)
     for name in ("b.PNG", "a.jpeg", "c.webp", "notes.txt", "._a.jpeg", "sub/d.png"):
         (tmp_path / "folder" / name).touch()
@@ -267,7 +268,7 @@ def test_find_pictures(tmp_path: Path) -> None:
             find_images([tmp_path / "odd.name", tmp_path / name])
 
 
-def test_png_out_and_in(tmp_path: Path) -> None:
+def test_png_round_trip(tmp_path: Path) -> None:
     picture = torch.tensor([0.0, 0.4 / 255, 0.6 / 255, 0.5, 254.5 / 255 + 1e-4, 1.0, 1.5, -0.5]).expand(3, 2, 8)
     assert to_bytes(picture)[0, :, 0].tolist() == [0, 0, 1, 128, 255, 255, 255, 0]
     write_png(picture, tmp_path / "new" / "a.png")
@@ -276,9 +277,7 @@ def test_png_out_and_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_nothing_is_left_when_writing_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
-) -> None:
+def test_failed_writing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     write_png(torch.zeros(3, 2, 2), tmp_path / "a.png")
 
     def fail(self: Image.Image, path: Path, *_: object, **__: object) -> None:
@@ -292,7 +291,7 @@ def test_nothing_is_left_when_writing_fails(
     assert read_image(tmp_path / "a.png").max() == 0
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_path_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="Cannot write"), atomic(tmp_path / "file" / "a.png"):
         pass

@@ -1,4 +1,4 @@
-"""The three forms of learning a brush of MyPaint; data, figures. What needs the engine is skipped where it is missing."""
+"""The training objectives of neural brushes, their data and their measures."""
 
 import copy
 from dataclasses import asdict
@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {"hidden": 16, "along": 14, "across": 9}
 
 
 def teacher(**options: Any) -> NeuralBrush:
-    """Another network stands for a true brush where only its marks are asked for."""
+    """Another network in place of the reference brush, where only its marks matter."""
     torch.manual_seed(1)
     network = NeuralBrush("test", 1.5, False, False, **{**SMALL, **options}).requires_grad_(False)
     network.body[-1].get_parameter("weight").mul_(6)
@@ -67,18 +67,20 @@ def test_painterly_strokes() -> None:
     assert not even[1::2].any()
 
 
-def test_a_pool_is_met_in_ever_other_orders() -> None:
+def test_pool_changes_its_order_every_pass() -> None:
     batches = [torch.tensor(i) for i in range(5)]
     pool = Pool(batches, 14, seed=1)
     seen = [int(pool[i]) for i in range(len(pool))]
     assert len(seen) == 14
     assert sorted(seen[:5]) == sorted(seen[5:10]) == list(range(5))
     assert seen[:5] != seen[5:10]
-    assert [int(Pool(batches, 14, seed=1)[i]) for i in (13, 2, 7)] == [seen[13], seen[2], seen[7]], "in any order asked"
+    assert [int(Pool(batches, 14, seed=1)[i]) for i in (13, 2, 7)] == [seen[13], seen[2], seen[7]], (
+        "in any order of access"
+    )
     assert [int(Pool(batches, 14, seed=2)[i]) for i in range(14)] != seen
 
 
-def test_draws_depend_on_seed_and_number_alone() -> None:
+def test_random_normals_depend_on_seed_and_index_alone() -> None:
     (a, b), (c, _) = RandomNormals(((2, 3), (4,)), 9, 1)[5], RandomNormals(((2, 3), (4,)), 9, 1)[6]
     assert (a.shape, b.shape) == ((2, 3), (4,))
     assert torch.equal(a, RandomNormals(((2, 3), (4,)), 9, 1)[5][0])
@@ -136,7 +138,7 @@ FORMS: dict[str, Any] = {"gan": adversarial, "vae": variational}
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_part_is_taught(form: str) -> None:
+def test_every_part_is_trained(form: str) -> None:
     objects, data = FORMS[form](60)
     before = {name: copy.deepcopy(part.state_dict()) for name, part in objects.items() if "optimizer" not in name}
     taken = run(form, objects, data)
@@ -165,7 +167,7 @@ def test_appearance_distance() -> None:
     brush, other = teacher(), student(hidden=8)
     assert appearance_distance(brush, brush, 40, seed=0) == pytest.approx(0, abs=1e-12)
     assert appearance_distance(other, brush, 40, seed=0) > 1e-4
-    # Without the diagonals, chance alone is nothing: grains elsewhere are no other look.
+    # Since pairs are left out, other noise of the same brush is no distance.
     grainy = teacher(grain=2)
     elsewhere = copy.deepcopy(grainy)
     assert elsewhere.grain is not None
@@ -181,14 +183,14 @@ def test_appearance_distance() -> None:
     [("ink", False, False), ("kabura", False, True), ("calligraphy", True, True), ("charcoal", False, False)],
 )
 def test_traits(name: str, directed: bool, sized: bool) -> None:
-    """As docs/brushes.md has measured them."""
+    """As measured in docs/brushes.md."""
     found = traits(MyPaint(name))
     assert (found.directed, found.sized) == (directed, sized)
     assert 1 < found.reach < 6
 
 
 @engine
-def test_points_are_the_true_brush_s_pixels() -> None:
+def test_points_match_the_reference_brush() -> None:
     brush = MyPaint("ink")
     data = BrushPoints(brush, 2.4, 8, 10, seed=1, places=40, sides=(40, 64))
     batch, again = data[3], data[3]
@@ -202,12 +204,12 @@ def test_points_are_the_true_brush_s_pixels() -> None:
     assert (batch.alpha == 0).float().mean() > 0.1
     assert not torch.equal(data[4].strokes, batch.strokes)
     other = [part.alpha for part in iterate(data, workers=1)]
-    assert torch.equal(other[3], batch.alpha), "whoever draws them"
+    assert torch.equal(other[3], batch.alpha), "from any process"
 
 
 @engine
 @pytest.mark.parametrize("whole", [True, False])
-def test_views_are_the_true_brush_s_pixels(whole: bool) -> None:
+def test_views_match_the_reference_brush(whole: bool) -> None:
     brush = MyPaint("charcoal")
     batch = BrushViews(brush, 6, 5, seed=0, side=32, whole=whole)[1]
     assert batch.alpha.shape == (6, 1, 32, 32)
@@ -216,10 +218,10 @@ def test_views_are_the_true_brush_s_pixels(whole: bool) -> None:
 
 
 @engine
-def test_fidelity_of_the_true_brush_is_perfect() -> None:
+def test_fidelity_of_the_reference_brush_is_perfect() -> None:
     brush = MyPaint("pencil")
     figures = fidelity(brush, brush, 20, seed=0)
     assert figures["alpha_mse"] == 0
     assert figures["kernel_distance"] == pytest.approx(0, abs=1e-9)
-    assert figures["alpha_mse_of_noise"] > 1e-5, "a brush of chance"
+    assert figures["alpha_mse_of_noise"] > 1e-5, "a stochastic brush"
     assert asdict(traits(brush))["reach"] > 1
