@@ -283,7 +283,7 @@ def tuning(config: Config, device: torch.device, figures: Figures) -> None:
     drawn, grad = (canvas, *codes[:3], codes.colour, codes.box), torch.rand_like(canvas)
     cases: list[tuple[Any, str, tuple[int, ...], Callable[[], object]]] = [
         (c, "FORWARD_WARPS", (1, 2, 4), lambda: c.composite(*drawn)),
-        (c, "BACKWARD_WARPS", (2, 4, 8), lambda: c.composite_backward(*drawn, grad)),
+        (c, "BACKWARD_WARPS", (1, 2, 4), lambda: c.composite_backward(*drawn, grad)),
         (c, "PROGRAMS", (2, 4, 8, 16), lambda: c.composite_backward(*drawn, grad)),
         (c, "PROGRAMS", (8, 16, 32), lambda: c.composite(*drawn)),
     ]
