@@ -224,7 +224,9 @@ def _bound(image: Image.Image, path: Path, wanted: int | None) -> None:
         if not image.info.get("progressive"):  # a progressive file needs the memory of all its pixels
             pixels = image.width * image.height
     elif isinstance(image, Jpeg2KImageFile) and factor > 1:
-        halvings = min(factor.bit_length() - 1, _halvings(path))
+        # No more than memory needs: each halving moves the image by up to half a pixel (wavelets have no centred boxes).
+        needed = math.ceil(math.log2(pixels / MANY_PIXELS) / 2)
+        halvings = min(needed, factor.bit_length() - 1, _halvings(path))
         image.reduce = halvings
         pixels >>= 2 * halvings
     limit = MAX_PIXELS // 3 if image.format == "WEBP" else MAX_PIXELS  # its decoder holds the image three times

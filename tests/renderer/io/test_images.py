@@ -5,6 +5,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -176,7 +177,39 @@ def test_huge_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_image(tmp_path / "wide.png")
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_what_counts_as_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JPEG and JPEG 2000 count by the size that is decoded, a progressive JPEG by its own, WebP threefold."""
+    image = Image.fromarray(np.kron(noise(30, 40, 3), np.ones((10, 10, 1), np.uint8)))
+    image.save(tmp_path / "a.jpg")
+    image.save(tmp_path / "progressive.jpg", progressive=True)
+    for suffix in ("jp2", "webp", "png", "gif"):
+        image.save(tmp_path / f"a.{suffix}")
+    monkeypatch.setattr(pictures, "MANY_PIXELS", 10_000)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 119_000)
+    for name in ("a.jpg", "a.jp2"):
+        assert read_image(tmp_path / name, 50).shape == (3, 75, 100)
+        with pytest.raises(ImageError, match="400x300 pixels, more than the 119,000"):
+            read_image(tmp_path / name)
+    for name in ("progressive.jpg", "a.png", "a.gif"):
+        with pytest.raises(ImageError, match=r"more than the 119,000 .*; reduce it first, for example by `[^`\n]*`\.$"):
+            read_image(tmp_path / name, 50)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 3 * 119_000)
+    assert read_image(tmp_path / "progressive.jpg", 50).shape == (3, 75, 100)
+    with pytest.raises(ImageError, match="more than the 119,000"):
+        read_image(tmp_path / "a.webp", 50)
+
+
+def test_threads_leave_the_limits_of_pillow_alone(tmp_path: Path) -> None:
+    for suffix in ("png", "gif", "webp"):
+        Image.fromarray(noise(64, 64, 3)).save(tmp_path / f"a.{suffix}")
+    before = Image.MAX_IMAGE_PIXELS, list(warnings.filters), cv2.utils.logging.getLogLevel()
+    paths = [tmp_path / f"a.{suffix}" for suffix in ("png", "gif", "webp")] * 20
+    with ThreadPoolExecutor(8) as threads:
+        assert {image.shape for image in threads.map(read_image, paths)} == {(3, 64, 64)}
+    assert (Image.MAX_IMAGE_PIXELS, list(warnings.filters), cv2.utils.logging.getLogLevel()) == before
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "jp2", "tif", "webp", "bmp"])
 def test_reducing_early_changes_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     y, x = np.mgrid[:300, :400] / 60
     smooth = (np.stack((np.sin(x + y), np.cos(x * y), np.sin(x)), 2) * 120 + 128).astype(np.uint8)
@@ -186,7 +219,10 @@ def test_reducing_early_changes_little(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(pictures, "MANY_PIXELS", 10_000)
     reduced = read_image(tmp_path / f"a.{suffix}", 50)
     assert reduced.shape == (3, 75, 100)  # as far as twice the side allows
-    assert (fit(whole, 50) - fit(reduced, 50)).abs().max() < 0.02
+    difference = (fit(whole, 50) - fit(reduced, 50)).abs()
+    # A halved JPEG 2000 lies up to half a pixel aside; the steepest edge of this image shows it.
+    assert difference.max() < (0.15 if suffix == "jp2" else 0.02)
+    assert difference.mean() < (0.03 if suffix == "jp2" else 0.005)
     assert read_image(tmp_path / f"a.{suffix}").shape == whole.shape
 
 
