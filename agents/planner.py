@@ -8,7 +8,7 @@ the new canvas and plans again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -92,7 +92,7 @@ def refine_jointly(
     brush: Brush,
     *,
     mask: Tensor,
-    steps: int,
+    steps: int | Sequence[int],
     lr: float = Planning.lr,
     constraints: StrokeConstraints = UNCONSTRAINED,
 ) -> Tensor:
@@ -104,7 +104,7 @@ def refine_jointly(
         target: `(B, 3, H, W)`, the pictures to paint.
         brush: A differentiable brush.
         mask: `(B, M)`, False for blank strokes, which stay blank.
-        steps: Number of gradient steps.
+        steps: Number of gradient steps, of all pictures or of each.
         lr: Size of the first step.
         constraints: Which strokes are allowed.
 
@@ -132,14 +132,19 @@ def refine_jointly(
 
 
 @torch.enable_grad()
-def _adam(loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int, lr: float) -> Tensor:
+def _adam(
+    loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int | Sequence[int], lr: float
+) -> Tensor:
     """Minimise `loss` with Adam (betas .8 and .9, since there are few steps) inside [0, 1]."""
+    counts = [steps] * len(strokes) if isinstance(steps, int) else steps
+    # A picture whose own steps are done stays as it is, so that its result does not depend on the rest of the batch.
+    rates = [[lr * max(1 - step / count, 0) for count in counts] for step in range(max(counts))]
     mean, square = torch.zeros_like(strokes), torch.zeros_like(strokes)
-    for step in range(steps):
+    for step, rate in enumerate(torch.tensor(rates).to(strokes)[..., None, None]):
         shapes = strokes.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(loss(shapes), shapes)
         mean = 0.8 * mean + 0.2 * gradient
         square = 0.9 * square + 0.1 * gradient * gradient
         direction = (mean / (1 - 0.8 ** (step + 1))) / ((square / (1 - 0.9 ** (step + 1))).sqrt() + 1e-12)
-        strokes = (strokes - lr * (1 - step / steps) * step_size * direction).clamp(0, 1).detach()
+        strokes = (strokes - rate * step_size * direction).clamp(0, 1).detach()
     return strokes

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from agents.optimal_colour import paint_greedily, score_candidates
-from agents.rollout import grids_for, rollout_round
+from agents.registry import BatchAgent
 from experiments.cli import run
 from kaokore.fake_faces import draw_face
 from painter import Painter
@@ -183,27 +183,22 @@ def agent(config: Config, device: torch.device, figures: Figures) -> None:
     for batch in config.batches:
         with _measured(figures.setdefault(f"batch_{batch}", {}), device) as found:
             target = torch.stack([faces[i % len(faces)] for i in range(batch)]).to(device)
-            _paint_rounds(painter, target, min(config.strokes, 20))  # warm
-            seconds = _seconds(lambda t=target: _paint_rounds(painter, t, config.strokes), device)  # type: ignore[misc]
-            canvas, strokes = _paint_rounds(painter, target, config.strokes)
+            _paint_together(painter, target, min(config.strokes, 20))  # warm
+            seconds = _seconds(lambda t=target: _paint_together(painter, t, config.strokes), device)  # type: ignore[misc]
+            canvas, strokes = _paint_together(painter, target, config.strokes)
             found["faces_per_second"] = batch / seconds
             found["seconds_for_kaokore"] = KAOKORE_FACES * seconds / batch
             found["strokes_a_face"], found["mse"] = strokes / batch, float((canvas - target).square().mean())
 
 
-@torch.no_grad()
-def _paint_rounds(painter: Painter, target: Tensor, count: int) -> tuple[Tensor, int]:
-    """Rounds as of `agents.rollout.paint_picture`, for a batch in step: all pictures get `count` strokes at most."""
-    policy, planning = painter.agent.args[0], painter.agent.keywords["planning"]  # type: ignore[union-attr]
-    size = (target.shape[-2], target.shape[-1])
-    canvas, asked, painted = torch.ones_like(target), 0, torch.zeros((), device=target.device)
-    while asked < count:
-        limit = min(max(6, asked // 2), count - asked)
-        grids = grids_for(size, asked)
-        how = {"grids": grids, "max_strokes": limit, "min_gain_ratio": 0.3, "planning": planning}
-        result = rollout_round(policy, painter.brush, canvas, target, **how)
-        canvas, asked, painted = result.canvas, asked + limit, painted + result.mask.sum()
-    return canvas, int(painted)
+def _paint_together(painter: Painter, target: Tensor, count: int) -> tuple[Tensor, int]:
+    """Canvases `(B, 3, H, W)` of pictures that the agent paints at once, and how many strokes are on them."""
+    assert isinstance(painter.agent, BatchAgent)
+    canvases, painted = list(torch.ones_like(target)), 0
+    for i, canvas, strokes in painter.agent.paint_batch(canvases, list(target), count):
+        canvases[i] = canvas
+        painted += len(strokes)
+    return torch.stack(canvases), painted
 
 
 def optimizer(config: Config, device: torch.device, figures: Figures) -> None:
