@@ -18,6 +18,7 @@ from agents.optimal_colour import score_candidates
 from renderer.brush import Brush
 from renderer.canvas import paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
+from renderer.ops.cuda_graph import RepeatedStep
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,10 @@ def _adam(
     loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int | Sequence[int], lr: float
 ) -> Tensor:
     """Minimise `loss` with Adam (betas .8 and .9, since there are few steps) inside [0, 1]."""
-    counts = [steps] * len(strokes) if isinstance(steps, int) else steps
-    # A picture whose own steps are done stays as it is, so that its result does not depend on the rest of the batch.
-    rates = [[lr * max(1 - step / count, 0) for count in counts] for step in range(max(counts))]
+    if strokes.is_cuda:
+        return _adam_recorded(loss, strokes, step_size, steps, lr)
     mean, square = torch.zeros_like(strokes), torch.zeros_like(strokes)
-    for step, rate in enumerate(torch.tensor(rates).to(strokes)[..., None, None]):
+    for step, rate in enumerate(torch.tensor(_rates(len(strokes), steps, lr)).to(strokes)[..., None, None]):
         shapes = strokes.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(loss(shapes), shapes)
         mean = 0.8 * mean + 0.2 * gradient
@@ -148,3 +148,41 @@ def _adam(
         direction = (mean / (1 - 0.8 ** (step + 1))) / ((square / (1 - 0.9 ** (step + 1))).sqrt() + 1e-12)
         strokes = (strokes - rate * step_size * direction).clamp(0, 1).detach()
     return strokes
+
+
+def _adam_recorded(
+    loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int | Sequence[int], lr: float
+) -> Tensor:
+    """`_adam` on a GPU, where one recorded step is repeated: it changes its tensors in place."""
+    strokes = strokes.detach().clone()
+    mean, square = torch.zeros_like(strokes), torch.zeros_like(strokes)
+    rows = [
+        [*(rate / (1 - 0.8 ** (i + 1)) for rate in row), 1 - 0.9 ** (i + 1)]
+        for i, row in enumerate(_rates(len(strokes), steps, lr))
+    ]
+    schedule = strokes.new_tensor(rows)  # (steps, B rates of the mean and the correction of the square)
+    now = strokes.new_zeros(len(strokes) + 1)
+
+    def step() -> None:
+        shapes = strokes.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(shapes), shapes)
+        with torch.no_grad():
+            mean.lerp_(gradient, 0.2)
+            square.mul_(0.9).addcmul_(gradient, gradient, value=0.1)
+            direction = mean / ((square / now[-1]).sqrt() + 1e-12)
+            strokes.sub_(now[:-1, None, None] * step_size * direction).clamp_(0, 1)
+
+    repeated = RepeatedStep(step, record=strokes.is_cuda)
+    for row in schedule:
+        now.copy_(row)
+        repeated()
+    return strokes
+
+
+def _rates(pictures: int, steps: int | Sequence[int], lr: float) -> list[list[float]]:
+    """The learning rate of every step for each picture: from `lr` down to 0 in the steps of that picture.
+
+    With a rate of 0, a picture stays as it is while others go on, so that its result does not depend on the others.
+    """
+    counts = [steps] * pictures if isinstance(steps, int) else steps
+    return [[lr * max(1 - step / count, 0) for count in counts] for step in range(max(counts))]

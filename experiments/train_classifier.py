@@ -176,7 +176,9 @@ def train(config: Train) -> Path:
 
 
 def _check(config: Train) -> None:
-    require(config, size=MODELS[config.model].least, epochs=1, batch=2, warmup=0, weight_decay=0, balance=0, augment=0)
+    require(
+        config, size=MODELS[config.model].min_size, epochs=1, batch=2, warmup=0, weight_decay=0, balance=0, augment=0
+    )
     require(config, patience=1, smoothing=0, freeze=0, ema=0, evaluate_every=1)
     for name in ("smoothing", "freeze", "ema"):
         if getattr(config, name) > 1:

@@ -1,14 +1,15 @@
-"""The KaoKore data set: faces, labels, tags, official splits, download. Knows nothing of painting.
+"""The KaoKore data set: faces, labels, tags, official splits, download. Independent of painting.
 
 "KaoKore Dataset" (collected by CODH from multiple organizations), doi:10.20676/00000353, CC BY-SA 4.0.
 """
 
+import warnings
 from typing import TYPE_CHECKING
 
 from kaokore.download import download_images, download_metadata, fetch_image
 from kaokore.errors import DatasetError
 from kaokore.fake import write_fake_kaokore
-from kaokore.fetch import DownloadReport, Patience
+from kaokore.fetch import DownloadReport, RetryPolicy
 from kaokore.labels import UNLABELLED, Label, parse_labels, read_labels
 from kaokore.paths import image_name, image_path, parse_id, resolve_root
 from kaokore.tags import IN_ENGLISH, Tags, format_tags, parse_tags, read_tags
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from kaokore.dataset import KaoKore
 
 ATTRIBUTION = '"KaoKore Dataset" (collected by CODH from multiple organizations), doi:10.20676/00000353, CC BY-SA 4.0'
-"""What everything derived from the data set has to say."""
+"""The attribution that everything derived from the data set must carry."""
 
 __all__ = [
     "ATTRIBUTION",
@@ -33,8 +34,8 @@ __all__ = [
     "DownloadReport",
     "KaoKore",
     "Label",
-    "Patience",
     "Region",
+    "RetryPolicy",
     "Tags",
     "Version",
     "download_images",
@@ -65,4 +66,7 @@ def __getattr__(name: str) -> object:
         from kaokore.dataset import KaoKore
 
         return KaoKore
+    if name == "Patience":
+        warnings.warn("kaokore.Patience is now kaokore.RetryPolicy", DeprecationWarning, stacklevel=2)
+        return RetryPolicy
     raise AttributeError(f"module 'kaokore' has no attribute {name!r}")

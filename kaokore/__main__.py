@@ -1,4 +1,4 @@
-"""`python -m kaokore download | fetch | info`: get KaoKore, one image of it, or see what is there."""
+"""`python -m kaokore download | fetch | info`: download KaoKore or one image of it, or count the images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 import tyro
 
 from kaokore.download import OFFICIAL, download_images, download_metadata, fetch_image
-from kaokore.errors import DatasetError
 from kaokore.labels import UNLABELLED, read_labels
 from kaokore.paths import IMAGES, resolve_root
 from kaokore.urls import image_ids, read_urls
 from kaokore.versions import GENDERS, SPLITS, STATUSES, recognise
+from renderer.errors import InputError
 
 
 def download(
@@ -25,14 +25,14 @@ def download(
     images: int | None = None,
     base_url: str = OFFICIAL,
 ) -> int:
-    """Download KaoKore; run it again to resume. Ends with 1 if some images could not be had.
+    """Download KaoKore; run it again to resume. The exit code is 1 if some images could not be downloaded.
 
     Args:
         root: Data set folder; by default KAOKORE_ROOT, else data/kaokore.
         version: 1.0, 1.1, 1.2 or 1.3.
         split: Which images.
-        images: Only the first so many.
-        base_url: Where the official folders dataset, dataset_v1.1, ... lie.
+        images: Only this many, from the first on.
+        base_url: Where the official folders dataset, dataset_v1.1, ... are.
     """
     root = resolve_root(root)
     download_metadata(root, version, base_url=base_url)
@@ -53,20 +53,20 @@ def fetch(
     version: str = "1.1",
     base_url: str = OFFICIAL,
 ) -> int:
-    """Download one image and print where it is.
+    """Download one image and print its path.
 
     Args:
         image: Line index in urls.txt, such as 42 or 00000042.
         root: Data set folder; by default KAOKORE_ROOT, else data/kaokore.
         version: 1.0, 1.1, 1.2 or 1.3.
-        base_url: Where the official folders dataset, dataset_v1.1, ... lie.
+        base_url: Where the official folders dataset, dataset_v1.1, ... are.
     """
     print(fetch_image(root, image, version, base_url=base_url))
     return 0
 
 
 def info(root: Path | None = None) -> int:
-    """Count images and classes by split, and how many images are there.
+    """Count images and classes by split, in the official files and in the folder.
 
     Args:
         root: Data set folder; by default KAOKORE_ROOT, else data/kaokore.
@@ -92,19 +92,17 @@ def info(root: Path | None = None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a subcommand and returns the exit code: 2 and one sentence for a `DatasetError`, 130 for Ctrl-C."""
+    """Run a subcommand and return the exit code: 2 and one line for an `InputError`, 130 for Ctrl-C."""
     commands: dict[str, Callable[..., int]] = {"download": download, "fetch": fetch, "info": info}
     try:
         return tyro.extras.subcommand_cli_from_dict(
             commands, prog="python -m kaokore", description=__doc__, args=arguments
         )
-    except DatasetError as error:
+    except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            "Stopped; everything downloaded so far is kept, and the same command goes on from there.", file=sys.stderr
-        )
+        print("Stopped; everything downloaded so far is kept, and the same command resumes.", file=sys.stderr)
         return 130
 
 

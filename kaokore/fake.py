@@ -1,4 +1,4 @@
-"""A small made-up data set in the official form, for tests, and for scripts where KaoKore cannot be had."""
+"""A small synthetic data set in the official form, for tests and for commands without KaoKore."""
 
 from __future__ import annotations
 
@@ -21,11 +21,17 @@ _JAPANESE_STATUSES = ("貴族", "武士", "化身", "庶民")
 
 
 def write_fake_kaokore(root: str | Path, n: int = 24, seed: int = 0, base_url: str = FAKE_URL) -> Path:
-    """Writes `n` drawn faces with labels, tags and URLs in the official layout, traps included, and returns the root.
+    """Write `n` drawn faces with labels, tags and URLs in the official layout, and return the root.
 
-    Gender and status show in the drawing (hair, hat, skin), so a classifier has something to learn. As in KaoKore:
+    Gender and status are visible in the drawing (hair, hat, skin), so that a classifier can learn them. As in KaoKore:
     blank lines in `urls.txt`, with tags and a label; unlabelled images; images of 200x200 and 199x200 and a greyscale
-    one; a negative coordinate; repeated, empty and nameless tags. `base_url` is the server that the URLs name.
+    one; a negative coordinate; repeated, empty and nameless tags.
+
+    Args:
+        root: The folder to write to.
+        n: Images.
+        seed: Of the drawings.
+        base_url: The server that the URLs name.
     """
     root, rng = Path(root), np.random.default_rng(seed)
     (root / IMAGES).mkdir(parents=True, exist_ok=True)
@@ -51,7 +57,7 @@ def write_fake_kaokore(root: str | Path, n: int = 24, seed: int = 0, base_url: s
 
     (root / "urls.txt").write_text("".join(f"{url}\n" for url in urls), encoding="utf-8")
     (root / "labels.csv").write_text("\n".join(labels) + "\n", encoding="utf-8")
-    # Empty values and a bare `=`, which `format_tags` would not write, stand in the official file as well.
+    # The official file also has empty values and a bare `=`, which `format_tags` does not write.
     text = format_tags(sorted(tags + blanks, key=lambda record: record.image_id)).replace("jpg:", "jpg:=;制作年=;", 1)
     (root / "original_tags.txt").write_text(text, encoding="utf-8")
     for language, words in (("en", (*GENDERS, *STATUSES)), ("ja", (*_JAPANESE_GENDERS, *_JAPANESE_STATUSES))):
@@ -60,7 +66,7 @@ def write_fake_kaokore(root: str | Path, n: int = 24, seed: int = 0, base_url: s
 
 
 def _unblank_lines() -> Iterator[int]:
-    """Line numbers with blanks between them: 0 1 2 . . 5 6 7 8 9 . 11 12 ..."""
+    """The numbers of the lines that are not blank: 0 1 2 . . 5 6 7 8 9 . 11 12 ..."""
     line = 0
     while True:
         if line == 0 or (line not in (3, 4) and line % 10 != 0):

@@ -9,12 +9,12 @@ import numpy as np
 
 SIZE = 256  # pixels
 BALD = 4
-"""Stands beside the status labels 0 to 3 for a priest, whom the data set does not label."""
+"""Added to the status labels 0 to 3: a priest, whom the data set does not label."""
 
 Point = tuple[float, float]
 Colour = tuple[int, int, int]
 
-_FINE = 4 * SIZE  # drawn four times as large and then averaged: smooth edges at any slant
+_FINE = 4 * SIZE  # drawn four times as large and then averaged, for smooth edges
 _INK = (38, 32, 34)
 _PAPERS = ((216, 196, 152), (188, 160, 98), (150, 168, 132), (128, 150, 168), (206, 186, 176), (172, 140, 110))
 _ROBES = ((166, 52, 44), (46, 76, 128), (70, 108, 68), (134, 78, 130), (214, 150, 56), (96, 84, 72), (224, 212, 190))
@@ -23,7 +23,7 @@ _DEMONS = ((196, 84, 66), (104, 142, 108), (104, 124, 160))
 
 
 def draw_face(rng: np.random.Generator, female: bool, status: int) -> np.ndarray:
-    """A face as an array (256, 256, 3) of uint8 RGB.
+    """Draw a face as an array (256, 256, 3) of uint8 RGB.
 
     `status`: 0 noble (court hat, or long hair and high brows), 1 warrior (shaven crown and topknot, or tied hair), 2
     incarnation (red, green or blue skin and horns), 3 commoner (headscarf), 4 priest (`BALD`).
@@ -155,7 +155,7 @@ def _features(pen: _Pen, rng: np.random.Generator, female: bool, status: int) ->
 
 
 class _Pen:
-    """Draws on a large square in face units: (0, 0) is the middle of the face, 1 the side of the picture."""
+    """Draws on a large square in face units: (0, 0) is the middle of the face, 1 the side of the image."""
 
     def __init__(self, paper: Colour, centre: Point, scale: float) -> None:
         self.canvas = np.full((_FINE, _FINE, 3), paper, np.uint8)
@@ -168,24 +168,24 @@ class _Pen:
         return max(1, round(width * self.scale * _FINE))
 
     def shape(self, points: Sequence[Point], colour: Colour, line: float = 0.0) -> None:
-        """A filled polygon, with an ink outline of width `line`."""
+        """Draw a filled polygon, with an ink outline of width `line`."""
         cv2.fillPoly(self.canvas, [self._pixels(points)], colour)
         if line:
             cv2.polylines(self.canvas, [self._pixels(points)], True, _INK, self._thick(line))
 
     def line(self, points: Sequence[Point], width: float, colour: Colour = _INK) -> None:
-        """An open stroke with round ends."""
+        """Draw an open stroke with round ends."""
         cv2.polylines(self.canvas, [self._pixels(points)], False, colour, self._thick(width))
 
     def oval(self, centre: Point, axes: Point, colour: Colour, angle: float = 0.0, line: float = 0.0) -> None:
-        """A filled ellipse with half-axes `axes`, turned by `angle` degrees."""
+        """Draw a filled ellipse with half-axes `axes`, rotated by `angle` degrees."""
         turn, theta = np.deg2rad(angle), np.linspace(0, 2 * np.pi, 180, endpoint=False)
         x, y = axes[0] * np.cos(theta), axes[1] * np.sin(theta)
         points = np.stack([x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)], axis=1) + centre
         self.shape(points.tolist(), colour, line)
 
     def mist(self, x: float, y: float, radius: float, colour: Colour) -> None:
-        """A band of mist, in units of the picture."""
+        """Draw a band of mist, in units of the image."""
         ends = np.rint(np.array([(x - 0.4, y), (x + 0.3, y)]) * _FINE).astype(np.int32)
         cv2.line(self.canvas, tuple(ends[0].tolist()), tuple(ends[1].tolist()), colour, round(2 * radius * _FINE))
 
@@ -202,7 +202,7 @@ def _pick(rng: np.random.Generator, colours: Sequence[Colour]) -> Colour:
 
 
 def _tint(rng: np.random.Generator, colour: Colour, spread: int = 12) -> Colour:
-    """`colour`, lighter or darker by up to `spread`, and a little off in hue."""
+    """`colour`, lighter or darker by up to `spread`, with a small change of hue."""
     shift = rng.integers(-spread, spread + 1) + rng.integers(-4, 5, 3)
     red, green, blue = (int(value) for value in np.clip(np.array(colour) + shift, 0, 255))
     return red, green, blue

@@ -1,13 +1,11 @@
-"""Getting many files over HTTP from servers that fail, stall, truncate and recover; knows nothing of faces."""
+"""Download many files over HTTP from servers that fail, stall, truncate and recover. Independent of the data set."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,32 +17,37 @@ from urllib3.exceptions import MaxRetryError
 from urllib3.util.retry import Retry
 
 from kaokore.errors import DatasetError
+from renderer.errors import InputError
+from renderer.io.files import atomic
 
-AT_ONCE = 4
-"""Connections at once. The publishers are libraries: this is a courtesy to them, and not an option."""
+CONNECTIONS = 4
+"""Connections at once. The publishers are libraries, so this is deliberately low and not an option."""
 
-GIVE_UP_AFTER = 8
-"""A server that failed this many files in a row, each with all its retries, is left alone for the rest of the run."""
+MAX_FAILURES = 8
+"""A server that failed for this many files in a row, each with all its retries, is not asked again in this run."""
 
 TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
-LONGEST_WAIT = 120.0  # seconds; a `Retry-After` of hours is better met by running again
+MAX_WAIT = 120.0  # seconds; after a `Retry-After` of hours, the user runs the command again
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long to bear with a server.
+class RetryPolicy:
+    """When to try a file again.
 
-    After the first failure a file is tried again at once, then after 2, 4, 8, ... times `backoff`.
+    Attributes:
+        retries: Attempts after the first one.
+        backoff: Seconds. The first retry is immediate, the next ones wait 2, 4, 8, ... times as long.
+        timeout: Seconds without a byte after which an attempt has failed.
     """
 
     retries: int = 5
-    backoff: float = 1.0  # seconds
-    timeout: float = 30.0  # seconds without a byte
+    backoff: float = 1.0
+    timeout: float = 30.0
 
 
 @dataclass(frozen=True)
 class DownloadReport:
-    """What became of every file that was asked for. `failed` gives the reason by name; another run tries only those."""
+    """The result for every requested file. `failed` gives the reason by name; another run tries only those."""
 
     got: tuple[str, ...] = ()
     there: tuple[str, ...] = ()
@@ -55,7 +58,7 @@ class DownloadReport:
 
 
 class UnusableError(Exception):
-    """What a server sent is not what was asked for; the message says why."""
+    """The content that a server sent is unusable; the message is the reason."""
 
 
 Check = Callable[[bytes], None]
@@ -63,13 +66,22 @@ Check = Callable[[bytes], None]
 
 
 def download(
-    urls: Mapping[str, str], folder: Path, check: Check, patience: Patience, progress: bool = False
+    urls: Mapping[str, str], folder: Path, check: Check, *, retry: RetryPolicy, progress: bool = False
 ) -> DownloadReport:
-    """Puts the file at each URL into `folder` under its name, at most `AT_ONCE` at once.
+    """Download files into a folder, at most `CONNECTIONS` at once.
 
-    A file that is there and passes `check` is not fetched again. Files appear under their names only when whole, so a
-    run may be stopped at any time and run again. `progress` draws a bar on the standard error stream. A file that
-    cannot be had is in the report and is no error. Raises `DatasetError` when the folder cannot be written.
+    A file that is there and passes `check` is not downloaded again. Files appear under their names only when complete, so
+    a run can be stopped at any time and repeated. A file that cannot be downloaded is in the report and is no error.
+
+    Args:
+        urls: The URL of each file by its name.
+        folder: Where to write the files.
+        check: Raises `UnusableError` for content that must not be kept.
+        retry: When to try a file again.
+        progress: Show a progress bar on stderr.
+
+    Raises:
+        DatasetError: The folder cannot be written.
     """
     got: list[str] = []
     there: list[str] = []
@@ -78,14 +90,14 @@ def download(
     stop = threading.Event()
 
     def one(name: str, url: str) -> bool:
-        """Whether the file had to be fetched."""
+        """Download a file; return whether that was necessary."""
         path, host = folder / name, urlsplit(url).netloc
         if passes(path, check):
             return False
-        if failures[host] >= GIVE_UP_AFTER:
-            raise UnusableError(f"{host} failed {GIVE_UP_AFTER} times in a row and was left alone")
+        if failures[host] >= MAX_FAILURES:
+            raise UnusableError(f"{host} failed {MAX_FAILURES} times in a row and is not asked again")
         try:
-            _write(path, _get(session, url, check, patience, stop))
+            _write(path, _get(session, url, check, retry, stop))
         except MaxRetryError:
             failures[host] += 1
             raise
@@ -95,7 +107,7 @@ def download(
     with (
         requests.Session() as session,
         tqdm(total=len(urls), unit="file", disable=not progress) as bar,
-        ThreadPoolExecutor(AT_ONCE) as pool,
+        ThreadPoolExecutor(CONNECTIONS) as pool,
     ):
         session.headers["User-Agent"] = "kaokore-painter (research; python-requests)"
         try:
@@ -105,9 +117,9 @@ def download(
                 try:
                     (got if job.result() else there).append(name)
                 except (requests.RequestException, MaxRetryError, UnusableError) as error:
-                    failed[name] = _reason(error, patience)
+                    failed[name] = _reason(error, retry.timeout)
                 bar.update()
-        except BaseException:  # Ctrl-C or a full disk: drop what waits, and only let those under way come to their end
+        except BaseException:  # Ctrl-C or a full disk: cancel the waiting files and finish the running ones
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -115,7 +127,7 @@ def download(
 
 
 def passes(path: Path, check: Check) -> bool:
-    """Whether there is a file at `path` that passes `check`."""
+    """Tell whether there is a file at `path` that passes `check`."""
     try:
         check(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, UnusableError):
@@ -123,14 +135,14 @@ def passes(path: Path, check: Check) -> bool:
     return True
 
 
-def _get(session: requests.Session, url: str, check: Check, patience: Patience, stop: threading.Event) -> bytes:
-    # The adapter's own retries end at the headers. Bodies break off and stall too, so the loop is here, and `Retry` is
-    # its arithmetic.
-    retry = Retry(patience.retries, backoff_factor=patience.backoff, backoff_jitter=patience.backoff)
+def _get(session: requests.Session, url: str, check: Check, policy: RetryPolicy, stop: threading.Event) -> bytes:
+    # The adapter's own retries end at the headers. Bodies break off and stall too, so the loop is here; `Retry` computes
+    # the waits.
+    retry = Retry(policy.retries, backoff_factor=policy.backoff, backoff_jitter=policy.backoff)
     while True:
         wait = None
         try:
-            with session.get(url, timeout=patience.timeout) as response:
+            with session.get(url, timeout=policy.timeout) as response:
                 response.raise_for_status()
                 check(response.content)
                 return response.content
@@ -142,36 +154,31 @@ def _get(session: requests.Session, url: str, check: Check, patience: Patience, 
         except (ConnectionError, Timeout, ChunkedEncodingError, ContentDecodingError, UnusableError) as error:
             problem = error
         retry = retry.increment("GET", url, error=problem)  # MaxRetryError when there are none left
-        if stop.wait(min(wait or retry.get_backoff_time(), LONGEST_WAIT)):
+        if stop.wait(min(wait or retry.get_backoff_time(), MAX_WAIT)):
             raise problem
 
 
 def _write(path: Path, content: bytes) -> None:
-    """The whole file or none: a reader never sees half of one, and no half is left behind by an error."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise DatasetError(f"{path} cannot be written ({error.strerror}); make room or choose another root.") from error
+        with atomic(path) as temporary:
+            temporary.write_bytes(content)
+    except InputError as error:
+        raise DatasetError(str(error)) from error
 
 
-def _reason(error: Exception, patience: Patience) -> str:
-    """A few words for a person who looks at a list of thousands."""
+def _reason(error: Exception, timeout: float) -> str:
+    """The reason of a failure in a few words, because a report may list thousands."""
     if isinstance(error, MaxRetryError) and error.reason is not None:
         error = error.reason
     match error:
         case HTTPError():
             return f"HTTP {error.response.status_code}"
         case Timeout():
-            return f"no answer within {patience.timeout:g} s"
+            return f"no answer within {timeout:g} s"
         case ChunkedEncodingError():
             return "the answer broke off"
-        case ConnectionError() if "timed out" in str(error):  # what `requests` makes of a body that stalls
-            return f"no answer within {patience.timeout:g} s"
+        case ConnectionError() if "timed out" in str(error):  # the error of `requests` for a body that stalls
+            return f"no answer within {timeout:g} s"
         case ConnectionError():
             return "no connection"
     return str(error)

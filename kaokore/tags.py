@@ -1,4 +1,4 @@
-"""`original_tags.txt`: what the researchers wrote down about each face, as typed records.
+"""`original_tags.txt`: the researchers' annotations of each face, as typed records.
 
 A line is `NAME.jpg:key=value;key=value;...` in Japanese. Keys repeat, values may be empty, an entry may even be a bare
 `=`, and there are more lines than images: blank lines of `urls.txt` have tags too.
@@ -22,7 +22,7 @@ _WORDS = {
     "性別": "gender",
     "所蔵": "institution",
     "身分": "status",
-    # Version 1.3 says whose ID it is: a DOI, Kyoto University's record, Keio University's shelf mark.
+    # Version 1.3 names the kind of ID: a DOI, Kyoto University's record, Keio University's shelf mark.
     "DOI": "source_id",
     "京都大学貴重資料デジタルアーカイブレコードID": "source_id",
     "慶応義塾大学請求記号": "source_id",
@@ -42,7 +42,7 @@ IN_ENGLISH = {
     "国文学研究資料館": "National Institute of Japanese Literature",
     "慶應義塾大学": "Keio University",
     "京都大学": "Kyoto University",
-    # status; the last three (and unknown) are why some images have no label
+    # status; images with the last three (or unknown) have no label
     "貴族": "noble",
     "武士": "warrior",
     "化身": "incarnation",
@@ -56,9 +56,9 @@ IN_ENGLISH = {
 
 @dataclass(frozen=True)
 class Tags:
-    """What is known of one face. Values are the published ones, in Japanese; an unknown one may be empty.
+    """The tags of one face. Values are the published ones, in Japanese; an unknown one may be empty.
 
-    Empty values are left out of `tags` and `years_made`. Keys that this package has no name for are kept in `other`.
+    Empty values are left out of `tags` and `years_made`. Unknown keys are kept in `other`.
     """
 
     image_id: int
@@ -79,12 +79,12 @@ class Tags:
 
     @property
     def year_from(self) -> int | None:
-        """The first year (CE) in which the picture may have been made."""
+        """The first year (CE) in which the image may have been made."""
         return self._year("from")
 
     @property
     def year_to(self) -> int | None:
-        """The last year (CE) in which the picture may have been made."""
+        """The last year (CE) in which the image may have been made."""
         return self._year("to")
 
     @property
@@ -101,7 +101,7 @@ _YEAR = re.compile(r"(?:(?P<end>from|to) )?(?P<year>[0-9]{3,4})")
 
 
 def parse_tags(text: str) -> dict[int, Tags]:
-    """The records by image ID. Raises `DatasetError` naming the first line that is not in the official form.
+    """Parse the records by image ID. Raises `DatasetError` naming the first line that is not in the official form.
 
     >>> ogre = parse_tags("00003000.jpg:タグ=鬼;制作年=from 1600;制作年=to 1700;制作年=江戸前期;向き=正面")[3000]
     >>> ogre.tags, ogre.year_from, ogre.year_to, ogre.era, IN_ENGLISH[ogre.direction]
@@ -121,12 +121,12 @@ def parse_tags(text: str) -> dict[int, Tags]:
 
 
 def read_tags(root: Path) -> dict[int, Tags]:
-    """The records of `ROOT/original_tags.txt`, see `parse_tags`. Raises `DatasetError` when the file is missing."""
+    """Read the records of `ROOT/original_tags.txt`, see `parse_tags`. Raises `DatasetError` when the file is missing."""
     return parse_tags(read_metadata(root, "original_tags.txt"))
 
 
 def format_tags(records: Iterable[Tags]) -> str:
-    """The inverse of `parse_tags`, in the key names of versions 1.0 to 1.2."""
+    """Format records, the inverse of `parse_tags`, with the key names of versions 1.0 to 1.2."""
     return "".join(f"{record.name}:{_format_entries(record)}\n" for record in records)
 
 
@@ -137,7 +137,7 @@ def _parse_line(line: str) -> Tags:
     other = []
     for entry in entries.split(";"):
         key, value = (part.strip() for part in entry.split("=", 1)) if "=" in entry else (entry.strip(), "")
-        if not value:  # an empty value says nothing, and so does the bare `=` that two entries of 1.1 have
+        if not value:  # an empty value, or the bare `=` that two entries of 1.1 have
             continue
         if key in _LISTS:
             lists[_LISTS[key]].append(value)
@@ -150,6 +150,6 @@ def _parse_line(line: str) -> Tags:
 
 def _format_entries(record: Tags) -> str:
     pairs = [(key, value) for key, field in _LISTS.items() for value in getattr(record, field)]
-    names = {field: key for key, field in reversed(_WORDS.items())}  # the first key of a field is the one to write
+    names = {field: key for key, field in reversed(_WORDS.items())}  # the first key of a field is written
     pairs += [(names[field], getattr(record, field)) for field in dict.fromkeys(_WORDS.values())]
     return ";".join(f"{key}={value}" for key, value in (*pairs, *record.other))

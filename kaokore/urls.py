@@ -1,4 +1,4 @@
-"""`urls.txt`: where each image comes from, and which piece of which page it is."""
+"""`urls.txt`: the URL of each image, and the region of the page that it shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kaokore.paths import read_metadata
 
 
 class Region(NamedTuple):
-    """A rectangle of a page: what an image *is*, whatever a version calls it.
+    """A rectangle of a page. It identifies an image, whose ID differs between versions.
 
     `page` is the page file's address without the scheme: the publishers moved from http to https between versions.
     `x`, `y`, `w`, `h` are in pixels of the page; `x` and `y` may be negative, and the server then pads.
@@ -30,7 +30,7 @@ _IIIF = re.compile(r"https?://(.+)/(-?\d+),(-?\d+),(\d+),(\d+)/[^/]+/[^/]+/[^/]+
 
 
 def parse_region(url: str) -> Region:
-    """The region in an IIIF URL. Raises `DatasetError` when the URL has none.
+    """Parse the region in an IIIF URL. Raises `DatasetError` when the URL has none.
 
     Source: https://iiif.io/api/image/2.1/#region
 
@@ -45,26 +45,26 @@ def parse_region(url: str) -> Region:
 
 
 def parse_urls(text: str) -> list[str]:
-    r"""One entry a line, so that an image's ID is its index; a blank line is an empty entry.
+    r"""Split the text into one entry per line, so that an image's ID is its index; a blank line is an empty entry.
 
-    Dropping the blanks would shift every later ID, and so give every later image the label of another.
+    Without the blank lines every later ID would be shifted, and every later image would get a wrong label.
 
     >>> parse_urls("http://a/0.jpg\n\nhttp://a/2.jpg\n")
     ['http://a/0.jpg', '', 'http://a/2.jpg']
     """
     lines = text.split("\n")
-    if lines[-1] == "":  # what follows the last line's end is not a line
+    if lines[-1] == "":  # after the end of the last line
         lines.pop()
     return [line.strip() for line in lines]
 
 
 def read_urls(root: Path) -> list[str]:
-    """The entries of `ROOT/urls.txt`, see `parse_urls`. Raises `DatasetError` when the file is missing."""
+    """Read the entries of `ROOT/urls.txt`, see `parse_urls`. Raises `DatasetError` when the file is missing."""
     return parse_urls(read_metadata(root, "urls.txt"))
 
 
 def image_ids(urls: Sequence[str]) -> list[int]:
-    """The IDs that have an image, in order.
+    """List the IDs that have an image, in order.
 
     >>> image_ids(["http://a/0.jpg", "", "http://a/2.jpg"])
     [0, 2]
@@ -73,7 +73,7 @@ def image_ids(urls: Sequence[str]) -> list[int]:
 
 
 def find_url(urls: Sequence[str], image_id: int) -> str:
-    """Where an image comes from. Raises `DatasetError` when the ID is past the last line or on a blank one."""
+    """Return the URL of an image. Raises `DatasetError` when the ID is after the last line or on a blank one."""
     if not 0 <= image_id < len(urls):
         raise DatasetError(f"There is no image {image_id}; this version's IDs go from 0 to {len(urls) - 1}.")
     if not urls[image_id]:

@@ -1,6 +1,6 @@
-"""The four official versions and what is true of each.
+"""The four official versions and their sizes, and the classes.
 
-An image's name means nothing without its version: `00000000.jpg` of 1.0, 1.1, 1.2 and 1.3 are four different faces.
+Image names depend on the version: `00000000.jpg` of 1.0, 1.1, 1.2 and 1.3 are four different faces.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ VERSIONS = {
 
 
 def find_version(name: str) -> Version:
-    """The version called `name`. Raises `DatasetError` when there is none.
+    """Return the version called `name`. Raises `DatasetError` when there is none.
 
     >>> find_version("1.1").images
     8573
@@ -65,21 +65,21 @@ def find_version(name: str) -> Version:
 
 
 def recognise(urls: Sequence[str]) -> Version | None:
-    """The official version whose `urls.txt` has as many lines as `urls`; None for made-up data.
+    """Return the official version whose `urls.txt` has as many lines as `urls`; None for synthetic data.
 
-    No two versions have the same number of lines, so the count tells them apart.
+    All versions have different numbers of lines.
     """
     return next((version for version in VERSIONS.values() if version.lines == len(urls)), None)
 
 
 def check_version(urls: Sequence[str], name: str) -> None:
-    """Raises `DatasetError` when `urls` are those of another official version than `name`, or there is no such version.
+    """Raise `DatasetError` when `urls` are those of another official version than `name`, or there is no such version.
 
-    Names are per version, so a mix of two versions is a set of wrong labels that nothing else would notice.
+    Names depend on the version, so mixing two versions would silently give wrong labels.
     """
     wanted, held = find_version(name), recognise(urls)
     if held is not None and held != wanted:
         raise DatasetError(
-            f"This folder holds version {held.name} of KaoKore, not {name}: ask for version {held.name}, "
+            f"This folder holds version {held.name} of KaoKore, not {name}: use version {held.name}, "
             "or give each version a folder of its own."
         )

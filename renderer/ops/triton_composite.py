@@ -1,7 +1,7 @@
 """Compositing of learned strokes on the GPU: decoding and `over` in one kernel, forward and backward.
 
 The canvas is cut into tiles of SIDE x SIDE pixels, as in rasterisers for Gaussian splatting. A program takes one tile after
-another; it lists the strokes whose boxes meet the tile, in painting order, and lays them over the tile's pixels, which stay
+another; it lists the strokes that come near the tile, in painting order, and lays them over the tile's pixels, which stay
 in registers. No alpha is ever stored.
 
 The backward pass needs what each stroke covered. To compute it backwards would divide by 1 - alpha, which may be 0, so
@@ -19,19 +19,53 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from renderer.ops.triton_decode import add_gradients, alpha
+from renderer.ops.triton_decode import STROKE_MAP, add_gradients, alpha
 
 SIDE = 16  # pixels of a tile's side
 CHUNK = 128  # boxes that a program compares with its tile at once
 PROGRAMS = 8  # resident programs for each multiprocessor
-FORWARD_WARPS, BACKWARD_WARPS = 2, 4
+FORWARD_WARPS, BACKWARD_WARPS = 2, 2
+FADED = tl.constexpr(18.0)  # the logistic function of -18 is 1.5e-8, below rounding
 LEAST_DEPTH = 32  # strokes of a segment of the backward pass, at least
 
 
 @triton.jit
-def _listed(listing, box, first, N, left, top, SIDE: tl.constexpr, CHUNK: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Write the strokes first .. first + N - 1 that meet a tile to `listing`, in order, and return their number."""
-    count = 0
+def _distance(shapes, i, x, y, met, KIND: tl.constexpr):  # type: ignore[no-untyped-def]
+    """A lower bound of the distance of a place from the curves of strokes i (CHUNK,), less their radii, in pixels.
+
+    Chords of a parabola a t^2 + b t + c over an eighth of its length lie within |a| / 256 of it.
+    """
+    if KIND == STROKE_MAP:
+        s = shapes + i * 14
+        ax, bx, cx = (tl.load(s + 4, mask=met), tl.load(s + 5, mask=met), tl.load(s + 6, mask=met))
+        ay, by, cy = (tl.load(s + 7, mask=met), tl.load(s + 8, mask=met), tl.load(s + 9, mask=met))
+        radius = tl.load(s + 10, mask=met)
+        radius = tl.maximum(radius, radius + tl.load(s + 11, mask=met))
+    else:
+        s = shapes + i * 15
+        cx, bx, ax = (tl.load(s, mask=met), tl.load(s + 2, mask=met), tl.load(s + 4, mask=met))
+        cy, by, ay = (tl.load(s + 1, mask=met), tl.load(s + 3, mask=met), tl.load(s + 5, mask=met))
+        radius = tl.load(s + 12, mask=met)
+    px, py = cx - x, cy - y
+    least = px * px + py * py
+    for k in tl.static_range(1, 9):
+        t = k / 8
+        qx, qy = (ax * t + bx) * t + cx - x, (ay * t + by) * t + cy - y
+        ux, uy = qx - px, qy - py
+        along = -(px * ux + py * uy) / (ux * ux + uy * uy + 1e-12)
+        along = tl.minimum(tl.maximum(along, 0.0), 1.0)
+        dx, dy = px + along * ux, py + along * uy
+        least = tl.minimum(least, dx * dx + dy * dy)
+        px, py = qx, qy
+    return tl.sqrt(least) - tl.sqrt(ax * ax + ay * ay) / 256 - radius
+
+
+@triton.jit
+def _listed(  # type: ignore[no-untyped-def]
+    listing, box, shapes, sharpness, first, N, left, top, KIND: tl.constexpr, SIDE: tl.constexpr, CHUNK: tl.constexpr
+):
+    """Write the strokes first .. first + N - 1 that mark a tile to `listing`, in order, and return their number."""
+    boxed = 0
     for start in range(0, N, CHUNK):
         i = start + tl.arange(0, CHUNK)
         valid = i < N
@@ -41,9 +75,24 @@ def _listed(listing, box, first, N, left, top, SIDE: tl.constexpr, CHUNK: tl.con
         meets = meets & (tl.load(at + 2, mask=valid, other=0) > left)
         meets = meets & (tl.load(at + 3, mask=valid, other=0) > top)
         hit = meets.to(tl.int32)
-        tl.store(listing + count + tl.cumsum(hit, 0) - 1, first + i, mask=meets)
-        count += tl.sum(hit, 0)
+        tl.store(listing + boxed + tl.cumsum(hit, 0) - 1, first + i, mask=meets)
+        boxed += tl.sum(hit, 0)
     tl.debug_barrier()  # other threads read what these have written
+    # A thin stroke meets few of the tiles of its box. FADED is where the edge of a stroke map rounds to nothing.
+    reach = SIDE * 0.7072
+    if KIND == STROKE_MAP:
+        reach += FADED / tl.maximum(sharpness, 0.1)
+    count = 0
+    for start in range(0, boxed, CHUNK):
+        at = start + tl.arange(0, CHUNK)
+        valid = at < boxed
+        i = tl.load(listing + at, mask=valid, other=first)
+        near = valid & (_distance(shapes, i, left + SIDE / 2, top + SIDE / 2, valid, KIND) < reach)
+        hit = near.to(tl.int32)
+        tl.debug_barrier()  # the list is shortened in place
+        tl.store(listing + count + tl.cumsum(hit, 0) - 1, i, mask=near)
+        count += tl.sum(hit, 0)
+    tl.debug_barrier()
     return count
 
 
@@ -98,7 +147,7 @@ def _forward(  # type: ignore[no-untyped-def]
     for tile in range(tl.program_id(0), B * across * down, tl.num_programs(0)):
         picture = tile // (across * down)
         top, left = (tile // across % down) * SIDE, (tile % across) * SIDE
-        count = _listed(listing, box, picture * N, N, left, top, SIDE, CHUNK)
+        count = _listed(listing, box, shapes, sharpness, picture * N, N, left, top, KIND, SIDE, CHUNK)
         column, row = left + tl.arange(0, SIDE)[None, :], top + tl.arange(0, SIDE)[:, None]
         at = picture.to(tl.int64) * 3 * H * W + row * W + column
         valid = (column < W) & (row < H)
@@ -152,9 +201,12 @@ def _backward(  # type: ignore[no-untyped-def]
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     NODES: tl.constexpr,
+    LEAVE_OUT: tl.constexpr,
     SIDE: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
+    """Gradients; with LEAVE_OUT, importance instead: `grad` is then what the finished canvas has above the target, and
+    `grad_colour` (B * N,) takes the sums."""
     sharpness = tl.load(sharpness_at)
     PIXELS: tl.constexpr = SIDE * SIDE
     program = tl.program_id(0).to(tl.int64)
@@ -162,11 +214,12 @@ def _backward(  # type: ignore[no-untyped-def]
     segments_at = scratches + program * ((SEGMENTS * 3 + DEPTH * 4) * PIXELS)  # the canvas before each segment
     strokes_at = segments_at + SEGMENTS * 3 * PIXELS  # the same before each stroke of a segment, and its alpha
     pixel = tl.arange(0, SIDE)[:, None] * SIDE + tl.arange(0, SIDE)[None, :]
+    channel = tl.arange(0, 4)
     across, down = tl.cdiv(W, SIDE), tl.cdiv(H, SIDE)
     for tile in range(tl.program_id(0), B * across * down, tl.num_programs(0)):
         picture = tile // (across * down)
         top, left = (tile // across % down) * SIDE, (tile % across) * SIDE
-        count = _listed(listing, box, picture * N, N, left, top, SIDE, CHUNK)
+        count = _listed(listing, box, shapes, sharpness, picture * N, N, left, top, KIND, SIDE, CHUNK)
         column, row = left + tl.arange(0, SIDE)[None, :], top + tl.arange(0, SIDE)[:, None]
         at = picture.to(tl.int64) * 3 * H * W + row * W + column
         valid = (column < W) & (row < H)
@@ -176,6 +229,7 @@ def _backward(  # type: ignore[no-untyped-def]
         gr = tl.load(grad + at, mask=valid, other=0.0)
         gg = tl.load(grad + at + H * W, mask=valid, other=0.0)
         gb = tl.load(grad + at + 2 * H * W, mask=valid, other=0.0)
+        through = tl.zeros((SIDE, SIDE), tl.float32) + 1  # what later strokes let through
         # First all segments but the last, forwards, for the canvas before each; then all, backwards, with gradients.
         segments = tl.maximum(tl.cdiv(count, DEPTH), 1)
         for phase in range(2 * segments - 1):
@@ -198,35 +252,45 @@ def _backward(  # type: ignore[no-untyped-def]
                 i = tl.load(listing + segment * DEPTH + k)
                 r0, g0, b0 = _kept(strokes_at + k * 4 * PIXELS, pixel, PIXELS)
                 a = tl.load(strokes_at + (k * 4 + 3) * PIXELS + pixel)
-                tl.atomic_add(grad_colour + 3 * i, tl.sum(gr * a))
-                tl.atomic_add(grad_colour + 3 * i + 1, tl.sum(gg * a))
-                tl.atomic_add(grad_colour + 3 * i + 2, tl.sum(gb * a))
-                grad_alpha = gr * (tl.load(colour + 3 * i) - r0)
-                grad_alpha += gg * (tl.load(colour + 3 * i + 1) - g0)
-                grad_alpha += gb * (tl.load(colour + 3 * i + 2) - b0)
-                inside = (column >= tl.load(box + i * 4)) & (column < tl.load(box + i * 4 + 2)) & (column < W)
-                inside = inside & (row >= tl.load(box + i * 4 + 1)) & (row < tl.load(box + i * 4 + 3)) & (row < H)
-                grad_alpha = tl.where(inside, grad_alpha, 0.0)
-                add_gradients(
-                    shapes,
-                    grids,
-                    sharpness,
-                    i,
-                    column + 0.5,
-                    row + 0.5,
-                    grad_alpha,
-                    grad_shapes,
-                    grad_grids,
-                    KIND,
-                    ROWS,
-                    COLUMNS,
-                    NODES,
-                )
-                gr, gg, gb = gr * (1 - a), gg * (1 - a), gb * (1 - a)
+                if LEAVE_OUT:
+                    red = through * a * (r0 - tl.load(colour + 3 * i))
+                    green = through * a * (g0 - tl.load(colour + 3 * i + 1))
+                    blue = through * a * (b0 - tl.load(colour + 3 * i + 2))
+                    worse = red * (2 * gr + red) + green * (2 * gg + green) + blue * (2 * gb + blue)
+                    tl.atomic_add(grad_colour + i, tl.sum(tl.where(valid, worse, 0.0)), sem="relaxed")
+                    through = through * (1 - a)
+                else:
+                    total = tl.where(
+                        channel == 1, tl.sum(gg * a), tl.where(channel == 0, tl.sum(gr * a), tl.sum(gb * a))
+                    )
+                    tl.atomic_add(grad_colour + 3 * i + channel, total, mask=channel < 3, sem="relaxed")
+                    grad_alpha = gr * (tl.load(colour + 3 * i) - r0)
+                    grad_alpha += gg * (tl.load(colour + 3 * i + 1) - g0)
+                    grad_alpha += gb * (tl.load(colour + 3 * i + 2) - b0)
+                    inside = (column >= tl.load(box + i * 4)) & (column < tl.load(box + i * 4 + 2)) & (column < W)
+                    inside = inside & (row >= tl.load(box + i * 4 + 1)) & (row < tl.load(box + i * 4 + 3)) & (row < H)
+                    grad_alpha = tl.where(inside, grad_alpha, 0.0)
+                    add_gradients(
+                        shapes,
+                        grids,
+                        sharpness,
+                        i,
+                        column + 0.5,
+                        row + 0.5,
+                        grad_alpha,
+                        grad_shapes,
+                        grad_grids,
+                        KIND,
+                        ROWS,
+                        COLUMNS,
+                        NODES,
+                    )
+                    gr, gg, gb = gr * (1 - a), gg * (1 - a), gb * (1 - a)
             tl.debug_barrier()  # the scratch is free for the next segment
-        tl.store(grad_canvas + at, gr, mask=valid)
-        tl.store(grad_canvas + at + H * W, gg, mask=valid)
-        tl.store(grad_canvas + at + 2 * H * W, gb, mask=valid)
+        if not LEAVE_OUT:
+            tl.store(grad_canvas + at, gr, mask=valid)
+            tl.store(grad_canvas + at + H * W, gg, mask=valid)
+            tl.store(grad_canvas + at + 2 * H * W, gb, mask=valid)
 
 
 @torch.library.custom_op("kaokore_painter::composite", mutates_args=())
@@ -262,23 +326,56 @@ def composite_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of canvas, shapes (N, 16) with that of the sharpness in column 14, grids and colour."""
     canvas, shapes, grids, colour, box, grad = (x.contiguous() for x in (canvas, shapes, grids, colour, box, grad))
+    N = len(shapes)
+    grad_canvas = torch.empty_like(canvas)
+    grad_shapes, grad_grids, grad_colour = zeros_of(shapes.new_empty(N, 16), grids, colour)
+    if N == 0:
+        return grad.clone(), grad_shapes, grad_grids, grad_colour
+    grads = (grad_canvas, grad_shapes, grad_grids, grad_colour)
+    _walk_back((canvas, shapes, grids, sharpness, colour, box, grad), grads, leave_out=False)
+    return grads
+
+
+@torch.library.custom_op("kaokore_painter::importance", mutates_args=())
+def importance(
+    canvas: Tensor, shapes: Tensor, grids: Tensor, sharpness: Tensor, colour: Tensor, box: Tensor, residual: Tensor
+) -> Tensor:
+    """By how much the squared error grows when a stroke is left out, (B * N,). Not differentiable.
+
+    Args:
+        canvas, shapes, grids, sharpness, colour, box: as of `composite`.
+        residual: the finished canvases less their targets, (B, 3, H, W).
+    """
+    tensors = [x.contiguous() for x in (canvas, shapes, grids, sharpness, colour, box, residual)]
+    sums = canvas.new_zeros(len(shapes))
+    if len(shapes) > 0:
+        _walk_back(tuple(tensors), (sums, sums, sums, sums), leave_out=True)
+    return sums
+
+
+def _walk_back(tensors: tuple[Tensor, ...], results: tuple[Tensor, ...], *, leave_out: bool) -> None:
+    """Launch `_backward`."""
+    canvas, shapes, grids = tensors[:3]
     B, _, H, W = canvas.shape
     N = len(shapes) // B
     programs, depth = program_count(canvas), max(1, min(N, max(LEAST_DEPTH, math.isqrt(N) + 1)))
     segments = max(1, -(-N // depth))
     listings = torch.empty(programs * N, dtype=torch.int32, device=canvas.device)
     scratch = canvas.new_empty(programs * (3 * segments + 4 * depth) * SIDE * SIDE)
-    grad_canvas = torch.empty_like(canvas)
-    grad_shapes, grad_grids, grad_colour = zeros_of(shapes.new_empty(len(shapes), 16), grids, colour)
-    if N == 0:
-        return grad.clone(), grad_shapes, grad_grids, grad_colour
-    tensors = (canvas, shapes, grids, sharpness, colour, box, grad)
-    grads = (grad_canvas, grad_shapes, grad_grids, grad_colour)
     how = constants(shapes, grids)
     nodes = max(16, triton.next_power_of_2(how["ROWS"]))
     sizes = (B, N, H, W, depth, segments)
-    _backward[(programs,)](*tensors, *grads, listings, scratch, *sizes, **how, NODES=nodes, num_warps=BACKWARD_WARPS)
-    return grads
+    _backward[(programs,)](
+        *tensors,
+        *results,
+        listings,
+        scratch,
+        *sizes,
+        **how,
+        NODES=nodes,
+        LEAVE_OUT=leave_out,
+        num_warps=BACKWARD_WARPS,
+    )
 
 
 def program_count(canvas: Tensor) -> int:
@@ -316,6 +413,11 @@ def _(canvas, shapes, grids, sharpness, colour, box, grad):  # type: ignore[no-u
         shape_grads,
         *map(torch.empty_like, (grids, colour)),
     )
+
+
+@importance.register_fake
+def _(canvas, shapes, grids, sharpness, colour, box, residual):  # type: ignore[no-untyped-def]
+    return canvas.new_empty(len(shapes))
 
 
 def _save(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]

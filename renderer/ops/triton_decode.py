@@ -7,7 +7,8 @@ and y (SIDE, 1) in canvas pixels. Stroke i is described by
 - a texture in curve coordinates: `shapes` (N, 15) and `grids` (N, ROWS, COLUMNS) of logits, see `textures.wrapped`.
 
 Gradients are added to `grad_shapes` (N, 16), whose column 14 holds the gradient of the sharpness for stroke maps, and to
-`grad_grids`, by atomic additions.
+`grad_grids`, by atomic additions. These are relaxed: their order does not matter, and Triton's default would wait for all
+earlier writes before each of them.
 """
 
 from __future__ import annotations
@@ -83,6 +84,12 @@ def add_gradients(  # type: ignore[no-untyped-def]
         _texture_backward(
             shapes + i * 15, grids + grids_i, x, y, grad, grad_shapes + i * 16, grad_grids + grids_i, ROWS, COLUMNS
         )
+
+
+@triton.jit
+def _put(column, number: tl.constexpr, value, total):  # type: ignore[no-untyped-def]
+    """A row of sums with one of them put in, so that all are added to memory at once."""
+    return tl.where(column == number, value, total)
 
 
 @triton.jit
@@ -162,18 +169,6 @@ def _stroke_map_backward(  # type: ignore[no-untyped-def]
     grad_near, grad_far = grad_cover * near * (1 - near), grad_cover * far * (1 - far)
     grad_r, grad_d = sharpness * (grad_near + grad_far), sharpness * (grad_far - grad_near) / d
     gx, gy = grad_d * dx, grad_d * dy
-    tl.atomic_add(grad_s + 4, -tl.sum(gx * n * n))
-    tl.atomic_add(grad_s + 5, -tl.sum(gx * n))
-    tl.atomic_add(grad_s + 6, -tl.sum(gx))
-    tl.atomic_add(grad_s + 7, -tl.sum(gy * n * n))
-    tl.atomic_add(grad_s + 8, -tl.sum(gy * n))
-    tl.atomic_add(grad_s + 9, -tl.sum(gy))
-    tl.atomic_add(grad_s + 10, tl.sum(grad_r))
-    tl.atomic_add(grad_s + 11, tl.sum(grad_r * n))
-    tl.atomic_add(grad_s + 12, tl.sum(grad_value))
-    tl.atomic_add(grad_s + 13, tl.sum(grad_value * last))
-    tl.atomic_add(grad_s + 14, tl.sum(grad_near * (r - d) + grad_far * (r + d)))
-
     grad_n = tl.where(raw_n == n, grad_r * dr - gx * (2 * ax * n + bx) - gy * (2 * ay * n + by), 0.0)
     grad_l = tl.where(raw_l == last, grad_value * dw, 0.0)
     half = 0.5 * (ROWS - 1)
@@ -181,10 +176,23 @@ def _stroke_map_backward(  # type: ignore[no-untyped-def]
     slope_n = (n10 - n00) + f * ((n11 - n01) - (n10 - n00))
     slope_l = (l10 - l00) + f * ((l11 - l01) - (l10 - l00))
     grad_v = tl.where(raw_v == v, grad_n * slope_n + grad_l * slope_l, 0.0)
-    tl.atomic_add(grad_s, -half * scale_x * tl.sum(grad_u))
-    tl.atomic_add(grad_s + 1, -half * scale_y * tl.sum(grad_v))
-    tl.atomic_add(grad_s + 2, half * tl.sum(grad_u * (x - centre_x)))
-    tl.atomic_add(grad_s + 3, half * tl.sum(grad_v * (y - centre_y)))
+    column = tl.arange(0, 16)
+    total = _put(column, 0, -half * scale_x * tl.sum(grad_u), 0.0)
+    total = _put(column, 1, -half * scale_y * tl.sum(grad_v), total)
+    total = _put(column, 2, half * tl.sum(grad_u * (x - centre_x)), total)
+    total = _put(column, 3, half * tl.sum(grad_v * (y - centre_y)), total)
+    total = _put(column, 4, -tl.sum(gx * n * n), total)
+    total = _put(column, 5, -tl.sum(gx * n), total)
+    total = _put(column, 6, -tl.sum(gx), total)
+    total = _put(column, 7, -tl.sum(gy * n * n), total)
+    total = _put(column, 8, -tl.sum(gy * n), total)
+    total = _put(column, 9, -tl.sum(gy), total)
+    total = _put(column, 10, tl.sum(grad_r), total)
+    total = _put(column, 11, tl.sum(grad_r * n), total)
+    total = _put(column, 12, tl.sum(grad_value), total)
+    total = _put(column, 13, tl.sum(grad_value * last), total)
+    total = _put(column, 14, tl.sum(grad_near * (r - d) + grad_far * (r + d)), total)
+    tl.atomic_add(grad_s + column, total, mask=column < 15, sem="relaxed")
 
     # A node's gradient is the sum over pixels of its weight down times its weight across: two small matrix products.
     node = tl.arange(0, NODES)
@@ -193,9 +201,9 @@ def _stroke_map_backward(  # type: ignore[no-untyped-def]
     to = node[:, None] * ROWS + node[None, :]
     there = (node[:, None] < ROWS) & (node[None, :] < ROWS)
     sum_n = tl.dot(tl.dot(down, grad_n, input_precision="tf32x3"), across, input_precision="tf32x3")
-    tl.atomic_add(grad_grid + to, sum_n, mask=there)
+    tl.atomic_add(grad_grid + to, sum_n, mask=there, sem="relaxed")
     sum_l = tl.dot(tl.dot(down, grad_l, input_precision="tf32x3"), across, input_precision="tf32x3")
-    tl.atomic_add(grad_grid + ROWS * ROWS + to, sum_l, mask=there)
+    tl.atomic_add(grad_grid + ROWS * ROWS + to, sum_l, mask=there, sem="relaxed")
 
 
 @triton.jit
@@ -313,12 +321,13 @@ def _texture_backward(  # type: ignore[no-untyped-def]
     n11 = tl.load(grid + at + COLUMNS + 1, mask=inside, other=0.0)
     above, below = n00 + g * (n01 - n00), n10 + g * (n11 - n10)
     cover = sigmoid(above + f * (below - above))
-    tl.atomic_add(grad_s + 14, tl.sum(grad * cover))
+    column_of, total = tl.arange(0, 16), 0.0
+    total = _put(column_of, 14, tl.sum(grad * cover), total)
     grad_value = grad * strength * cover * (1 - cover)
-    tl.atomic_add(grad_grid + at, grad_value * (1 - f) * (1 - g), mask=inside)
-    tl.atomic_add(grad_grid + at + 1, grad_value * (1 - f) * g, mask=inside)
-    tl.atomic_add(grad_grid + at + COLUMNS, grad_value * f * (1 - g), mask=inside)
-    tl.atomic_add(grad_grid + at + COLUMNS + 1, grad_value * f * g, mask=inside)
+    tl.atomic_add(grad_grid + at, grad_value * (1 - f) * (1 - g), mask=inside, sem="relaxed")
+    tl.atomic_add(grad_grid + at + 1, grad_value * (1 - f) * g, mask=inside, sem="relaxed")
+    tl.atomic_add(grad_grid + at + COLUMNS, grad_value * f * (1 - g), mask=inside, sem="relaxed")
+    tl.atomic_add(grad_grid + at + COLUMNS + 1, grad_value * f * g, mask=inside, sem="relaxed")
     grad_row = grad_value * (below - above)
     grad_column = grad_value * ((1 - f) * (n01 - n00) + f * (n11 - n10)) * (0.5 * (COLUMNS - 1))
 
@@ -332,10 +341,10 @@ def _texture_backward(  # type: ignore[no-untyped-def]
     grad_t = grad_body * (1 + 0.5 * ell * (e2 + l2)) / full
     full_slope = 1 / ((1 + ell) * (1 + ell))
     grad_ell = grad_body * (0.5 * (t * e2 - (1 - t) * l2 + full_slope) - body * full_slope) / full
-    tl.atomic_add(grad_s + 13, tl.sum(grad_ell))
+    total = _put(column_of, 13, tl.sum(grad_ell), total)
     grad_distance, grad_side, grad_ends = grad_column * sign / reach, grad_across / reach, grad_beyond / reach
     grad_reach = grad_distance * distance / reach + grad_side * across + grad_ends * beyond
-    tl.atomic_add(grad_s + 12, -tl.sum(grad_reach))
+    total = _put(column_of, 12, -tl.sum(grad_reach), total)
 
     # Its place.
     gs = grad_side / norm
@@ -347,25 +356,26 @@ def _texture_backward(  # type: ignore[no-untyped-def]
     over, down = gb / under_first, tl.where(along_first > LEAST, -gb * before / under_first, 0.0)
     grx, gry = grx + over * ox, gry + over * oy
     gox, goy = over * rx + down * fx, over * ry + down * fy
-    tl.atomic_add(grad_s + 6, tl.sum(down * ox - before * gqx))
-    tl.atomic_add(grad_s + 7, tl.sum(down * oy - before * gqy))
+    total = _put(column_of, 6, tl.sum(down * ox - before * gqx), total)
+    total = _put(column_of, 7, tl.sum(down * oy - before * gqy), total)
 
     gb = tl.where(behind > 0, grad_ends - gqx * lx - gqy * ly, 0.0)
     over, down = gb / under_last, tl.where(along_last > LEAST, -gb * behind / under_last, 0.0)
     grx, gry = grx + over * ex, gry + over * ey
     gex, gey = over * rx + down * lx, over * ry + down * ly
-    tl.atomic_add(grad_s + 8, tl.sum(down * ex - behind * gqx))
-    tl.atomic_add(grad_s + 9, tl.sum(down * ey - behind * gqy))
+    total = _put(column_of, 8, tl.sum(down * ex - behind * gqx), total)
+    total = _put(column_of, 9, tl.sum(down * ey - behind * gqy), total)
 
     grad_t += 2 * (ax * gmx + ay * gmy) - grx * (2 * ax * t + bx) - gry * (2 * ay * t + by)
     # The root moves with the stroke.
     gv = tl.where((next_t >= 0) & (next_t <= 1), -grad_t / slope, 0.0)
     vx, vy = gv * (t0x + cx), gv * (t0y + cy)
-    tl.atomic_add(grad_s, -tl.sum(grx + vx))
-    tl.atomic_add(grad_s + 1, -tl.sum(gry + vy))
-    tl.atomic_add(grad_s + 2, tl.sum(gmx - t * grx + gox + gex + gv * r0x - t0 * vx))
-    tl.atomic_add(grad_s + 3, tl.sum(gmy - t * gry + goy + gey + gv * r0y - t0 * vy))
-    tl.atomic_add(grad_s + 4, tl.sum(2 * t * gmx - t * t * grx + 2 * gex + 2 * t0 * gv * r0x - t0 * t0 * vx))
-    tl.atomic_add(grad_s + 5, tl.sum(2 * t * gmy - t * t * gry + 2 * gey + 2 * t0 * gv * r0y - t0 * t0 * vy))
-    tl.atomic_add(grad_s + 10, tl.sum(gmx + gox + gex + gv * r0x))
-    tl.atomic_add(grad_s + 11, tl.sum(gmy + goy + gey + gv * r0y))
+    total = _put(column_of, 0, -tl.sum(grx + vx), total)
+    total = _put(column_of, 1, -tl.sum(gry + vy), total)
+    total = _put(column_of, 2, tl.sum(gmx - t * grx + gox + gex + gv * r0x - t0 * vx), total)
+    total = _put(column_of, 3, tl.sum(gmy - t * gry + goy + gey + gv * r0y - t0 * vy), total)
+    total = _put(column_of, 4, tl.sum(2 * t * gmx - t * t * grx + 2 * gex + 2 * t0 * gv * r0x - t0 * t0 * vx), total)
+    total = _put(column_of, 5, tl.sum(2 * t * gmy - t * t * gry + 2 * gey + 2 * t0 * gv * r0y - t0 * t0 * vy), total)
+    total = _put(column_of, 10, tl.sum(gmx + gox + gex + gv * r0x), total)
+    total = _put(column_of, 11, tl.sum(gmy + goy + gey + gv * r0y), total)
+    tl.atomic_add(grad_s + column_of, total, mask=column_of < 15, sem="relaxed")

@@ -181,7 +181,7 @@ def _score_backward(  # type: ignore[no-untyped-def]
     left, top = tl.load(box + i * 4), tl.load(box + i * 4 + 1)
     right, bottom = tl.load(box + i * 4 + 2), tl.load(box + i * 4 + 3)
     across = tl.cdiv(right - left, SIDE)
-    for tile in range(across * tl.cdiv(bottom - top, SIDE)):
+    for tile in range(tl.program_id(1), across * tl.cdiv(bottom - top, SIDE), tl.num_programs(1)):
         column = left + (tile % across) * SIDE + tl.arange(0, SIDE)[None, :]
         row = top + (tile // across) * SIDE + tl.arange(0, SIDE)[:, None]
         a, inside = _alpha_in_box(
@@ -338,7 +338,10 @@ def score_backward(
         how = _constants(shapes, grids)
         tensors = (canvas, target, shapes, grids, sharpness, box, colour, grad.contiguous(), *grads)
         nodes = max(16, triton.next_power_of_2(how["ROWS"]))
-        _score_backward[(count,)](*tensors, count // len(canvas), H, W, **how, NODES=nodes, num_warps=SCORE_WARPS)
+        shares = max(1, min(8, 4096 // count))  # programs that share a stroke, so that few strokes fill a GPU too
+        _score_backward[(count, shares)](
+            *tensors, count // len(canvas), H, W, **how, NODES=nodes, num_warps=SCORE_WARPS
+        )
     return grads[0], grads[1]
 
 

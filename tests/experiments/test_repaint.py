@@ -20,7 +20,7 @@ from agents.policy import Policy
 from experiments import cli, replay, results
 from experiments import repaint as script
 from experiments.repaint import COLUMNS, Config, repaint
-from kaokore import DatasetError, Patience, fetch_image, write_fake_kaokore
+from kaokore import DatasetError, RetryPolicy, fetch_image, write_fake_kaokore
 from painter.losses.perceptual import Perceptual
 from painter.metrics import Metrics, compute_metrics
 from renderer.errors import InputError
@@ -353,6 +353,21 @@ def test_one_bad_picture_does_not_cost_the_others(tmp_path, agent, monkeypatch, 
     assert "text.png" in said
 
 
+def test_what_is_skipped_of_a_folder_is_said(tmp_path, agent, monkeypatch, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no image")
+    options = (folder, "--out", tmp_path / "out", "--agent", agent, "--strokes", 2, "--size", 16, "--no-video")
+    code, said = command(monkeypatch, capsys, *options)
+    assert code == 2
+    assert f"holds no pictures that can be read: 1 file of {folder} was skipped: notes.txt (no image)." in said
+    Path(picture(tmp_path / "face.jpg")).rename(folder / "face.jfif")
+    code, said = command(monkeypatch, capsys, *options)
+    assert code == 0
+    assert f"1 file of {folder} was skipped: notes.txt (no image).\n" in said
+    assert [Path(row["input"]).name for row in rows(tmp_path / "out")] == ["face.jfif"]
+
+
 def test_outputs_that_cannot_be_written(tmp_path, agent, monkeypatch, capsys):
     source, blocked = picture(tmp_path / "face.png"), tmp_path / "file"
     blocked.write_text("in the way")
@@ -597,11 +612,11 @@ def test_kaokore_without_a_network(tmp_path, agent, monkeypatch, capsys):
     root = write_fake_kaokore(tmp_path / "kaokore", n=4, base_url="http://127.0.0.1:9")
     (root / "images_256" / "00000001.jpg").unlink()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("experiments.cli.fetch_image", partial(fetch_image, patience=Patience(0, 0.0, 0.3)))
+    monkeypatch.setattr("experiments.cli.fetch_image", partial(fetch_image, retry=RetryPolicy(0, 0.0, 0.3)))
     options = ("--root", root, "--agent", agent, "--strokes", 2, "--size", 16, "--no-video")
     code, said = command(monkeypatch, capsys, "kaokore:1", "--out", tmp_path / "out", *options)
     assert code == 2
-    assert "could not be had" in said.strip().splitlines()[-1]
+    assert "could not be downloaded" in said.strip().splitlines()[-1]
     assert not (tmp_path / "out").exists()
     code, _ = command(monkeypatch, capsys, "kaokore:2", "kaokore:00000002.jpg", "--out", tmp_path / "out", *options)
     assert code == 0

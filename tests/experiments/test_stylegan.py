@@ -102,7 +102,7 @@ def test_the_presets_have_the_documented_sizes():
 
 @pytest.mark.parametrize("full", [True, False])
 def test_sessions_of_one_step_resume_exactly(root, tmp_path, full):
-    """Bit for bit: weights, moments, random numbers, augmentation, and the generator that is shipped."""
+    """Bit for bit: weights, moments, random numbers, augmentation, and the saved generator."""
     networks = dataclasses.replace(TINY.networks, conditional=full, noise=full)
     training_config = dataclasses.replace(
         TINY.training, ada=-1.0, projected=float(full)
@@ -149,7 +149,7 @@ def test_a_divergence_is_reported(root, tmp_path, monkeypatch):
 # Samples
 
 
-def test_sample_writes_pictures_that_repaint_takes(checkpoint, tmp_path):
+def test_sample_writes_images_that_repaint_reads(checkpoint, tmp_path):
     out = sample(Sample(checkpoint, n=5, seed=3, out=str(tmp_path / "a")))
     faces = find_images([out / "faces"])
     assert [path.name for path in faces] == [f"sample-{i:04d}.png" for i in range(5)]
@@ -184,7 +184,7 @@ def test_interpolate_writes_looping_videos(checkpoint, tmp_path):
         assert (image.n_frames, image.size, image.info["loop"]) == (15, (32, 32), 0)
 
 
-def test_mix_puts_coarse_styles_of_rows_on_columns(checkpoint, tmp_path):
+def test_mix_combines_coarse_and_fine_styles(checkpoint, tmp_path):
     path = mix(Mix(checkpoint, rows=2, columns=3, layers=4, out=str(tmp_path / "mix.png")))
     picture = read_image(path)
     cell = lambda row, column: picture[:, row * 10 + 2 : row * 10 + 10, column * 10 + 2 : column * 10 + 10]  # noqa: E731
@@ -198,7 +198,7 @@ def test_mix_puts_coarse_styles_of_rows_on_columns(checkpoint, tmp_path):
 
 @pytest.mark.parametrize("space", ["w", "w+"])
 def test_project_finds_a_generated_face_again(checkpoint, tmp_path, space):
-    """Nearer to it than the mean face is from which it starts; also where it has to be cut and made small."""
+    """The result is nearer than the initial mean face."""
     samples = sample(Sample(checkpoint, n=1, truncation=1.5, seed=8, out=str(tmp_path / "samples")))
     face = samples / "faces" / "sample-0000.png"
     errors = {}
@@ -257,7 +257,7 @@ def test_inception_without_network_is_refused(root, checkpoint, tmp_path, monkey
 # Command line
 
 
-def test_from_the_command_line_to_a_file(checkpoint, tmp_path):
+def test_sample_from_the_command_line(checkpoint, tmp_path):
     asked = [sys.executable, "-W", "error", "-m", "experiments.stylegan", "sample", "--n", "2"]
     asked += ["--checkpoint", checkpoint, "--gender", "female", "--out", tmp_path / "samples"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -268,7 +268,7 @@ def test_from_the_command_line_to_a_file(checkpoint, tmp_path):
 
 
 def test_presets_are_read(root, tmp_path, monkeypatch):
-    """The paper's preset, made small by options, with the rest as it stands there."""
+    """The preset of the paper, with some options replaced."""
     small = ["--size", 8, "--channels", 64, "--most-channels", 8, "--latent", 8, "--evaluate-every", 0]
     arguments = ["--root", root, "--runs", tmp_path, "--minutes", 0, *small]
     assert exit_code(monkeypatch, main, "stylegan", "train", "paper", *arguments) == 0
@@ -354,7 +354,7 @@ def test_invalid_options_are_refused(checkpoint, tmp_path, monkeypatch, capsys, 
     assert os.listdir(tmp_path) == []
 
 
-def test_checkpoints_of_others_are_refused(root, tmp_path, monkeypatch, capsys):
+def test_other_checkpoints_are_refused(root, tmp_path, monkeypatch, capsys):
     def refused(checkpoint):
         refusal(monkeypatch, capsys, main, "stylegan", "sample", "--checkpoint", checkpoint, "--out", tmp_path / "out")
 

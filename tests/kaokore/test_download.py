@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kaokore import (
     DatasetError,
     KaoKore,
-    Patience,
+    RetryPolicy,
     download_images,
     download_metadata,
     fetch_image,
@@ -18,19 +18,19 @@ from kaokore import (
     read_urls,
 )
 from kaokore.download import _check_image
-from kaokore.fetch import GIVE_UP_AFTER, UnusableError
+from kaokore.fetch import MAX_FAILURES, UnusableError
 from kaokore.paths import METADATA, image_name
 from kaokore.versions import VERSIONS
 from tests.kaokore.conftest import FlakyServer
 
-QUICK = Patience(retries=2, backoff=0.01, timeout=0.3)
+QUICK = RetryPolicy(retries=2, backoff=0.01, timeout=0.3)
 
 
 @pytest.fixture
 def root(server: FlakyServer, published: Path, tmp_path: Path) -> Path:
     """A folder with the metadata and no image."""
     root = tmp_path / "kaokore"
-    download_metadata(root, base_url=server.url, patience=QUICK)
+    download_metadata(root, base_url=server.url, retry=QUICK)
     return root
 
 
@@ -42,11 +42,11 @@ def path_of(root: Path, server: FlakyServer, image_id: int) -> str:
     return read_urls(root)[image_id].removeprefix(server.url)
 
 
-def test_everything_arrives_as_published(server: FlakyServer, published: Path, root: Path) -> None:
+def test_all_files_are_downloaded_unchanged(server: FlakyServer, published: Path, root: Path) -> None:
     assert {name: (root / name).read_bytes() for name in METADATA} == {
         name: (published / name).read_bytes() for name in METADATA
     }
-    report = download_images(root, patience=QUICK)
+    report = download_images(root, retry=QUICK)
     assert images(root) == images(published)
     assert report.got == tuple(sorted(images(published)))
     assert (report.there, report.failed) == ((), {})
@@ -58,9 +58,11 @@ def test_everything_arrives_as_published(server: FlakyServer, published: Path, r
     [[500], [503, 502], [429], ["truncate"], ["half"], ["stall"], [500, "truncate"]],
     ids=lambda steps: "-".join(map(str, steps)),
 )
-def test_recovers(server: FlakyServer, published: Path, root: Path, trouble: list[int | str]) -> None:
+def test_transient_errors_are_retried(
+    server: FlakyServer, published: Path, root: Path, trouble: list[int | str]
+) -> None:
     server.plan[path_of(root, server, 2)] = list(trouble)
-    report = download_images(root, [1, 2, 5], patience=QUICK)
+    report = download_images(root, [1, 2, 5], retry=QUICK)
     assert report.got == ("00000001.jpg", "00000002.jpg", "00000005.jpg")
     assert images(root) == {name: images(published)[name] for name in report.got}
     assert server.hits[path_of(root, server, 2)] == len(trouble) + 1
@@ -77,17 +79,17 @@ def test_recovers(server: FlakyServer, published: Path, root: Path, trouble: lis
         ("stall", "no answer within 0.3 s", 3),
     ],
 )
-def test_reports_and_keeps_the_rest(
+def test_failures_are_reported_and_the_rest_is_kept(
     server: FlakyServer, published: Path, root: Path, trouble: int | str, reason: str, tries: int
 ) -> None:
     server.plan[path_of(root, server, 2)] = [trouble] * tries
-    report = download_images(root, [1, 2, 5], patience=QUICK)
+    report = download_images(root, [1, 2, 5], retry=QUICK)
     assert report.failed == {"00000002.jpg": reason}
     assert sorted(images(root)) == ["00000001.jpg", "00000005.jpg"]  # and no unfinished file
     assert server.hits[path_of(root, server, 2)] == tries
     assert str(report) == "2 got, 0 already there, 1 failed"
 
-    again = download_images(root, [1, 2, 5], patience=QUICK)
+    again = download_images(root, [1, 2, 5], retry=QUICK)
     assert again.got == ("00000002.jpg",)
     assert again.there == ("00000001.jpg", "00000005.jpg")
     assert server.hits[path_of(root, server, 1)] == 1
@@ -96,7 +98,7 @@ def test_reports_and_keeps_the_rest(
 
 def test_a_page_instead_of_an_image_is_refused(server: FlakyServer, root: Path) -> None:
     server.files[path_of(root, server, 2)] = b"<html>Please log in</html>"
-    assert download_images(root, [2], patience=QUICK).failed == {"00000002.jpg": "not a whole JPEG image"}
+    assert download_images(root, [2], retry=QUICK).failed == {"00000002.jpg": "not a whole JPEG image"}
     assert images(root) == {}
 
 
@@ -104,7 +106,7 @@ def test_half_a_file_from_elsewhere_is_fetched_again(published: Path, root: Path
     whole = images(published)["00000002.jpg"]
     (root / "images_256").mkdir()
     (root / "images_256" / "00000002.jpg").write_bytes(whole[: len(whole) // 2])
-    assert download_images(root, [2], patience=QUICK).got == ("00000002.jpg",)
+    assert download_images(root, [2], retry=QUICK).got == ("00000002.jpg",)
     assert images(root) == {"00000002.jpg": whole}
 
 
@@ -112,13 +114,13 @@ def test_waits_as_long_as_the_server_asks(server: FlakyServer, root: Path) -> No
     server.headers["Retry-After"] = "1"
     server.plan[path_of(root, server, 2)] = [429]
     start = time.monotonic()
-    assert download_images(root, [2], patience=QUICK).got
+    assert download_images(root, [2], retry=QUICK).got
     assert time.monotonic() - start > 0.9
 
 
 def test_at_most_four_at_once(server: FlakyServer, root: Path) -> None:
     server.delay = 0.05
-    download_images(root, patience=QUICK)
+    download_images(root, retry=QUICK)
     assert 1 < server.peak <= 4
 
 
@@ -128,55 +130,57 @@ def test_resumes_after_ctrl_c(server: FlakyServer, published: Path, root: Path) 
     assert main is not None
     server.plan[path_of(root, server, 5)] = [lambda: signal.pthread_kill(main, signal.SIGINT)]
     with pytest.raises(KeyboardInterrupt):
-        download_images(root, patience=QUICK)
+        download_images(root, retry=QUICK)
     kept = images(root)
     assert len(kept) < len(images(published))
     assert kept.items() <= images(published).items()  # whole files only
-    report = download_images(root, patience=QUICK)
+    report = download_images(root, retry=QUICK)
     assert report.there == tuple(sorted(kept))
     assert images(root) == images(published)
 
 
-def test_a_dead_server_is_left_alone(root: Path) -> None:
+def test_a_dead_server_is_not_asked_again(root: Path) -> None:
     with FlakyServer() as gone:
         address = gone.url
-    count = GIVE_UP_AFTER + 12
+    count = MAX_FAILURES + 12
     (root / "urls.txt").write_text("".join(f"{address}/{index}\n" for index in range(count)))
-    report = download_images(root, patience=Patience(retries=0, backoff=0.0, timeout=0.3))
+    report = download_images(root, retry=RetryPolicy(retries=0, backoff=0.0, timeout=0.3))
     reasons = list(report.failed.values())
     assert len(reasons) == count
     assert set(reasons) == {
         "no connection",
-        f"{address.removeprefix('http://')} failed 8 times in a row and was left alone",
+        f"{address.removeprefix('http://')} failed 8 times in a row and is not asked again",
     }
-    assert GIVE_UP_AFTER <= reasons.count("no connection") < GIVE_UP_AFTER + 4  # the others were under way
+    assert MAX_FAILURES <= reasons.count("no connection") < MAX_FAILURES + 4  # the others were under way
 
 
 def test_one_image_by_id(server: FlakyServer, published: Path, tmp_path: Path) -> None:
     root = tmp_path / "alone"
-    path = fetch_image(root, "00000005", base_url=server.url, patience=QUICK)
+    path = fetch_image(root, "00000005", base_url=server.url, retry=QUICK)
     assert path.read_bytes() == images(published)["00000005.jpg"]
     assert images(root).keys() == {"00000005.jpg"}
     assert {path.name for path in root.iterdir()} == {"urls.txt", "images_256"}  # nothing more was fetched
     hits = server.hits.total()
-    assert fetch_image(root, 5, base_url=server.url, patience=QUICK) == path
+    assert fetch_image(root, 5, base_url=server.url, retry=QUICK) == path
     assert server.hits.total() == hits
 
 
-def test_one_image_that_cannot_be_had(server: FlakyServer, root: Path) -> None:
+def test_one_image_that_cannot_be_downloaded(server: FlakyServer, root: Path) -> None:
     server.plan[path_of(root, server, 5)] = [404]
-    with pytest.raises(DatasetError, match=r"Image 5 could not be had from http.*\(HTTP 404\): check the network"):
-        fetch_image(root, 5, patience=QUICK)
+    with pytest.raises(
+        DatasetError, match=r"Image 5 could not be downloaded from http.*\(HTTP 404\): check the network"
+    ):
+        fetch_image(root, 5, retry=QUICK)
 
 
 def test_offline(tmp_path: Path) -> None:
     with FlakyServer() as gone:
         address = gone.url
-    with pytest.raises(DatasetError, match=r"urls\.txt could not be had from .* \(no connection\): check the network"):
-        fetch_image(tmp_path / "new", 42, base_url=address, patience=Patience(retries=1, backoff=0.0))
+    with pytest.raises(DatasetError, match=r"urls\.txt could not be downloaded from .* \(no connection\)"):
+        fetch_image(tmp_path / "new", 42, base_url=address, retry=RetryPolicy(retries=1, backoff=0.0))
 
 
-def test_offline_is_no_matter_for_an_image_that_is_there(fake: Path) -> None:
+def test_an_image_that_is_there_needs_no_network(fake: Path) -> None:
     (fake / "urls.txt").unlink()
     assert fetch_image(fake, 1, base_url="http://kaokore.invalid") == fake / "images_256" / "00000001.jpg"
 
@@ -186,22 +190,22 @@ def test_offline_is_no_matter_for_an_image_that_is_there(fake: Path) -> None:
 )
 def test_no_such_image(root: Path, image: str, words: str) -> None:
     with pytest.raises(DatasetError, match=words):
-        fetch_image(root, image, patience=QUICK)
+        fetch_image(root, image, retry=QUICK)
     with pytest.raises(DatasetError, match=words):
-        download_images(root, [image], patience=QUICK)
+        download_images(root, [image], retry=QUICK)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_metadata_of_every_version(server: FlakyServer, fake_once: Path, tmp_path: Path, version: str) -> None:
     for name in METADATA:
         server.files[f"/{VERSIONS[version].folder}/{name}"] = (fake_once / name).read_bytes()
-    report = download_metadata(tmp_path, version, base_url=f"{server.url}/", patience=QUICK)
+    report = download_metadata(tmp_path, version, base_url=f"{server.url}/", retry=QUICK)
     assert report.got == tuple(sorted(METADATA))
-    assert download_metadata(tmp_path, version, base_url=server.url, patience=QUICK).there == report.got
+    assert download_metadata(tmp_path, version, base_url=server.url, retry=QUICK).there == report.got
     assert server.hits.total() == len(METADATA)
 
 
-def test_another_version_is_not_mixed_in(server: FlakyServer, tmp_path: Path) -> None:
+def test_another_version_is_refused(server: FlakyServer, tmp_path: Path) -> None:
     (tmp_path / "urls.txt").write_text("http://a/b.jpg\n" * VERSIONS["1.1"].lines)
     for refuse in (download_metadata, lambda root, version, base_url: fetch_image(root, 1, version, base_url=base_url)):
         with pytest.raises(DatasetError, match=r"holds version 1\.1 of KaoKore, not 1\.3"):
@@ -209,10 +213,10 @@ def test_another_version_is_not_mixed_in(server: FlakyServer, tmp_path: Path) ->
     assert not server.hits
 
 
-def test_metadata_that_cannot_be_had(server: FlakyServer, published: Path, tmp_path: Path) -> None:
+def test_metadata_that_cannot_be_downloaded(server: FlakyServer, published: Path, tmp_path: Path) -> None:
     server.files["/dataset_v1.1/labels.csv"] = b"<!DOCTYPE html>"
-    with pytest.raises(DatasetError, match=r"labels\.csv could not be had from .*\(not the official file\)"):
-        download_metadata(tmp_path / "kaokore", base_url=server.url, patience=QUICK)
+    with pytest.raises(DatasetError, match=r"labels\.csv could not be downloaded from .*\(not the official file\)"):
+        download_metadata(tmp_path / "kaokore", base_url=server.url, retry=QUICK)
     assert not (tmp_path / "kaokore" / "labels.csv").exists()
     assert (tmp_path / "kaokore" / "urls.txt").exists()
 
@@ -224,8 +228,8 @@ def test_images_need_the_urls(tmp_path: Path) -> None:
 
 def test_a_root_that_cannot_be_written(root: Path) -> None:
     (root / "images_256").write_text("in the way")
-    with pytest.raises(DatasetError, match="cannot be written"):
-        download_images(root, [1], patience=QUICK)
+    with pytest.raises(DatasetError, match="Cannot write"):
+        download_images(root, [1], retry=QUICK)
 
 
 def test_the_data_set_downloads_its_split(
@@ -250,3 +254,15 @@ def test_any_truncation_is_noticed(fake_once: Path, data: st.DataObject) -> None
     # The last two bytes say "end of image": without them every pixel is still there.
     with pytest.raises(UnusableError):
         _check_image(whole[: data.draw(st.integers(0, len(whole) - 3))])
+
+
+def test_old_names_still_work(published: Path, tmp_path: Path, server: FlakyServer) -> None:
+    """`Patience` and the option `patience`, of version 0.1."""
+    import kaokore
+
+    with pytest.warns(DeprecationWarning, match="RetryPolicy"):
+        policy = kaokore.Patience(retries=2, backoff=0.01, timeout=0.3)
+    assert policy == QUICK
+    with pytest.warns(DeprecationWarning, match="patience is now retry"):
+        path = fetch_image(tmp_path / "kaokore", 5, base_url=server.url, patience=policy)  # type: ignore[call-arg]
+    assert path.is_file()

@@ -7,7 +7,7 @@ from kaokore import Tags, find_url, image_ids, parse_region, read_labels, read_t
 from kaokore.fake_faces import BALD, draw_face
 
 
-def test_it_has_the_traps(fake_once: Path) -> None:
+def test_irregularities_of_the_real_data_set(fake_once: Path) -> None:
     urls, tags = read_urls(fake_once), read_tags(fake_once)
     ids = image_ids(urls)
     assert len(ids) == 24 < len(urls)
@@ -26,7 +26,7 @@ def test_every_class_is_in_training(fake_once: Path) -> None:
     assert {label.status for label in labels} == {0, 1, 2, 3}
 
 
-def test_the_seed_decides(tmp_path: Path) -> None:
+def test_equal_seeds_give_equal_data(tmp_path: Path) -> None:
     def contents(name: str, seed: int) -> list[bytes]:
         root = write_fake_kaokore(tmp_path / name, n=3, seed=seed)
         return [path.read_bytes() for path in sorted(root.rglob("*.*"))]
@@ -41,7 +41,7 @@ def test_any_number(tmp_path: Path, n: int) -> None:
 
 @pytest.mark.parametrize("female", [False, True])
 @pytest.mark.parametrize("status", [0, 1, 2, 3, BALD])
-def test_faces_are_pictures(female: bool, status: int) -> None:
+def test_faces_are_images(female: bool, status: int) -> None:
     face = draw_face(np.random.default_rng(0), female=female, status=status)
     assert face.shape == (256, 256, 3)
     assert face.dtype == np.uint8

@@ -44,7 +44,7 @@ def test_names_are_per_version() -> None:
                 check_version(urls, other)
 
 
-def test_made_up_data_is_of_any_version() -> None:
+def test_synthetic_data_is_of_any_version() -> None:
     assert recognise(["http://a/b.jpg"] * 24) is None
     check_version(["http://a/b.jpg"] * 24, "1.3")
 

@@ -39,7 +39,7 @@ def test_info(fake_once: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "incarnation" in printed
 
 
-def test_mistakes_end_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_input_ends_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["info"], ["download", "--version", "2.0"]):
         assert main([*arguments, "--root", os.fspath(tmp_path / "nowhere")]) == 2
         printed = capsys.readouterr()

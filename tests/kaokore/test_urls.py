@@ -50,7 +50,7 @@ def test_not_an_id(text: str) -> None:
         parse_id(text)
 
 
-def test_a_region_outlives_versions() -> None:
+def test_a_region_identifies_an_image_in_all_versions() -> None:
     """The same face in 1.0, in 1.1 and in 1.2: another line, size and scheme."""
     regions = {
         parse_region(f"http://{KEIO}/583,812,222,222/256,/0/default.jpg"),

@@ -53,7 +53,7 @@ def test_a_full_disk_changes_nothing(tmp_path, monkeypatch, fails):
     assert [action.label for action in queue_of(tmp_path / "labels.csv").annotations.labels()] == ["noble", "warrior"]
 
 
-def test_what_was_said_to_be_saved_outlives_a_kill(tmp_path):
+def test_saved_labels_survive_a_kill(tmp_path):
     """A process that answers as fast as it can, and says so each time, is killed."""
     code = (
         "import sys; from tests.kaokore.annotate.examples import queue_of\n"
@@ -102,7 +102,7 @@ def test_damaged_journals(tmp_path, line, message):
             queue_of(table)
 
 
-def test_tables_of_others_are_left_alone(tmp_path):
+def test_other_tables_are_not_overwritten(tmp_path):
     (tmp_path / "labels.csv").write_text("image,gender,status,set\n")
     with pytest.raises(InputError, match="was not written by this script"):
         queue_of(tmp_path / "labels.csv")
