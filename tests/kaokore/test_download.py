@@ -58,7 +58,9 @@ def test_all_files_are_downloaded_unchanged(server: FlakyServer, published: Path
     [[500], [503, 502], [429], ["truncate"], ["half"], ["stall"], [500, "truncate"]],
     ids=lambda steps: "-".join(map(str, steps)),
 )
-def test_transient_errors_are_retried(server: FlakyServer, published: Path, root: Path, trouble: list[int | str]) -> None:
+def test_transient_errors_are_retried(
+    server: FlakyServer, published: Path, root: Path, trouble: list[int | str]
+) -> None:
     server.plan[path_of(root, server, 2)] = list(trouble)
     report = download_images(root, [1, 2, 5], retry=QUICK)
     assert report.got == ("00000001.jpg", "00000002.jpg", "00000005.jpg")
