@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "experiments.recognizability",
         "Measure after how many strokes a classifier recognizes a face.",
     ),
+    "gpu-check": ("experiments.gpu_check", "Check and measure painting on a GPU."),
     "figures": ("", "Make a figure or a page of the documentation."),
     "data": ("kaokore", "Download KaoKore and count its images."),
 }

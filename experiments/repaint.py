@@ -171,7 +171,7 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
         if given.startswith(KAOKORE):
             named = [(given, picture_path(given, config.root))]
         else:
-            named = [(str(path), path) for path in find_images([given])]
+            named = [(str(path), path) for path in find_images([given], on_skip=_show_skipped)]
         for name, path in named:
             if path.resolve() in files:
                 continue
@@ -184,6 +184,10 @@ def _find(config: Config) -> list[tuple[str, str, Path]]:
             taken.add(stem)
             files.add(path.resolve())
     return found
+
+
+def _show_skipped(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 # Every option that a painting depends on.

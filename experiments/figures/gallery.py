@@ -99,8 +99,12 @@ class Config:
 
 @dataclass(frozen=True)
 class Figures:
-    """Means over the faces, at the size of painting: mse of the true brush's painting to the picture; mean squared
-    difference of preview and true painting."""
+    """Means over the faces, at the size of painting.
+
+    Attributes:
+        mse: of the painting, rendered by the reference brush, to the face.
+        apart: between the painting rendered by the learned and by the reference brush.
+    """
 
     mse: float
     apart: float

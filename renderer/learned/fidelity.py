@@ -94,11 +94,11 @@ def fidelity(renderer: Brush, brush: MyPaint, n: int, seed: int) -> dict[str, fl
 
 @torch.no_grad()
 def appearance_distance(renderer: Brush, brush: Brush, n: int, seed: int, side: int = 128) -> float:
-    """How far apart the looks of two brushes are, whatever falls where: 0 for the same, .01 for ink and liner, 1.9 for ink
-    and nothing.
+    """Distance between the looks of two brushes, regardless of the positions of their dabs.
 
-    Kernel Inception Distance (Binkowski et al. 2018): the squared maximum mean discrepancy of a cubic polynomial kernel,
-    unbiased; here of patches of alpha around points of `n` strokes, each as its pixels and its coarser levels.
+    It is 0 for the same brush, .01 for ink and liner, 1.9 for ink and an empty canvas. Kernel Inception Distance (Binkowski
+    et al. 2018): the squared maximum mean discrepancy of a cubic polynomial kernel, unbiased; here of patches of alpha
+    around points of `n` strokes, each as its pixels and its coarser levels.
     """
     generator = torch.Generator().manual_seed(seed)
     strokes = painterly(n, generator)

@@ -164,8 +164,10 @@ class NeuralBrush(LearnedBrush):
         return alpha
 
     def mean_brush(self) -> NeuralBrush:
-        """The brush without its grain: what it leaves on average. It is what a painter can plan with, as where grains fall
-        cannot be planned, and is as fast as a brush without chance. Itself, if it has no grain."""
+        """The brush without its grain, which draws the mean mark; itself, if it has no grain.
+
+        Painters plan with it, because the positions of grains cannot be planned. It is as fast as a deterministic brush.
+        """
         if self.grain is None:
             return self
         sizes = {"along": self.along, "across": self.across, "latent": self.latent, "myb": self.myb}

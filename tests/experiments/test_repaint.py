@@ -353,6 +353,21 @@ def test_one_bad_picture_does_not_cost_the_others(tmp_path, agent, monkeypatch, 
     assert "text.png" in said
 
 
+def test_what_is_skipped_of_a_folder_is_said(tmp_path, agent, monkeypatch, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no image")
+    options = (folder, "--out", tmp_path / "out", "--agent", agent, "--strokes", 2, "--size", 16, "--no-video")
+    code, said = command(monkeypatch, capsys, *options)
+    assert code == 2
+    assert f"holds no pictures that can be read: 1 file of {folder} was skipped: notes.txt (no image)." in said
+    Path(picture(tmp_path / "face.jpg")).rename(folder / "face.jfif")
+    code, said = command(monkeypatch, capsys, *options)
+    assert code == 0
+    assert f"1 file of {folder} was skipped: notes.txt (no image).\n" in said
+    assert [Path(row["input"]).name for row in rows(tmp_path / "out")] == ["face.jfif"]
+
+
 def test_outputs_that_cannot_be_written(tmp_path, agent, monkeypatch, capsys):
     source, blocked = picture(tmp_path / "face.png"), tmp_path / "file"
     blocked.write_text("in the way")
