@@ -18,6 +18,7 @@ from agents.optimal_colour import score_candidates
 from renderer.brush import Brush
 from renderer.canvas import paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
+from renderer.ops.cuda_graph import RepeatedStep
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,8 @@ def refine_jointly(
 @torch.enable_grad()
 def _adam(loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int, lr: float) -> Tensor:
     """Minimise `loss` with Adam (betas .8 and .9, since there are few steps) inside [0, 1]."""
+    if strokes.is_cuda:
+        return _adam_recorded(loss, strokes, step_size, steps, lr)
     mean, square = torch.zeros_like(strokes), torch.zeros_like(strokes)
     for step in range(steps):
         shapes = strokes.detach().requires_grad_()
@@ -142,4 +145,30 @@ def _adam(loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, 
         square = 0.9 * square + 0.1 * gradient * gradient
         direction = (mean / (1 - 0.8 ** (step + 1))) / ((square / (1 - 0.9 ** (step + 1))).sqrt() + 1e-12)
         strokes = (strokes - lr * (1 - step / steps) * step_size * direction).clamp(0, 1).detach()
+    return strokes
+
+
+def _adam_recorded(
+    loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int, lr: float
+) -> Tensor:
+    """`_adam` on a GPU, where one recorded step is repeated: it changes its tensors in place."""
+    strokes = strokes.detach().clone()
+    mean, square = torch.zeros_like(strokes), torch.zeros_like(strokes)
+    rates = [(lr * (1 - i / steps) / (1 - 0.8 ** (i + 1)), 1 - 0.9 ** (i + 1)) for i in range(steps)]
+    schedule = strokes.new_tensor(rates)  # (steps, rate of the mean and correction of the square)
+    now = strokes.new_zeros(2)
+
+    def step() -> None:
+        shapes = strokes.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(shapes), shapes)
+        with torch.no_grad():
+            mean.lerp_(gradient, 0.2)
+            square.mul_(0.9).addcmul_(gradient, gradient, value=0.1)
+            direction = mean / ((square / now[1]).sqrt() + 1e-12)
+            strokes.sub_(now[0] * step_size * direction).clamp_(0, 1)
+
+    repeated = RepeatedStep(step, record=strokes.is_cuda)
+    for row in schedule:
+        now.copy_(row)
+        repeated()
     return strokes

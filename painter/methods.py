@@ -79,24 +79,26 @@ def method_steps(method: Method, task: Task, brush: Brush, agent: Agent | None) 
     agent: the agent paints. optimize: strokes are optimised. hybrid: the agent's strokes are optimised. lines: the agent
     paints the masses, and strokes that follow the ink lines are laid on them. All but optimize need an `agent`.
     """
-    brush = brush.mean_brush()  # where the grain of a stochastic brush falls cannot be planned
+    mean = brush.mean_brush()  # where the grain of a stochastic brush falls cannot be planned
     if method == "optimize":
         yield from _optimize(task, brush, None)
         return
     assert agent is not None, f"{method} needs an agent"
     if method == "lines":
-        yield from _lines(task, brush, agent)
+        yield from _lines(task, mean, agent)
         return
     share = 1.0 if method == "agent" else AGENT_PROGRESS
     strokes = task.target.new_zeros(0, brush.space.width)
     for _, fresh in agent(task.canvas, task.target, task.count, constraints=task.constraints):
         strokes = torch.cat((strokes, fresh))
-        yield Step(share * len(strokes) / task.count, strokes, task.canvas, brush)
+        yield Step(share * len(strokes) / task.count, strokes, task.canvas, mean)
     if method == "hybrid":
         yield from _optimize(task, brush, strokes)
 
 
 def _optimize(task: Task, brush: Brush, start: Tensor | None) -> Iterator[Step]:
+    if task.loss is mse:
+        brush = brush.mean_brush()  # losses on features see the grain of a stochastic brush; pixels would only fit it
     steps = optimize(
         task.target,
         brush,
