@@ -105,7 +105,7 @@ class Painter:
         size: int = 128,
         constraints: StrokeConstraints | Constraint | Sequence[Constraint] = UNCONSTRAINED,
         background: str | Colour = "#ffffff",
-        seed: int = 0,
+        seed: int | torch.Generator = 0,
         loss: Loss = mse,
         penalty: Callable[[Tensor], Tensor] | None = None,
         provenance: Mapping[str, Any] | None = None,
@@ -119,7 +119,8 @@ class Painter:
             size: pixels on the long side while painting; the painting can be rendered at any size.
             constraints: limits on all strokes: `StrokeConstraints`, or one or several objects with their method `apply`.
             background: what the painting begins on: `#c69c5a`, (r, g, b) in [0, 1], or `mean`, the image's mean colour.
-            seed: of all randomness; with equal seeds, machines and thread counts, paintings are equal.
+            seed: of all randomness; with equal seeds, machines and thread counts, paintings are equal. Or a generator on
+                the CPU, to share with a random loss.
             loss: what optimising lowers (optimize, hybrid), see `painter.losses`.
             penalty: strokes (B, n, P) -> (B,), added to the loss.
             provenance: what `paint` records in the painting beside its own entries; anything that JSON can hold.
@@ -244,7 +245,7 @@ class Painter:
         size: int = 128,
         constraints: StrokeConstraints | Constraint | Sequence[Constraint] = UNCONSTRAINED,
         background: str | Colour = "#ffffff",
-        seed: int = 0,
+        seed: int | torch.Generator = 0,
         loss: Loss = mse,
         penalty: Callable[[Tensor], Tensor] | None = None,
         provenance: Mapping[str, Any] | None = None,
@@ -256,6 +257,7 @@ class Painter:
             raise InputError(f"size must be between 1 and {MAX_SIZE} pixels, not {size}.")
         target = fit(as_image(image, size), size)
         colour = background_colour(background, target)
+        generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
         limits = as_constraints(constraints)
         task = Task(
             target.to(self.device),
@@ -265,9 +267,9 @@ class Painter:
             self._config(seconds),
             loss,
             penalty,
-            torch.Generator().manual_seed(seed),
+            generator,
         )
-        record = {"method": self.method, "seed": seed, **limits.provenance()}
+        record = {"method": self.method, "seed": generator.initial_seed(), **limits.provenance()}
         return task, {**record, **(provenance or {})}
 
     def _refinement(

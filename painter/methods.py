@@ -93,21 +93,21 @@ def batch_steps(method: Method, tasks: Sequence[Task], brush: Brush, agent: Agen
     Yields:
         The index of a task and a step of it; the strokes of its last step are its painting.
     """
-    brush = brush.mean_brush()  # where the grain of a stochastic brush falls cannot be planned
+    mean = brush.mean_brush()  # where the grain of a stochastic brush falls cannot be planned
     if method == "optimize":
         yield from _optimize(tasks, brush, None)
         return
     assert agent is not None, f"{method} needs an agent"
     if method == "lines":
         for i, task in enumerate(tasks):
-            for step in _lines(task, brush, agent):
+            for step in _lines(task, mean, agent):
                 yield i, step
         return
     share = 1.0 if method == "agent" else AGENT_PROGRESS
     strokes = [task.target.new_zeros(0, brush.space.width) for task in tasks]
     for i, fresh in _agent_rounds(tasks, agent):
         strokes[i] = torch.cat((strokes[i], fresh))
-        yield i, Step(share * len(strokes[i]) / tasks[i].count, strokes[i], tasks[i].canvas, brush)
+        yield i, Step(share * len(strokes[i]) / tasks[i].count, strokes[i], tasks[i].canvas, mean)
     if method == "hybrid":
         yield from _optimize(tasks, brush, strokes)
 
@@ -133,9 +133,11 @@ def _optimize(tasks: Sequence[Task], brush: Brush, start: Sequence[Tensor] | Non
     for indices in _alike(tasks, key):
         group = [tasks[i] for i in indices]
         task, config = group[0], group[0].config
+        # Losses on features see the grain of a stochastic brush; pixels would only fit it.
+        drawn_with = brush.mean_brush() if task.loss is mse else brush
         steps = optimize(
             torch.stack([task.target for task in group]),
-            brush,
+            drawn_with,
             task.count,
             canvas=torch.stack([task.canvas for task in group]),
             config=config if config.seconds is None else replace(config, seconds=config.seconds * len(group)),
@@ -147,7 +149,7 @@ def _optimize(tasks: Sequence[Task], brush: Brush, start: Sequence[Tensor] | Non
         )
         for step in steps:
             for i, strokes in zip(indices, step.strokes, strict=True):
-                yield i, Step(step.progress, strokes, tasks[i].canvas, brush)
+                yield i, Step(step.progress, strokes, tasks[i].canvas, drawn_with)
 
 
 def _alike(tasks: Sequence[Task], key: Callable[[Task], Hashable]) -> list[list[int]]:

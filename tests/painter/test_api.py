@@ -10,6 +10,7 @@ from PIL import Image
 
 from agents.planner import Planning
 from painter import OptimizeConfig, Painter, Painting, Step, StrokeConstraints
+from painter.losses import mse
 from painter.refine import Region
 from renderer.canvas import blank
 from renderer.errors import InputError
@@ -86,6 +87,30 @@ def test_seed_background_constraints_and_provenance(optimizer: Painter) -> None:
     }
     mean = optimizer.paint(image, strokes=1, size=36, background="mean").background
     assert mean == pytest.approx(image.mean((1, 2)).tolist())
+
+
+def test_a_generator_as_seed_is_shared_with_the_loss() -> None:
+    painter = Painter("optimize", device="cpu", config=OptimizeConfig(steps=3))
+    image = photograph()
+    plain = painter.paint(image, strokes=5, size=36, seed=7)
+    generator = torch.Generator().manual_seed(7)
+    shared = painter.paint(image, strokes=5, size=36, seed=generator)
+    assert torch.equal(plain.strokes, shared.strokes)
+    assert shared.provenance["seed"] == 7
+    assert not torch.equal(generator.get_state(), torch.Generator().manual_seed(7).get_state())
+
+
+def test_only_the_pixel_loss_is_optimised_through_the_mean_of_a_stochastic_brush() -> None:
+    painter = Painter("optimize", brush="charcoal", device="cpu", config=OptimizeConfig(steps=3))
+    mean = Painter("optimize", brush=painter.brush.mean_brush(), device="cpu", config=painter.config)
+    image = photograph()
+
+    def squares(canvas: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return mse(canvas, target)
+
+    for loss, same in ((mse, True), (squares, False)):
+        first, second = (one.paint(image, strokes=5, size=36, loss=loss).strokes for one in (painter, mean))
+        assert torch.equal(first, second) == same
 
 
 @pytest.mark.parametrize("method", ["agent", "optimize", "hybrid", "lines"])
