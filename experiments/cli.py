@@ -183,7 +183,7 @@ def _with_preset(arguments: list[str], presets: Presets[Any]) -> list[str]:
                 raise InputError(f"There is no preset {name!r}; choose one of {', '.join(presets)}.")
             _warn_deprecated(f"--preset {name} is now {name}, as the first argument; --preset will be removed.")
             return [name, *arguments[:place], *arguments[place + (1 if equals else 2) :]]
-    # A first argument that is no option is a preset, or a mistake that tyro reports with the presets' names.
+    # A first argument that is not an option is a preset, or tyro reports the names of the presets.
     return arguments if arguments and not arguments[0].startswith("-") else [next(iter(presets)), *arguments]
 
 

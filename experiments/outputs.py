@@ -1,28 +1,84 @@
-"""The files of a finished painting."""
+"""Painting from a command: progress bar, and the files of a finished painting."""
 
 from __future__ import annotations
 
-import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
-from renderer.brush import Brush
+from painter.api import Painter
 from renderer.io.images import write_png
-from renderer.io.painting import GIF_SIZE, MissingBrushError, Painting, reference_brush
+from renderer.io.painting import GIF_SIZE, Painting
 
 
-def write_painting(
-    painting: Painting, image: Tensor, folder: Path, video_size: int | None, brush: Brush | None = None
-) -> None:
+@dataclass(frozen=True)
+class Result:
+    """A finished painting.
+
+    Attributes:
+        painting: its strokes.
+        image: the painting as rendered, (3, H, W) in [0, 1].
+        seconds: time of painting, without rendering.
+    """
+
+    painting: Painting
+    image: Tensor
+    seconds: float
+
+
+def paint_image(painter: Painter, image: Tensor, *, label: str | None = None, **options: Any) -> Result:
+    """Paint an image at its own size and render the painting.
+
+    Args:
+        painter: paints.
+        image: what to paint, (3, H, W), sRGB in [0, 1].
+        label: shown beside a progress bar; by default there is none.
+        options: those of `Painter.steps`.
+
+    Raises:
+        InputError: as `Painter.steps`.
+    """
+    with progress_bar(label) as show:
+        begun = time.monotonic()
+        painting = painter.paint(
+            image,
+            size=max(image.shape[1:]),
+            on_step=lambda step: show(step.progress, f"{len(step.strokes)} strokes"),
+            **options,
+        )
+        seconds = time.monotonic() - begun
+    return Result(painting, painting.render(), seconds)
+
+
+@contextmanager
+def progress_bar(label: str | None) -> Iterator[Callable[[float, str], None]]:
+    """Show a progress bar, unless `label` is None; yields a function of progress in [0, 1] and a note."""
+    bar_format = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
+    with tqdm(total=100, desc=label, unit="%", bar_format=bar_format, disable=label is None) as bar:
+
+        def show(progress: float, note: str) -> None:
+            bar.n = min(100, int(100 * progress))
+            bar.set_postfix_str(note, refresh=False)
+            bar.update(0)
+
+        yield show
+
+
+def write_painting(painting: Painting, image: Tensor, folder: Path, video_size: int | None) -> None:
     """Write strokes.safetensors, painting.png (`image`), painting.svg, and with `video_size` painting.mp4 and .gif."""
     painting.save(folder / "strokes.safetensors")
     write_png(image, folder / "painting.png")
-    painting.export(folder / "painting.svg", size=max(painting.size()), brush=brush)
+    painting.export(folder / "painting.svg", size=max(painting.size()))
     if video_size is not None:
-        painting.export(folder / "painting.mp4", size=video_size, brush=brush)
-        painting.export(folder / "painting.gif", size=min(video_size, GIF_SIZE), brush=brush)
+        painting.export(folder / "painting.mp4", size=video_size)
+        painting.export(folder / "painting.gif", size=min(video_size, GIF_SIZE))
 
 
 def write_pairs(images: Tensor, paintings: Tensor, path: str | Path) -> None:
@@ -31,13 +87,3 @@ def write_pairs(images: Tensor, paintings: Tensor, path: str | Path) -> None:
 
     pairs = torch.stack((images[:8], paintings[:8])).flatten(0, 1)
     write_png(make_grid(pairs, min(8, len(images))), path)
-
-
-def finishing_brush(brush: Brush) -> Brush | None:
-    """None where the reference brush can draw; else `brush`. For callers that do not use `Painting.default_brush` yet."""
-    try:
-        reference_brush(brush.space, (1, 1), brush.provenance())
-    except MissingBrushError as error:
-        print(f"Drawn with the learned brush {error.learned}: {error.reason}.", file=sys.stderr)
-        return brush
-    return None

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
@@ -20,21 +18,19 @@ from typing import Any, cast
 import torch
 import tyro
 from torch import Tensor
-from tqdm import tqdm
 
 from experiments.cli import KAOKORE, picture_path, require, require_gradient, run
-from experiments.outputs import write_painting
+from experiments.outputs import Result, paint_image, write_painting
 from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, new_folder
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
 from painter.losses.perceptual import Perceptual
-from painter.methods import METHODS, Method, Step
+from painter.methods import METHODS, Method
 from painter.metrics import Metrics, compute_metrics
 from painter.optimize import OptimizeConfig
 from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
 from renderer.io.files import check_writable
 from renderer.io.images import find_images, fit, read_image
-from renderer.io.painting import Painting
 from renderer.strokes import BEZIER
 
 COLUMNS = (
@@ -116,15 +112,24 @@ def repaint(config: Config) -> None:
             if done and not config.again and _finished(folder, table, config):
                 print(f"{folder}: painted already; --again repaints it.")
                 continue
-            painting, seconds = _paint(painter, config, record, target, stem)
-            image = painting.render()
+            result = paint_image(
+                painter,
+                target,
+                label=stem,
+                strokes=config.strokes,
+                seconds=config.seconds,
+                constraints=_constraints(config),
+                background=config.background,
+                seed=config.seed,
+                provenance=record,
+            )
             with new_folder(folder) as temporary:
-                write_painting(painting, image, temporary, config.video_size if config.video else None)
-            metrics = compute_metrics(image, target, perceptual)
-            table.put(_row(name, folder.name, config, painting, seconds, metrics))
+                write_painting(result.painting, result.image, temporary, config.video_size if config.video else None)
+            metrics = compute_metrics(result.image, target, perceptual)
+            table.put(_row(name, folder.name, config, result, metrics))
             print(
-                f"{folder}: {len(painting.strokes)} strokes in {seconds:.1f} s, mse {metrics.mse:.5f}, "
-                f"ssim {metrics.ssim:.3f}"
+                f"{folder}: {len(result.painting.strokes)} strokes in {result.seconds:.1f} s, "
+                f"mse {metrics.mse:.5f}, ssim {metrics.ssim:.3f}"
             )
         except InputError as error:
             if len(inputs) == 1:
@@ -216,42 +221,13 @@ def _finished(folder: Path, table: MetricsTable, config: Config) -> bool:
     )
 
 
-def _paint(
-    painter: Painter, config: Config, record: Mapping[str, Any], target: Tensor, label: str
-) -> tuple[Painting, float]:
-    """The painting, and the seconds that it took."""
-    begun = time.monotonic()
-    with tqdm(
-        total=100, desc=label, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed} {postfix}"
-    ) as bar:
-
-        def show(step: Step) -> None:
-            bar.n = min(100, int(100 * step.progress))
-            bar.set_postfix_str(f"{len(step.strokes)} strokes", refresh=False)
-            bar.update(0)
-
-        painting = painter.paint(
-            target,
-            strokes=config.strokes,
-            seconds=config.seconds,
-            size=config.size,
-            constraints=_constraints(config),
-            background=config.background,
-            seed=config.seed,
-            provenance=record,
-            on_step=show,
-        )
-    return painting, time.monotonic() - begun
-
-
-def _row(
-    name: str, folder: str, config: Config, painting: Painting, seconds: float, metrics: Metrics
-) -> dict[str, str]:
+def _row(name: str, folder: str, config: Config, result: Result, metrics: Metrics) -> dict[str, str]:
     defaults = {field.name: field.default for field in fields(Config)}
     options = {key: getattr(config, key) for key in RESULT_OPTIONS if getattr(config, key) != defaults[key]}
     for shown in ("method", "strokes", "size", "renderer", "seed"):  # they have columns of their own
         options.pop(shown, None)
-    row = {"input": name, "method": config.method, "strokes": str(len(painting.strokes)), "seconds": f"{seconds:.3f}"}
+    row = {"input": name, "method": config.method, "strokes": str(len(result.painting.strokes))}
+    row["seconds"] = f"{result.seconds:.3f}"
     row |= {key: f"{value:.6g}" for key, value in asdict(metrics).items()}
     row |= {"folder": folder, "renderer": config.renderer, "size": str(config.size), "seed": str(config.seed)}
     return row | {"options": " ".join(f"{key}={value}" for key, value in options.items())}

@@ -1,40 +1,36 @@
-"""Paint what a picture shows and not its pixels; with --style, in the manner of another picture.
+"""Paint the content of an image instead of its pixels; with --style, in the style of another image.
 
     python -m experiments.stylize face.jpg --out stylized --renderer ink
     python -m experiments.stylize kaokore:42 --out stylized --style waves.jpg --curve-weight 10 --strokes 400
 
-Intrinsic style transfer (Nakano 2019): the style is the brush. Writes painting.png, painting.svg, strokes.safetensors,
-painting.mp4 and painting.gif.
+Intrinsic style transfer (Nakano 2019): the style comes from the brush. Writes painting.png, painting.svg,
+strokes.safetensors, painting.mp4 and painting.gif.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 import tyro
 from torch import Tensor
-from tqdm import tqdm
 
-from experiments.cli import choose_device, picture_path, require, require_gradient, run
-from experiments.outputs import finishing_brush, write_painting
+from experiments.cli import picture_path, require, require_gradient, run
+from experiments.outputs import paint_image, write_painting
 from experiments.runs import describe_run
+from painter import Painter
 from painter.losses.content import ContentConfig, Norm, content_loss
 from painter.losses.guidance import Penalty, colour_guide, curve_guide, direction_field, orientation, weighted_penalty
 from painter.losses.perceptual import Perceptual, Source
 from painter.losses.pixels import Loss, weighted
 from painter.losses.style import Measure, StyleConfig, match_colours, style_loss
 from painter.metrics import compute_metrics
-from painter.optimize import OptimizeConfig, optimize
-from renderer.canvas import blank
+from painter.optimize import OptimizeConfig
 from renderer.errors import InputError
 from renderer.io.files import check_writable
 from renderer.io.images import fit, read_image
-from renderer.io.painting import Painting
-from renderer.learned.load import load_brush
 from renderer.strokes import StrokeSpace
 
 LARGEST = 2048  # pixels a side while painting
@@ -42,117 +38,107 @@ LARGEST = 2048  # pixels a side while painting
 
 @dataclass(frozen=True)
 class Config:
-    """What is painted, and in which manner."""
+    """What is painted, and in which style."""
 
     input: tyro.conf.Positional[str]
-    """A picture, or kaokore:ID."""
+    """An image, or kaokore:ID."""
     out: str
     """Folder for the results."""
     renderer: str = "ink"
-    """What to paint with, as in experiments.repaint: ink, bezier, watercolour, a checkpoint of your own ..."""
+    """The brush, as in experiments.repaint: ink, bezier, watercolour, a checkpoint of your own ..."""
     strokes: int = 200
     steps: int = 400
     """Gradient steps."""
     stage_shares: tuple[float, ...] | None = None
-    """How strokes are divided among layers, coarse to fine: `--stage-shares 10 40 150`; by default mostly to fine ones."""
+    """Shares of the strokes in each stage, coarse to fine (`--stage-shares 10 40 150`); by default, fine ones have most."""
     size: int = 128
     """Pixels on the long side while painting."""
     content: tuple[str, ...] = ContentConfig.layers
-    """Layers of VGG in which the painting has to be like its picture: the deeper, the freer (relu3_3 alone: very free)."""
+    """Layers of VGG whose features the painting should share with the image; deeper layers constrain it less."""
     content_weights: tuple[float, ...] = ContentConfig.weights
     """A weight for each of these layers."""
     content_source: Source = ContentConfig.source
-    """The network, for style, too: hed (VGG16, installed), imagenet (VGG16) or vgg19 (both downloaded)."""
+    """The network, also of the style loss: hed (VGG16, installed), imagenet (VGG16) or vgg19 (both downloaded)."""
     content_norm: Norm = ContentConfig.norm
     content_scale: float = ContentConfig.scale
-    """Resolution at which content is looked at: at 0.5, a step takes about a third of the time."""
+    """Resolution of the content loss, as a fraction; at 0.5, a step takes about a third of the time."""
     content_window: float = ContentConfig.window
-    """Side of the part of the canvas that each step looks at, as a fraction."""
+    """Side of the random window of the canvas that the content loss of a step covers, as a fraction."""
     pixels: float = ContentConfig.pixels
-    """Weight of the pixels themselves beside these layers."""
+    """Weight of the pixels beside these layers."""
     style: str | None = None
-    """A picture, or kaokore:ID, in whose manner to paint."""
+    """The style image: a file, or kaokore:ID."""
     style_loss: Measure = StyleConfig.measure
-    """nearest: every place looks like some place of the style picture; gram: correlations of features."""
+    """nearest: distance of each feature to the nearest one of the style image; gram: correlations of features."""
     style_layers: tuple[str, ...] = StyleConfig.layers
     style_weight: float = 1.0
-    """Weight of the style picture's textures, beside content."""
+    """Weight of the style loss."""
     colour_weight: float = 10.0
-    """Weight of its colours: the picture is given them before, and strokes are drawn to them; 0 keeps the picture's own."""
+    """Weight of the style image's colours, which the image is given first; 0 keeps the image's own colours."""
     curve_weight: float = 0.0
-    """Weight of the strokes' courses along --field."""
+    """Weight of the strokes' alignment with --field."""
     field: str = "style"
-    """Where strokes run: style or content (as those pictures' lines), circles, rays, waves, or an angle in degrees."""
+    """Direction of strokes: style or content (the lines of those images), circles, rays, waves, or an angle in degrees."""
     seed: int = 0
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     video: bool = True
-    """Write the film (mp4 and gif)."""
+    """Write the video (mp4 and gif)."""
     video_size: int = 512
-    """Pixels on the long side of the film."""
+    """Pixels on the long side of the video."""
     root: str | None = None
-    """KaoKore's folder for kaokore:ID; else KAOKORE_ROOT, else data/kaokore."""
+    """KaoKore's folder for kaokore:ID; by default KAOKORE_ROOT, or data/kaokore."""
 
 
 def stylize(config: Config) -> None:
-    """Paint what a picture shows, in the manner of a brush and, if wanted, of another picture."""
+    """Paint the content of an image with a brush and, with --style, in the style of another image."""
     content, style = _check(config)
-    device = choose_device(config.device)
-    target = _read(config.input, config).to(device)
-    reference = None if config.style is None else _read(config.style, config).to(device)
-    renderer = load_brush(config.renderer, device)
-    brush = finishing_brush(renderer)
+    optimize = OptimizeConfig(steps=config.steps, stage_shares=config.stage_shares)
+    painter = Painter("optimize", brush=config.renderer, device=config.device, config=optimize)
+    target = _read(config.input, config).to(painter.device)
+    reference = None if config.style is None else _read(config.style, config).to(painter.device)
     out = Path(config.out)
     check_writable(out)
 
     generator = torch.Generator().manual_seed(config.seed)
-    shown = target
-    parts: list[tuple[float, Loss]] = [(1.0, content_loss(content, device=device, generator=generator))]
+    recoloured = target
+    parts: list[tuple[float, Loss]] = [(1.0, content_loss(content, device=painter.device, generator=generator))]
     if reference is not None:
-        shown = match_colours(target, reference) if config.colour_weight > 0 else target
+        recoloured = match_colours(target, reference) if config.colour_weight > 0 else target
         parts.append((config.style_weight, style_loss(reference, style)))
-    guides = _guides(config, renderer.space, target, reference)
-    height, width = target.shape[1:]
-    background = blank((height, width), device=device)
-    begun = time.monotonic()
-    steps = optimize(
-        shown,
-        renderer,
-        config.strokes,
-        canvas=background,
-        config=OptimizeConfig(steps=config.steps, stage_shares=config.stage_shares),
+    result = paint_image(
+        painter,
+        recoloured,
+        label=Path(config.input).stem,
+        strokes=config.strokes,
+        seed=generator,
         loss=weighted(*parts),
-        generator=generator,
-        penalty=weighted_penalty(*guides),
+        penalty=weighted_penalty(*_guides(config, painter.brush.space, target, reference)),
+        provenance=asdict(config) | describe_run(),
     )
-    strokes = target.new_zeros(0, renderer.space.width)
-    for progress in (bar := tqdm(steps, total=config.steps, desc=Path(config.input).stem)):
-        strokes = progress.strokes
-        bar.set_postfix_str(f"{len(strokes)} strokes, loss {progress.loss:.3f}", refresh=False)
-    seconds = time.monotonic() - begun
-
-    painting = Painting.by(renderer, strokes, target.shape[-2:], provenance=asdict(config) | describe_run())
-    picture = painting.render(brush=brush)
-    write_painting(painting, picture, out, config.video_size if config.video else None, brush)
-    metrics = compute_metrics(picture, target.cpu(), Perceptual())
+    write_painting(result.painting, result.image, out, config.video_size if config.video else None)
+    metrics = compute_metrics(result.image, target.cpu(), Perceptual())
     print(
-        f"{out}: {len(strokes)} strokes in {seconds:.1f} s, perceptual distance {metrics.perceptual:.3f}, "
-        f"mse {metrics.mse:.5f}. Open {out}/painting.png{' or painting.mp4' if config.video else ''}."
+        f"{out}: {len(result.painting.strokes)} strokes in {result.seconds:.1f} s, perceptual distance "
+        f"{metrics.perceptual:.3f}, mse {metrics.mse:.5f}. "
+        f"Open {out}/painting.png{' or painting.mp4' if config.video else ''}."
     )
 
 
 def _check(config: Config) -> tuple[ContentConfig, StyleConfig]:
-    """What content and style are; raises `InputError` for mistakes before any work."""
+    """The configurations of content and style. Raises `InputError` for invalid options, before any work."""
     require(config, strokes=1, steps=1, size=8, video_size=1, style_weight=0, colour_weight=0, curve_weight=0)
     if config.size > LARGEST:
-        raise InputError(f"--size can be {LARGEST} at most, not {config.size}; strokes can be replayed larger.")
+        raise InputError(
+            f"--size can be {LARGEST} at most, not {config.size}; a finished painting can be rendered larger."
+        )
     if config.stage_shares is not None and not (
         config.stage_shares and all(0 < share < math.inf for share in config.stage_shares)
     ):
-        raise InputError(f"--stage-shares are positive numbers, one for each layer, not {config.stage_shares}.")
+        raise InputError(f"--stage-shares are positive numbers, one for each stage, not {config.stage_shares}.")
     require_gradient(config.renderer)
     if config.style is None and config.curve_weight > 0 and config.field == "style":
-        raise InputError("There is no --style whose lines strokes could follow; give one, or another --field.")
+        raise InputError("--curve-weight with --field style requires --style.")
     if config.field not in ("style", "content"):
         direction_field(config.field, (1, 1))
     content = ContentConfig(

@@ -22,7 +22,7 @@ from torch import Tensor
 from agents.planner import DEFAULT_PLANNING, Planning
 from agents.registry import Agent, load_agent
 from painter.losses.pixels import Loss, mse
-from painter.methods import METHODS, Method, Step, Task, method_steps
+from painter.methods import METHODS, Method, Step, Task, batch_steps, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
 from painter.refine import Region, refine_steps
 from renderer.brush import Brush, load_brush
@@ -105,7 +105,7 @@ class Painter:
         size: int = 128,
         constraints: StrokeConstraints | Constraint | Sequence[Constraint] = UNCONSTRAINED,
         background: str | Colour = "#ffffff",
-        seed: int = 0,
+        seed: int | torch.Generator = 0,
         loss: Loss = mse,
         penalty: Callable[[Tensor], Tensor] | None = None,
         provenance: Mapping[str, Any] | None = None,
@@ -119,7 +119,8 @@ class Painter:
             size: pixels on the long side while painting; the painting can be rendered at any size.
             constraints: limits on all strokes: `StrokeConstraints`, or one or several objects with their method `apply`.
             background: what the painting begins on: `#c69c5a`, (r, g, b) in [0, 1], or `mean`, the image's mean colour.
-            seed: of all randomness; with equal seeds, machines and thread counts, paintings are equal.
+            seed: of all randomness; with equal seeds, machines and thread counts, paintings are equal. Or a generator on
+                the CPU, to share with a random loss.
             loss: what optimising lowers (optimize, hybrid), see `painter.losses`.
             penalty: strokes (B, n, P) -> (B,), added to the loss.
             provenance: what `paint` records in the painting beside its own entries; anything that JSON can hold.
@@ -144,9 +145,34 @@ class Painter:
         )
         yield from self._run(task)
 
-    def paint_batch(self, images: Sequence[ImageLike], **options: Any) -> list[Painting]:
-        """Paint several images with the same options (see `steps`), each as `paint` alone would paint it."""
-        return [self.paint(image, **options) for image in images]
+    def paint_batch(
+        self, images: Sequence[ImageLike], *, on_step: Callable[[int, Step], object] | None = None, **options: Any
+    ) -> list[Painting]:
+        """Paint several images at once, of any sizes; each as `paint` alone would paint it, within rounding.
+
+        Images of one size share every operation (`agent`, `optimize` and `hybrid`; `lines` takes one after another), so
+        that a GPU is busy. A palette that is chosen from each image separates them again. A time budget counts for each
+        image: B images take B times as long.
+
+        Args:
+            images: see `steps`.
+            on_step: called with the index of an image and a step of it, to show progress.
+            options: those of `steps`.
+
+        Returns:
+            The finished paintings, on the CPU, in the order of the images.
+
+        Raises:
+            InputError: as `steps`.
+        """
+        limits = as_constraints(options.pop("constraints", UNCONSTRAINED)).to(self.device)
+        works = [self._task(image, constraints=limits, **options) for image in images]
+        strokes = [task.target.new_zeros(0, self.brush.space.width) for task, _ in works]
+        for i, step in batch_steps(self.method, [task for task, _ in works], self.brush, self.agent):
+            strokes[i] = step.strokes
+            if on_step is not None:
+                on_step(i, step)
+        return [self._painting(painted, *work) for painted, work in zip(strokes, works, strict=True)]
 
     def refine(self, painting: Painting, image: ImageLike, **options: Any) -> Painting:
         """Improve a painting, or repaint a region of it; takes the options of `refine_steps`.
@@ -219,7 +245,7 @@ class Painter:
         size: int = 128,
         constraints: StrokeConstraints | Constraint | Sequence[Constraint] = UNCONSTRAINED,
         background: str | Colour = "#ffffff",
-        seed: int = 0,
+        seed: int | torch.Generator = 0,
         loss: Loss = mse,
         penalty: Callable[[Tensor], Tensor] | None = None,
         provenance: Mapping[str, Any] | None = None,
@@ -231,6 +257,7 @@ class Painter:
             raise InputError(f"size must be between 1 and {MAX_SIZE} pixels, not {size}.")
         target = fit(as_image(image, size), size)
         colour = background_colour(background, target)
+        generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
         limits = as_constraints(constraints)
         task = Task(
             target.to(self.device),
@@ -240,9 +267,9 @@ class Painter:
             self._config(seconds),
             loss,
             penalty,
-            torch.Generator().manual_seed(seed),
+            generator,
         )
-        record = {"method": self.method, "seed": seed, **limits.provenance()}
+        record = {"method": self.method, "seed": generator.initial_seed(), **limits.provenance()}
         return task, {**record, **(provenance or {})}
 
     def _refinement(
@@ -301,6 +328,11 @@ class Painter:
             strokes = step.strokes
             if on_step is not None:
                 on_step(step)
+        return self._painting(strokes, task, provenance, background)
+
+    def _painting(
+        self, strokes: Tensor, task: Task, provenance: Mapping[str, Any], background: Colour | None = None
+    ) -> Painting:
         if background is None:
             red, green, blue = task.canvas[:, 0, 0].tolist()
             background = red, green, blue

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from renderer.brush import Brush
+from renderer.ops.triton_strokes import encode, importance_of_codes
 
 
 @torch.no_grad()
@@ -17,15 +18,23 @@ def importance(strokes: Tensor, canvas: Tensor, target: Tensor, brush: Brush) ->
     squared error increases by sum(2 r d + d^2). Time and memory are linear in the pixels that strokes touch.
 
     Args:
-        strokes: `(N, P)` in [0, 1], in painting order.
-        canvas: `(3, H, W)`, sRGB in [0, 1], before the strokes.
-        target: `(3, H, W)`.
+        strokes: `(N, P)` in [0, 1], in painting order; `(B, N, P)` for several pictures.
+        canvas: `(3, H, W)` or `(B, 3, H, W)`, sRGB in [0, 1], before the strokes.
+        target: `(3, H, W)` or `(B, 3, H, W)`.
         brush: Paints the strokes.
 
     Returns:
-        `(N,)`, in units of the mean squared error; negative for a stroke that makes the picture worse.
+        `(N,)` or `(B, N)`, in units of the mean squared error; negative for a stroke that makes the picture worse.
     """
-    patches = brush.patches(strokes, (canvas.shape[-2], canvas.shape[-1]))
+    size = (canvas.shape[-2], canvas.shape[-1])
+    codes = encode(brush, strokes.flatten(0, -2), size)
+    if codes is not None:
+        canvases, targets = canvas.view(-1, 3, *size), target.view(-1, 3, *size)
+        return importance_of_codes(canvases, targets, codes).view(strokes.shape[:-1]) / targets[0].numel()
+    if strokes.dim() == 3:
+        pictures = zip(strokes, canvas, target, strict=True)
+        return torch.stack([importance(*picture, brush) for picture in pictures])
+    patches = brush.patches(strokes, size)
     canvas = canvas.clone()
     covered = []
     for i in range(len(strokes)):

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,6 +28,7 @@ from painter.placement import place
 from renderer.brush import Brush
 from renderer.canvas import paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
+from renderer.ops.cuda_graph import RepeatedStep
 from renderer.strokes import StrokeSpace
 
 
@@ -67,14 +68,19 @@ class OptimizeStep:
 
     step: number of gradient steps done, from 1
     progress: fraction of the budget used, in (0, 1]
-    loss: before the step, averaged over the pictures of a batch
+    mean_loss: before the step, averaged over the pictures of a batch, `()`
     strokes: all strokes so far, `(n, P)`, or `(B, n, P)` for a batch
     """
 
     step: int
     progress: float
-    loss: float
+    mean_loss: Tensor
     strokes: Tensor
+
+    @property
+    def loss(self) -> float:
+        """`mean_loss` as a number. On a GPU this waits until the step is done."""
+        return self.mean_loss.item()
 
 
 def optimize(
@@ -86,7 +92,7 @@ def optimize(
     config: OptimizeConfig = DEFAULT_CONFIG,
     loss: Loss = mse,
     start: Tensor | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
     constraints: StrokeConstraints = UNCONSTRAINED,
     penalty: Callable[[Tensor], Tensor] | None = None,
     locked: Tensor | None = None,
@@ -101,7 +107,8 @@ def optimize(
         config: Budget, stages and learning rates.
         loss: Maps canvas and target, both `(B, 3, H, W)`, to `(B,)`.
         start: `(n, P)` or `(B, n, P)`, strokes to refine; further strokes are added up to `count`.
-        generator: Draws the positions of new strokes, on the CPU; None for PyTorch's default generator.
+        generator: Draws the positions of new strokes, on the CPU; None for PyTorch's default generator. With one for each
+            picture of a batch, the positions are those of each picture alone.
         constraints: Which strokes are allowed, at every step.
         penalty: Maps the strokes `(B, n, P)` to `(B,)`, added to the loss (`painter.losses.guidance`).
         locked: `(n,)` booleans, which strokes of `start` stay bit for bit as they are. With locked strokes, none are
@@ -126,6 +133,7 @@ def optimize(
         )
         yield from (replace(step, strokes=step.strokes[0]) for step in batch)
         return
+    generators = generator if isinstance(generator, Sequence) else [generator] * len(target)
     if locked is not None:
         config = replace(config, relocations=0)
 
@@ -145,7 +153,28 @@ def optimize(
     # Adam has one learning rate per tensor: optimising strokes / lr with a rate of 1 gives each column its own.
     lr = _learning_rates(brush.space, config).to(strokes)
     scaled = (strokes / lr).requires_grad_()
-    optimizer = torch.optim.Adam([scaled], betas=(0.9, 0.99))
+    on_gpu = scaled.is_cuda
+    optimizer = torch.optim.Adam([scaled], betas=(0.9, 0.99), fused=on_gpu or None, capturable=on_gpu)
+    mean_loss = target.new_zeros(())
+    if on_gpu:
+        optimizer.param_groups[0]["lr"] = target.new_ones(())  # a number would be the same in every replay
+        # Some steps run before they are recorded, which is no mistake.
+        optimizer._warned_capturable_if_run_uncaptured = True
+
+    def gradient_step() -> None:
+        current = allowed(scaled[:, :painted] * lr)
+        value = loss(paint(canvas, current, brush), target)
+        if penalty is not None:
+            value = value + penalty(current)
+        (scaled.grad,) = torch.autograd.grad(value.sum(), scaled)
+        optimizer.step()
+        with torch.no_grad():
+            scaled.copy_(torch.minimum(scaled.clamp(min=0), 1 / lr))
+            mean_loss.copy_(value.mean())
+
+    # Other losses and penalties may draw random numbers, which a recorded step would repeat.
+    record = on_gpu and loss is mse and penalty is None
+    recorded: dict[int, RepeatedStep] = {}  # by the number of strokes painted
     placements = _schedule(config, count, painted)
     while progress < 1:
         while placements and progress >= placements[0].at:
@@ -153,33 +182,29 @@ def optimize(
             with torch.no_grad():
                 strokes = allowed(scaled * lr)
                 if new.relocate:
-                    pictures = zip(canvas, strokes, target, strict=True)
-                    order = torch.stack([_least_important_last(*parts, new.count, brush) for parts in pictures])
-                    _reorder(optimizer, scaled, order)
+                    _reorder(optimizer, scaled, _least_important_last(canvas, strokes, target, new.count, brush))
                     painted = count - new.count
                     strokes = allowed(scaled * lr)
                 current = paint(canvas, strokes[:, :painted], brush)
                 for k, picture in enumerate(target):
                     placed = place(
-                        picture, current[k], new.count, radius=new.radius, generator=generator, space=brush.space
+                        picture, current[k], new.count, radius=new.radius, generator=generators[k], space=brush.space
                     )
                     scaled[k, painted : painted + new.count] = placed / lr
                 painted += new.count
-        current_strokes = allowed(scaled[:, :painted] * lr)
-        value = loss(paint(canvas, current_strokes, brush), target)
-        if penalty is not None:
-            value = value + penalty(current_strokes)
-        optimizer.zero_grad()
-        value.sum().backward()
-        optimizer.param_groups[0]["lr"] = 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
-        optimizer.step()
+        group, decay = optimizer.param_groups[0], 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
+        group["lr"] = group["lr"].fill_(decay) if on_gpu else decay
+        if painted not in recorded:
+            recorded[painted] = RepeatedStep(gradient_step, record=record)
+        recorded[painted]()
         with torch.no_grad():
-            scaled.copy_(torch.minimum(scaled.clamp(min=0), 1 / lr))
             strokes = allowed((scaled * lr).clamp(0, 1))
         step += 1
+        if config.seconds is not None and on_gpu:
+            torch.cuda.synchronize(target.device)  # the clock must not run ahead of the GPU
         used = step / config.steps if config.seconds is None else (time.monotonic() - started) / config.seconds
         progress = min(used, 1.0)
-        yield OptimizeStep(step, progress, value.mean().item(), strokes[:, :painted])
+        yield OptimizeStep(step, progress, mean_loss.clone(), strokes[:, :painted])
 
 
 @dataclass(frozen=True)
@@ -214,9 +239,9 @@ def _schedule(config: OptimizeConfig, count: int, painted: int) -> list[_Placeme
 
 
 def _least_important_last(canvas: Tensor, strokes: Tensor, target: Tensor, last: int, brush: Brush) -> Tensor:
-    """An order (N,) of one picture's strokes: the `last` ones are the least important, the others keep their order."""
+    """An order (B, N) of strokes: the `last` ones are the least important, the others keep their order."""
     order = importance(strokes, canvas, target, brush).argsort(descending=True)
-    return torch.cat((order[:-last].sort().values, order[-last:]))
+    return torch.cat((order[:, :-last].sort().values, order[:, -last:]), 1)
 
 
 def _reorder(optimizer: torch.optim.Optimizer, scaled: Tensor, order: Tensor) -> None:

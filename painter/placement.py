@@ -71,18 +71,36 @@ def _edge_angle(target: Tensor, sigma: float) -> Tensor:
 
 def _draw_positions(weight: Tensor, count: int, distance: float, generator: torch.Generator | None) -> Tensor:
     """Draw pixels, as indices (count,) into `weight` (H, W) flattened; each one lowers the weight around it."""
+    if weight.is_cuda:
+        return _draw_on_device(weight, count, distance, torch.rand(count, generator=generator).to(weight))
     H, W = weight.shape
     y = torch.arange(H, device=weight.device)[:, None]
     x = torch.arange(W, device=weight.device)
     positions = []
     for _ in range(count):
-        # On the CPU, where the generator is, for every device.
+        # On the CPU, where the generator is.
         position = int(torch.multinomial(weight.flatten().cpu(), 1, generator=generator))
         positions.append(position)
         square = (x - position % W) ** 2 + (y - position // W) ** 2
         weight = weight * (1 - 0.95 * torch.exp(-square / (2 * distance**2 + 1e-9))) ** 2
         weight = weight / weight.max()  # many strokes on a small picture would otherwise leave only zeros
     return torch.tensor(positions, dtype=torch.long)
+
+
+def _draw_on_device(weight: Tensor, count: int, distance: float, uniform: Tensor) -> Tensor:
+    """`_draw_positions` by inversion of random numbers `uniform` (count,) in [0, 1), without a wait for the device."""
+    H, W = weight.shape
+    y = torch.arange(H, device=weight.device)[:, None]
+    x = torch.arange(W, device=weight.device)
+    positions = torch.zeros(count, dtype=torch.long, device=weight.device)
+    for i in range(count):
+        sums = weight.flatten().cumsum(0)
+        position = torch.searchsorted(sums, uniform[i : i + 1] * sums[-1:], right=True).clamp(max=H * W - 1)
+        positions[i : i + 1] = position
+        square = (x - position % W).square() + (y - position // W).square()
+        weight = weight * (1 - 0.95 * torch.exp(-square / (2 * distance**2 + 1e-9))).square()
+        weight = weight / weight.max()
+    return positions
 
 
 def _blur(image: Tensor, sigma: float) -> Tensor:

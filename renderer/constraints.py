@@ -78,7 +78,10 @@ class StrokeConstraints:
 
     def to(self, device: torch.device | str) -> StrokeConstraints:
         """These constraints with the palette on `device`."""
-        return replace(self, palette=self.palette.to(device)) if isinstance(self.palette, Tensor) else self
+        if not isinstance(self.palette, Tensor):
+            return self
+        palette = self.palette.to(device)
+        return self if palette is self.palette else replace(self, palette=palette)
 
     def provenance(self) -> dict[str, Any]:
         """What differs from no constraints at all, as JSON can hold it; colours as `#rrggbb`, others as `module:Class`."""

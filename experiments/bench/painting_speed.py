@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.registry import load_agent
 from experiments.bench.renderer_speed import SIDE
 from experiments.bench.timing import Figures, in_turns, put, why_missing
+from painter import Painter
+from painter.methods import Step
 from renderer.brush import Brush, Mark
 from renderer.brushes.bezier import bounds
 from renderer.canvas import blank, over, paint
@@ -151,17 +152,15 @@ def measure_agent(name: str, renderer: Brush, counts: Ints, seconds_each: float)
     if why:
         note = f"{why} Train one with `python -m experiments.train_agent`."
         return {"seconds": None, "mse": None, "note": note}
-    agent = load_agent(name, renderer)
-    target = fit(read_image(FACE), SIDE)
-    mse: dict[str, float] = {}
+    painter, target = Painter("agent", brush=renderer, agent=name, device="cpu"), fit(read_image(FACE), SIDE)
+    finished: dict[str, Step] = {}
 
     def painted(count: int) -> None:
-        background = blank((target.shape[-2], target.shape[-1]))
-        *_, (canvas, _) = agent(background, target, count)
-        mse[str(count)] = (canvas - target).square().mean().item()
+        *_, finished[str(count)] = painter.steps(target, strokes=count, size=SIDE)
 
     times = in_turns({str(count): partial(painted, count) for count in counts}, seconds_each)
     seconds: Figures = {}
     for count, values in times.items():
         put(seconds, count, values)
+    mse = {count: (step.canvas - target).square().mean().item() for count, step in finished.items()}
     return {"picture": FACE.name, "side": SIDE, "seconds": seconds, "mse": mse}

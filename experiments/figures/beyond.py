@@ -1,36 +1,34 @@
-"""Beyond faces: pictures of other kinds, painted by the agent that has only seen faces.
+"""Paint images other than faces, with the agent that was trained on faces only.
 
     python -m experiments.figures.beyond --out docs/beyond.md
 
-A cat, a still life, a night landscape, a portrait, a starry sky (photographs of scikit-image, CC0 or in the public domain)
-and a page of ten made-up faces. Writes the page and its sheet, and prints what every picture's error is.
+A cat, a still life, a rocket at night, a portrait, a star field (photographs of scikit-image, CC0 or in the public
+domain) and a page of ten computed faces. Writes the page and its contact sheet.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
+from tqdm import tqdm
 
-from agents.registry import load_agent
 from experiments.cli import require, run
-from experiments.outputs import finishing_brush
+from experiments.figures.elements import contact_sheet, markdown_table
+from experiments.outputs import paint_image
 from kaokore.fake_faces import draw_face
+from painter import Painter
 from painter.losses.perceptual import Perceptual
-from painter.methods import paint_with
-from painter.metrics import Metrics, compute_metrics
+from painter.methods import Method
+from painter.metrics import compute_metrics
 from painter.optimize import OptimizeConfig
 from renderer.io.files import atomic
-from renderer.io.images import fit, write_jpeg
-from renderer.io.painting import Painting
-from renderer.learned.load import load_brush
+from renderer.io.images import as_image, fit, write_jpeg
 
-PICTURES = ("chelsea", "coffee", "rocket", "astronaut", "hubble_deep_field")
-GAP = 8  # pixels of the sheet
+PHOTOGRAPHS = ("chelsea", "coffee", "rocket", "astronaut", "hubble_deep_field")
+COLUMNS = 3
 
 
 @dataclass(frozen=True)
@@ -40,89 +38,65 @@ class Config:
     strokes: int = 1000
     size: int = 384
     """Pixels on the long side."""
-    method: str = "agent"
+    method: Method = "agent"
     renderer: str = "bezier"
+    """The brush to paint with."""
     steps: int = OptimizeConfig.steps
+    """Gradient steps of the other methods."""
     seed: int = 0
     out: str = "beyond.md"
 
 
-def others(size: int, seed: int = 0) -> dict[str, Tensor]:
-    """The pictures by name, (3, H, W) sRGB in [0, 1], `size` pixels on the long side."""
-    from skimage import data
+def example_images(size: int, seed: int = 0) -> dict[str, Tensor]:
+    """Images by name, (3, H, W) sRGB in [0, 1], `size` pixels on the long side."""
+    from skimage import data  # imported here, because it takes long
 
     random = np.random.default_rng(seed)
     page = [[draw_face(random, (i + j) % 2 == 0, (i + j) % 4) for i in range(5)] for j in range(2)]
-    pictures = {name: getattr(data, name)() for name in PICTURES}
-    pictures["page"] = np.concatenate([np.concatenate(row, 1) for row in page])
-    return {name.replace("_", " "): fit(_tensor(picture), size) for name, picture in pictures.items()}
+    images = {name.replace("_", " "): getattr(data, name)() for name in PHOTOGRAPHS}
+    images["page"] = np.concatenate([np.concatenate(row, 1) for row in page])
+    return {name: fit(as_image(image), size) for name, image in images.items()}
 
 
 def beyond(config: Config) -> Path:
-    """Beyond faces: pictures of other kinds, painted by the agent that has only seen faces."""
+    """Paint images other than faces, with the agent that was trained on faces only."""
     require(config, strokes=1, size=8, steps=1)
-    renderer = load_brush(config.renderer)
-    agent, brush, perceptual = load_agent("agent", renderer), finishing_brush(renderer), Perceptual()
-    rows, pairs = [], []
-    for name, target in others(config.size, config.seed).items():
-        generator, optimize = torch.Generator().manual_seed(config.seed), OptimizeConfig(steps=config.steps)
-        begun = time.monotonic()
-        *_, last = paint_with(config.method, target, config.strokes, renderer, agent, optimize, generator)  # type: ignore[arg-type]
-        seconds = time.monotonic() - begun
-        painting = Painting.by(renderer, last.strokes, target.shape[1:])
-        picture = painting.render(brush=brush)
-        metrics = compute_metrics(picture, target, perceptual)
-        rows.append(_row(name, target, seconds, metrics))
-        pairs.append((target, picture))
-        print(rows[-1])
+    painter = Painter(config.method, brush=config.renderer, config=OptimizeConfig(steps=config.steps))
+    perceptual = Perceptual()
+    cells, pairs = [], []
+    for name, image in tqdm(example_images(config.size, config.seed).items()):
+        result = paint_image(painter, image, strokes=config.strokes, seed=config.seed)
+        metrics, (height, width) = compute_metrics(result.image, image, perceptual), image.shape[1:]
+        values = f"{result.seconds:.1f}", f"{metrics.mse:.5f}", f"{metrics.ssim:.3f}", f"{metrics.perceptual:.2f}"
+        cells.append((name, f"{width} x {height}", *values))
+        pairs.append((image, result.image))
+    table = markdown_table(("image", "pixels", "s", "mse", "ssim", "perceptual"), cells)
+    print(table)
+    rows = [row for i in range(0, len(pairs), COLUMNS) for row in zip(*pairs[i : i + COLUMNS], strict=True)]
     out = Path(config.out)
     sheet = out.parent / "images" / "beyond.jpg"
-    write_jpeg(_sheet(pairs, config.size), sheet)
+    write_jpeg(contact_sheet(rows, gap=8), sheet)
     with atomic(out) as temporary:
-        temporary.write_text(_page(config, rows), encoding="utf-8")
-    print(f"Open {out}; pictures and paintings are in {sheet}.")
+        temporary.write_text(_page(config, table), encoding="utf-8")
+    print(f"Wrote {out} and {sheet}.")
     return out
 
 
-def _tensor(picture: np.ndarray) -> Tensor:
-    return torch.from_numpy(picture).permute(2, 0, 1) / 255
+def _page(config: Config, table: str) -> str:
+    return f"""# Beyond faces
 
+Made by `python -m experiments.figures.beyond`. The policy was trained on KaoKore faces only. It sees an image in cells, at
+several scales, so that it can paint images of other content and of any aspect ratio.
 
-def _row(name: str, target: Tensor, seconds: float, metrics: Metrics) -> str:
-    height, width = target.shape[1:]
-    near = f"{metrics.mse:.5f} | {metrics.ssim:.3f} | {metrics.perceptual:.2f}"
-    return f"| {name} | {width} x {height} | {seconds:.1f} | {near} |"
+`--method {config.method} --renderer {config.renderer} --strokes {config.strokes} --size {config.size}`:
 
+{table}
 
-def _sheet(pairs: list[tuple[Tensor, Tensor]], size: int) -> Tensor:
-    """Three pairs a row, each picture above its painting, in cells of their row's height."""
-    rows = []
-    for first in range(0, len(pairs), 3):
-        part = pairs[first : first + 3]
-        height = max(target.shape[1] for target, _ in part)
-        row = torch.ones(3, 2 * (height + GAP), len(part) * (size + GAP))
-        for i, pair in enumerate(part):
-            for j, picture in enumerate(pair):
-                h, w = picture.shape[1:]
-                y, x = j * (height + GAP), i * (size + GAP)
-                row[:, y : y + h, x : x + w] = picture
-        rows.append(row)
-    widest = max(row.shape[2] for row in rows)
-    return torch.cat([torch.nn.functional.pad(row, (0, widest - row.shape[2]), value=1.0) for row in rows], 1)
+![Images, and their paintings below them](images/beyond.jpg)
 
-
-def _page(config: Config, rows: list[str]) -> str:
-    return (
-        "# Beyond faces\n\n"
-        "Made by `python -m experiments.figures.beyond`. The policy was trained on KaoKore faces alone; it sees a picture "
-        "in cells, at every scale, so that it paints any picture of any shape.\n\n"
-        f"`--method {config.method} --renderer {config.renderer} --strokes {config.strokes} --size {config.size}`:\n\n"
-        "| picture | pixels | s | mse | ssim | perceptual |\n|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
-        "![Pictures, and below each its painting](images/beyond.jpg)\n\n"
-        "*Photographs as scikit-image has them: Chelsea by Stefan van der Walt and coffee by Rachel Michetti (CC0), rocket "
-        "by SpaceX, astronaut and Hubble deep field by NASA (public domain). The page is made up, see "
-        "`kaokore/fake_faces.py`.*\n"
-    )
+*Photographs from scikit-image: Chelsea by Stefan van der Walt and coffee by Rachel Michetti (CC0), rocket by SpaceX,
+astronaut and Hubble deep field by NASA (public domain). The page of faces is computed, see `kaokore/fake_faces.py`.*
+"""
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 from experiments.cli import require, run
-from experiments.figures.layout import contact_sheet, markdown_table, png_path
+from experiments.figures.elements import contact_sheet, markdown_table, png_path
 from renderer.brushes.mypaint import BRUSHES, MYPAINT, MyPaint
 from renderer.canvas import blank, paint_steps
 from renderer.errors import InputError

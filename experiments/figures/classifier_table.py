@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from experiments.figures.layout import markdown_table
+from experiments.figures.elements import markdown_table
 from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.networks import MODELS
 from renderer.errors import InputError

@@ -12,7 +12,7 @@ from pathlib import Path
 import tyro
 
 from experiments.cli import run
-from experiments.figures.layout import plot_curves
+from experiments.figures.elements import plot_curves
 from renderer.errors import InputError
 
 

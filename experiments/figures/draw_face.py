@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.cli import require, run
+from experiments.figures.elements import png_path
 from experiments.figures.ink_drawing import INK, Array, Pair, Sheet, closed, curve, rotate, translate
-from experiments.figures.layout import png_path
 from renderer.errors import InputError
 from renderer.io.images import write_png
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from experiments.cli import run
-from experiments.figures.layout import png_path
+from experiments.figures.elements import png_path
 from renderer.brush import Brush
 from renderer.errors import InputError
 from renderer.io.images import to_bytes, write_png

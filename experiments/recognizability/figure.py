@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from experiments.figures.layout import save_plot
+from experiments.figures.elements import save_plot
 
 # Okabe and Ito (2008), distinguishable with any colour vision; without yellow, which is too light for lines on white.
 PAINTERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00", "#8C6D46", "#7F7F7F")

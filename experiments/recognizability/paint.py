@@ -1,4 +1,4 @@
-"""Repaint labelled faces by several painters with several numbers of strokes, and ask the classifiers who it is."""
+"""Repaint labelled faces by several methods and brushes with several numbers of strokes, and classify the paintings."""
 
 from __future__ import annotations
 
@@ -13,76 +13,81 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.cli import choose_device, require
-from experiments.recognizability.painters import Painter, load_painter, parse_painter
+from experiments.cli import choose_device, require, require_gradient
 from experiments.recognizability.rows import UNPAINTED, Key, Row, Rows
 from experiments.recognizability.run_file import record
 from kaokore import parse_id
 from kaokore.classify import CLASSES, Classifier, load_classifier
 from kaokore.loading import load_images
+from painter import Painter
+from painter.methods import METHODS, Method
 from painter.optimize import OptimizeConfig
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint, find
 from renderer.io.files import check_writable
+from renderer.io.painting import MissingBrushError, reference_brush
 
 PAINTERS = ("agent", "hybrid", "optimize", "agent:ink", "agent:watercolour", "agent:flat", "lines:flat+ink")
-SETTINGS = ("split", "version", "size", "steps", "seed")  # that rows of one run share
+SETTINGS = ("split", "version", "size", "steps", "seed")  # the same for all rows of a run
+BRUSH = "bezier"
 
 
 @dataclass(frozen=True)
 class Paint:
-    """Repaint labelled faces and ask the classifiers; goes on where it was stopped."""
+    """Repaint labelled faces and classify the paintings; resumes a stopped run."""
 
     root: str | None = None
-    """KaoKore's folder; else KAOKORE_ROOT, else data/kaokore."""
+    """KaoKore's folder; by default KAOKORE_ROOT, or data/kaokore."""
     split: Literal["train", "dev", "test"] = "dev"
     version: str = "1.1"
-    """Of KaoKore."""
+    """Version of KaoKore."""
     n: int = 100
-    """Faces: the first ones of a random order, so that more of them later are the same ones and others."""
+    """Faces: the first ones in a random order, so that a larger number adds faces."""
     painters: tuple[str, ...] = PAINTERS
-    """METHOD or METHOD:RENDERER. The first one is whom the others are compared with."""
+    """METHOD or METHOD:BRUSH. The others are compared with the first one."""
     strokes: tuple[int, ...] = (10, 20, 50, 100, 200, 500, 1000)
     size: int = 128
-    """Pixels a side while painting, and of what the classifiers see."""
+    """Pixels a side while painting, and of the images that are classified."""
     steps: int = 200
-    """Gradient steps of optimize, hybrid and lines."""
+    """Gradient steps of optimize and hybrid; lines takes a fifth."""
     agent: str = "agent"
     """The agent's checkpoint."""
     gender: str = "kaokore-gender"
     """The classifiers' checkpoints."""
     status: str = "kaokore-status"
     minutes: float = float("inf")
-    """Stop after so long; the same command goes on."""
+    """Time limit; the same command resumes."""
     seed: int = 0
     device: str = "auto"
-    out: str = "runs/legibility"
-    """Folder of this run; what is there already is not done again."""
+    """auto, cpu, cuda, cuda:1 ..."""
+    out: str = "runs/recognizability"
+    """Folder of this run; paintings that are there are not repeated."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """A labelled face: its ID, its picture (3, size, size) in [0, 1], and its class by task."""
+    """A labelled face: its ID, its image (3, size, size) in [0, 1], and its class by task."""
 
     id: int
-    picture: Tensor
+    image: Tensor
     labels: Mapping[str, str]
 
 
 def paint(config: Paint) -> Path:
-    """Writes `rows.csv` and `run.json` in the run's folder, and returns it. Raises `InputError`."""
+    """Write `rows.csv` and `run.json` to the run's folder and return it. Raises `InputError`."""
     require(config, n=1, size=16, steps=1)
     if not config.painters or not config.strokes or min(config.strokes) < 1 or not config.minutes > 0:
-        raise InputError("--painters and --strokes are one or more, strokes from 1 up, and --minutes is more than 0.")
-    device, out, deadline = choose_device(config.device), Path(config.out), time.monotonic() + 60 * config.minutes
+        raise InputError(
+            "Give at least one of --painters and of --strokes, strokes of at least 1 and --minutes above 0."
+        )
+    out, deadline = Path(config.out), time.monotonic() + 60 * config.minutes
+    device, painters = choose_device(config.device), load_painters(config)
     classifiers = {task: load_classifier(getattr(config, task), device) for task in CLASSES}
     for task, classifier in classifiers.items():
         if classifier.task != task:
             raise InputError(
-                f"--{task} wants a classifier of {task}; {getattr(config, task)} is one of {classifier.task}."
+                f"--{task} needs a classifier of {task}; {getattr(config, task)} is one of {classifier.task}."
             )
-    loaded = [load_painter(name, config.agent, device) for name in dict.fromkeys(config.painters)]
-    painters = {painter.name: painter for painter in loaded}
     faces = Faces(config)
     check_writable(out)
     with closing(Rows(out / "rows.csv")) as rows:
@@ -94,18 +99,18 @@ def paint(config: Paint) -> Path:
             if time.monotonic() > deadline:
                 break
             face = faces.load(key.face) if face is None or face.id != key.face else face
-            rows.append(_row(key, face, painters.get(key.painter), config, classifiers, device))
-        left = sum(key not in rows.done for key in work)
+            rows.append(_row(key, face, painters.get(key.painter), classifiers, device))
+        done = sum(key in rows.done for key in work)
         print(
-            f"{out}/rows.csv holds {len(work) - left} of {len(work)} paintings"
-            + (", the same command goes on" if left else "")
-            + f"; see what they say: python -m experiments.recognizability report {out}"
+            f"{out}/rows.csv holds {done} of {len(work)} paintings"
+            + (", the same command resumes" if done < len(work) else "")
+            + f"; summarise them with: python -m experiments.recognizability report {out}"
         )
     return out
 
 
 class Faces:
-    """The first n labelled faces of a split, in a random order. Raises `DatasetError` when there are none."""
+    """The first n labelled faces of a split in a random order. Raises `DatasetError` when there are none."""
 
     def __init__(self, config: Paint) -> None:
         loaded = load_images(
@@ -115,14 +120,14 @@ class Faces:
         self._faces = dict(zip(self.ids, zip(loaded.images, loaded.labels.tolist(), strict=True), strict=True))
 
     def load(self, face: int) -> Face:
-        """The face of an ID of `ids`."""
+        """The face with an ID in `ids`."""
         pixels, classes = self._faces[face]
         labels = {task: names[k] for (task, names), k in zip(CLASSES.items(), classes, strict=True)}
         return Face(face, pixels / 255, labels)
 
 
 def _work(config: Paint, ids: list[int], painters: list[str]) -> Iterator[Key]:
-    """Face by face, so that whenever this stops all painters and numbers of strokes have as many, give or take one."""
+    """Keys face by face, so that in a stopped run all painters and numbers of strokes have equally many faces, up to one."""
     for face in ids:
         yield Key(face, UNPAINTED, 0, config.seed)
         for count in sorted(set(config.strokes)):
@@ -130,35 +135,60 @@ def _work(config: Paint, ids: list[int], painters: list[str]) -> Iterator[Key]:
                 yield Key(face, name, count, config.seed)
 
 
+def parse_painter(name: str) -> tuple[Method, str]:
+    """Method and brush of `METHOD` or `METHOD:BRUSH`. Raises `InputError`.
+
+    >>> parse_painter("agent"), parse_painter("lines:flat+ink")
+    (('agent', 'bezier'), ('lines', 'flat+ink'))
+    """
+    method, _, brush = name.partition(":")
+    if method not in METHODS:
+        raise InputError(f"A painter is METHOD or METHOD:BRUSH with one of {', '.join(METHODS)}, not {name!r}.")
+    require_gradient(brush)
+    return method, brush or BRUSH
+
+
+def load_painters(config: Paint) -> dict[str, Painter]:
+    """The painters by name, each once; the default brush is left out of the name. Raises `InputError`."""
+    painters = {}
+    for method, brush in dict.fromkeys(map(parse_painter, config.painters)):
+        name = method if brush == BRUSH else f"{method}:{brush}"
+        optimize = OptimizeConfig(steps=config.steps)
+        painters[name] = Painter(method, brush=brush, agent=config.agent, device=config.device, config=optimize)
+    return painters
+
+
 def _row(
-    key: Key,
-    face: Face,
-    painter: Painter | None,
-    config: Paint,
-    classifiers: dict[str, Classifier],
-    device: torch.device,
+    key: Key, face: Face, painter: Painter | None, classifiers: dict[str, Classifier], device: torch.device
 ) -> Row:
-    """Paints a face, or leaves it unpainted, and asks the classifiers."""
-    picture, brush, seconds = face.picture, "", 0.0
+    """Paint a face, or leave it unpainted for `painter` None, and classify it."""
+    image, brush, seconds = face.image, "", 0.0
     if painter is not None:
         begun = time.process_time()
-        optimize = OptimizeConfig(steps=config.steps)
-        strokes = painter.strokes(face.picture.to(device), key.strokes, optimize, config.seed)
+        painting = painter.paint(face.image, strokes=key.strokes, size=face.image.shape[1], seed=key.seed)
         seconds = time.process_time() - begun
-        picture = painter.picture(strokes, (config.size, config.size)).cpu()
-        brush = "true" if painter.brush is None else "learned"
-    said: dict[str, Any] = {}
+        image, brush = painting.render(), _drawn_by(painter)
+    answers: dict[str, Any] = {}
     for task, classifier in classifiers.items():
-        chances = classifier.probabilities(picture[None].to(device))[0].cpu()
-        said[task] = face.labels[task]
-        said[f"{task}_answer"] = classifier.classes[int(chances.argmax())]
-        said[f"{task}_probability"] = float(chances[classifier.classes.index(face.labels[task])])
-    mse = float((picture - face.picture).square().mean())
-    return Row(*key, brush=brush, mse=mse, cpu_seconds=seconds, **said)
+        probabilities = classifier.probabilities(image[None].to(device))[0].cpu()
+        answers[task] = face.labels[task]
+        answers[f"{task}_answer"] = classifier.classes[int(probabilities.argmax())]
+        answers[f"{task}_probability"] = float(probabilities[classifier.classes.index(face.labels[task])])
+    mse = float((image - face.image).square().mean())
+    return Row(*key, brush=brush, mse=mse, cpu_seconds=seconds, **answers)
+
+
+def _drawn_by(painter: Painter) -> str:
+    """Which brush renders the paintings of `painter`, see `Row.brush`."""
+    try:
+        reference_brush(painter.brush.space, (1, 1), painter.brush.provenance())
+    except MissingBrushError:
+        return "learned"
+    return "reference"
 
 
 def _checkpoints(config: Paint) -> dict[str, str]:
-    """The fingerprints of all networks that have a say in the figures, by what they are for."""
+    """Hashes of all networks that the figures depend on, by role."""
     names = {brush for name in config.painters for brush in parse_painter(name)[1].split("+")}
-    prints = {f"brush {find(name).stem}": Checkpoint.load(name).hash() for name in sorted(names - {"analytic"})}
-    return prints | {role: Checkpoint.load(getattr(config, role)).hash() for role in ("agent", *CLASSES)}
+    hashes = {f"brush {find(name).stem}": Checkpoint.load(name).hash() for name in sorted(names - {"analytic"})}
+    return hashes | {role: Checkpoint.load(getattr(config, role)).hash() for role in ("agent", *CLASSES)}

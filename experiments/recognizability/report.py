@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from experiments.figures.layout import markdown_table
+from experiments.figures.elements import markdown_table
 from experiments.recognizability.figure import draw
 from experiments.recognizability.rows import read_rows
 from experiments.recognizability.run_file import differences, read_run

@@ -201,9 +201,13 @@ def _backward(  # type: ignore[no-untyped-def]
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     NODES: tl.constexpr,
+    LEAVE_OUT: tl.constexpr,
     SIDE: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
+    """Gradients; with LEAVE_OUT, importance instead: `grad` is then what the finished canvas has above the target, and
+    `grad_colour` (B * N,) takes the sums.
+    """
     sharpness = tl.load(sharpness_at)
     PIXELS: tl.constexpr = SIDE * SIDE
     program = tl.program_id(0).to(tl.int64)
@@ -226,6 +230,7 @@ def _backward(  # type: ignore[no-untyped-def]
         gr = tl.load(grad + at, mask=valid, other=0.0)
         gg = tl.load(grad + at + H * W, mask=valid, other=0.0)
         gb = tl.load(grad + at + 2 * H * W, mask=valid, other=0.0)
+        through = tl.zeros((SIDE, SIDE), tl.float32) + 1  # what later strokes let through
         # First all segments but the last, forwards, for the canvas before each; then all, backwards, with gradients.
         segments = tl.maximum(tl.cdiv(count, DEPTH), 1)
         for phase in range(2 * segments - 1):
@@ -248,34 +253,45 @@ def _backward(  # type: ignore[no-untyped-def]
                 i = tl.load(listing + segment * DEPTH + k)
                 r0, g0, b0 = _kept(strokes_at + k * 4 * PIXELS, pixel, PIXELS)
                 a = tl.load(strokes_at + (k * 4 + 3) * PIXELS + pixel)
-                total = tl.where(channel == 1, tl.sum(gg * a), tl.where(channel == 0, tl.sum(gr * a), tl.sum(gb * a)))
-                tl.atomic_add(grad_colour + 3 * i + channel, total, mask=channel < 3, sem="relaxed")
-                grad_alpha = gr * (tl.load(colour + 3 * i) - r0)
-                grad_alpha += gg * (tl.load(colour + 3 * i + 1) - g0)
-                grad_alpha += gb * (tl.load(colour + 3 * i + 2) - b0)
-                inside = (column >= tl.load(box + i * 4)) & (column < tl.load(box + i * 4 + 2)) & (column < W)
-                inside = inside & (row >= tl.load(box + i * 4 + 1)) & (row < tl.load(box + i * 4 + 3)) & (row < H)
-                grad_alpha = tl.where(inside, grad_alpha, 0.0)
-                add_gradients(
-                    shapes,
-                    grids,
-                    sharpness,
-                    i,
-                    column + 0.5,
-                    row + 0.5,
-                    grad_alpha,
-                    grad_shapes,
-                    grad_grids,
-                    KIND,
-                    ROWS,
-                    COLUMNS,
-                    NODES,
-                )
-                gr, gg, gb = gr * (1 - a), gg * (1 - a), gb * (1 - a)
+                if LEAVE_OUT:
+                    red = through * a * (r0 - tl.load(colour + 3 * i))
+                    green = through * a * (g0 - tl.load(colour + 3 * i + 1))
+                    blue = through * a * (b0 - tl.load(colour + 3 * i + 2))
+                    worse = red * (2 * gr + red) + green * (2 * gg + green) + blue * (2 * gb + blue)
+                    tl.atomic_add(grad_colour + i, tl.sum(tl.where(valid, worse, 0.0)), sem="relaxed")
+                    through = through * (1 - a)
+                else:
+                    total = tl.where(
+                        channel == 1, tl.sum(gg * a), tl.where(channel == 0, tl.sum(gr * a), tl.sum(gb * a))
+                    )
+                    tl.atomic_add(grad_colour + 3 * i + channel, total, mask=channel < 3, sem="relaxed")
+                    grad_alpha = gr * (tl.load(colour + 3 * i) - r0)
+                    grad_alpha += gg * (tl.load(colour + 3 * i + 1) - g0)
+                    grad_alpha += gb * (tl.load(colour + 3 * i + 2) - b0)
+                    inside = (column >= tl.load(box + i * 4)) & (column < tl.load(box + i * 4 + 2)) & (column < W)
+                    inside = inside & (row >= tl.load(box + i * 4 + 1)) & (row < tl.load(box + i * 4 + 3)) & (row < H)
+                    grad_alpha = tl.where(inside, grad_alpha, 0.0)
+                    add_gradients(
+                        shapes,
+                        grids,
+                        sharpness,
+                        i,
+                        column + 0.5,
+                        row + 0.5,
+                        grad_alpha,
+                        grad_shapes,
+                        grad_grids,
+                        KIND,
+                        ROWS,
+                        COLUMNS,
+                        NODES,
+                    )
+                    gr, gg, gb = gr * (1 - a), gg * (1 - a), gb * (1 - a)
             tl.debug_barrier()  # the scratch is free for the next segment
-        tl.store(grad_canvas + at, gr, mask=valid)
-        tl.store(grad_canvas + at + H * W, gg, mask=valid)
-        tl.store(grad_canvas + at + 2 * H * W, gb, mask=valid)
+        if not LEAVE_OUT:
+            tl.store(grad_canvas + at, gr, mask=valid)
+            tl.store(grad_canvas + at + H * W, gg, mask=valid)
+            tl.store(grad_canvas + at + 2 * H * W, gb, mask=valid)
 
 
 @torch.library.custom_op("kaokore_painter::composite", mutates_args=())
@@ -311,23 +327,56 @@ def composite_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of canvas, shapes (N, 16) with that of the sharpness in column 14, grids and colour."""
     canvas, shapes, grids, colour, box, grad = (x.contiguous() for x in (canvas, shapes, grids, colour, box, grad))
+    N = len(shapes)
+    grad_canvas = torch.empty_like(canvas)
+    grad_shapes, grad_grids, grad_colour = zeros_of(shapes.new_empty(N, 16), grids, colour)
+    if N == 0:
+        return grad.clone(), grad_shapes, grad_grids, grad_colour
+    grads = (grad_canvas, grad_shapes, grad_grids, grad_colour)
+    _walk_back((canvas, shapes, grids, sharpness, colour, box, grad), grads, leave_out=False)
+    return grads
+
+
+@torch.library.custom_op("kaokore_painter::importance", mutates_args=())
+def importance(
+    canvas: Tensor, shapes: Tensor, grids: Tensor, sharpness: Tensor, colour: Tensor, box: Tensor, residual: Tensor
+) -> Tensor:
+    """By how much the squared error grows when a stroke is left out, (B * N,). Not differentiable.
+
+    Args:
+        canvas, shapes, grids, sharpness, colour, box: as of `composite`.
+        residual: the finished canvases less their targets, (B, 3, H, W).
+    """
+    tensors = [x.contiguous() for x in (canvas, shapes, grids, sharpness, colour, box, residual)]
+    sums = canvas.new_zeros(len(shapes))
+    if len(shapes) > 0:
+        _walk_back(tuple(tensors), (sums, sums, sums, sums), leave_out=True)
+    return sums
+
+
+def _walk_back(tensors: tuple[Tensor, ...], results: tuple[Tensor, ...], *, leave_out: bool) -> None:
+    """Launch `_backward`."""
+    canvas, shapes, grids = tensors[:3]
     B, _, H, W = canvas.shape
     N = len(shapes) // B
     programs, depth = program_count(canvas), max(1, min(N, max(LEAST_DEPTH, math.isqrt(N) + 1)))
     segments = max(1, -(-N // depth))
     listings = torch.empty(programs * N, dtype=torch.int32, device=canvas.device)
     scratch = canvas.new_empty(programs * (3 * segments + 4 * depth) * SIDE * SIDE)
-    grad_canvas = torch.empty_like(canvas)
-    grad_shapes, grad_grids, grad_colour = zeros_of(shapes.new_empty(len(shapes), 16), grids, colour)
-    if N == 0:
-        return grad.clone(), grad_shapes, grad_grids, grad_colour
-    tensors = (canvas, shapes, grids, sharpness, colour, box, grad)
-    grads = (grad_canvas, grad_shapes, grad_grids, grad_colour)
     how = constants(shapes, grids)
     nodes = max(16, triton.next_power_of_2(how["ROWS"]))
     sizes = (B, N, H, W, depth, segments)
-    _backward[(programs,)](*tensors, *grads, listings, scratch, *sizes, **how, NODES=nodes, num_warps=BACKWARD_WARPS)
-    return grads
+    _backward[(programs,)](
+        *tensors,
+        *results,
+        listings,
+        scratch,
+        *sizes,
+        **how,
+        NODES=nodes,
+        LEAVE_OUT=leave_out,
+        num_warps=BACKWARD_WARPS,
+    )
 
 
 def program_count(canvas: Tensor) -> int:
@@ -365,6 +414,11 @@ def _(canvas, shapes, grids, sharpness, colour, box, grad):  # type: ignore[no-u
         shape_grads,
         *map(torch.empty_like, (grids, colour)),
     )
+
+
+@importance.register_fake
+def _(canvas, shapes, grids, sharpness, colour, box, residual):  # type: ignore[no-untyped-def]
+    return canvas.new_empty(len(shapes))
 
 
 def _save(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]

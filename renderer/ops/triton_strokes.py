@@ -63,6 +63,15 @@ def composite_codes(canvas: Tensor, codes: StrokeCodes) -> Tensor:
     return painted
 
 
+def importance_of_codes(canvas: Tensor, target: Tensor, codes: StrokeCodes) -> Tensor:
+    """By how much the squared error grows without each of B * N strokes, see `renderer.ops.triton_composite.importance`."""
+    from renderer.ops.triton_composite import composite, importance
+
+    drawn = (canvas, *codes[:3], codes.colour, codes.box)
+    increase: Tensor = importance(*drawn, composite(*drawn) - target)
+    return increase
+
+
 def score_codes(canvas: Tensor, target: Tensor, codes: StrokeCodes, palette: Tensor | None) -> tuple[Tensor, Tensor]:
     """Gains and best colours of B * K strokes, see `renderer.ops.triton_optimal_colour.score`."""
     from renderer.ops.triton_optimal_colour import score

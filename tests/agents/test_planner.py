@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from agents.optimal_colour import score_candidates
-from agents.planner import refine_independently, refine_jointly, top_k_per_cell
+from agents.planner import _adam, _adam_recorded, refine_independently, refine_jointly, top_k_per_cell
 from renderer.brush import Brush
 from renderer.canvas import paint
 from renderer.constraints import StrokeConstraints
@@ -149,3 +149,18 @@ def test_refined_strokes_satisfy_constraints(pair: tuple[Tensor, Tensor, Tensor]
         refine_independently(strokes, canvas, target, brush, cell_size=cell, steps=10, constraints=constraints),
     ):
         torch.testing.assert_close(refined, constraints.apply(refined, BEZIER), rtol=0, atol=1e-7)
+
+
+def test_recorded_steps_equal_steps_one_by_one() -> None:
+    """What a GPU records computes the same: here it runs step by step."""
+    wanted, start = torch.rand(2, 3, 5, generator=torch.Generator().manual_seed(0)), torch.full((2, 3, 5), 0.5)
+    step_size = torch.linspace(0.1, 1, 5).expand(2, 3, 5)
+
+    def loss(strokes: Tensor) -> Tensor:
+        return (strokes - wanted).square().sum()
+
+    expected = _adam(loss, start, step_size, [6, 2], 0.1)
+    torch.testing.assert_close(_adam_recorded(loss, start, step_size, [6, 2], 0.1), expected, rtol=1e-5, atol=1e-6)
+    assert start.equal(torch.full((2, 3, 5), 0.5))
+    assert (expected - start).abs().max() > 0.1
+    assert expected[1:].equal(_adam(loss, start, step_size, 2, 0.1)[1:])

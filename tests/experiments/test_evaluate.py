@@ -1,4 +1,4 @@
-"""The table and the figure of painters: what is written is what was painted."""
+"""evaluate: tables and plots of the painting methods."""
 
 import json
 from statistics import mean
@@ -9,7 +9,7 @@ from PIL import Image
 from agents.huang2019 import TINY, Actor
 from agents.planner import NO_PLANNING, Planning
 from agents.policy import Policy
-from experiments.evaluate import Config, evaluate_agent
+from experiments.evaluate import Config, evaluate
 from painter.methods import METHODS
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
@@ -27,7 +27,7 @@ def agents(tmp_path):
 
 def test_every_method_and_number_of_strokes(tmp_path, root, agents):
     config = Config(root, n=2, size=32, strokes=(2, 14), steps=10, agent=agents["ours"], out=str(tmp_path / "out"))
-    report = evaluate_agent(config)
+    report = evaluate(config)
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["results"] == report["results"]
     with Image.open(tmp_path / "out" / "evaluation.png") as figure:
         assert figure.width > 300
@@ -51,7 +51,7 @@ def test_planning_and_other_agents(tmp_path, root, agents):
         ("theirs", "theirs", NO_PLANNING),
     ):
         config = Config(root, n=2, size=32, methods=("agent",), strokes=(20,), agent=agents[agent], planning=planning)
-        report = evaluate_agent(Config(**{**vars(config), "out": str(tmp_path / name)}))
+        report = evaluate(Config(**{**vars(config), "out": str(tmp_path / name)}))
         errors[name] = report["results"][0]["mse"]
     assert errors["some"] < errors["none"]
     assert errors["theirs"] != errors["none"]
@@ -59,7 +59,7 @@ def test_planning_and_other_agents(tmp_path, root, agents):
 
 def test_other_brushes(tmp_path, root, agents):
     config = Config(root, n=1, size=32, methods=("agent",), strokes=(12,), renderer="flat+ink", agent=agents["ours"])
-    report = evaluate_agent(Config(**{**vars(config), "out": str(tmp_path)}))
+    report = evaluate(Config(**{**vars(config), "out": str(tmp_path)}))
     assert report["results"][0]["mse"] < 0.05
 
 
@@ -68,5 +68,5 @@ def test_other_brushes(tmp_path, root, agents):
 )
 def test_mistakes_are_one_sentence(tmp_path, root, change):
     with pytest.raises(InputError):
-        evaluate_agent(Config(root, **{"out": str(tmp_path / "out"), **change}))
+        evaluate(Config(root, **{"out": str(tmp_path / "out"), **change}))
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""What survives in strokes: the statistics against known values, rows that outlive a crash, and a run from end to end."""
+"""Recognizability: statistics against known values, rows after a crash, and a run from end to end."""
 
 import json
 from dataclasses import replace
@@ -10,8 +10,7 @@ from PIL import Image
 
 from agents.policy import Policy
 from experiments.recognizability import paint as painting
-from experiments.recognizability.paint import Faces, Paint, paint
-from experiments.recognizability.painters import load_painter, parse_painter
+from experiments.recognizability.paint import Faces, Paint, load_painters, paint, parse_painter
 from experiments.recognizability.report import BEGIN, END, Report, fill, report
 from experiments.recognizability.rows import NAMES, UNPAINTED, Row, Rows, read_rows
 from experiments.recognizability.summary import paired, sufficient, summarise, wilson
@@ -35,7 +34,7 @@ def test_wilson_intervals_of_newcombe(right, n, low, high):
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_holds_its_share_and_mirrors(case):
+def test_wilson_intervals_contain_the_share_and_are_symmetric(case):
     right, n = case
     low, high = wilson(right, n)
     assert 0 <= low <= right / n <= high <= 1
@@ -79,8 +78,8 @@ def row(face, painter="agent", strokes=10, gender="male", said=None, status="nob
     return Row(face, painter, strokes, gender=gender, status=status, **answers, **values)
 
 
-def made_up():
-    """Six men and two women; one woman is misread unpainted; the agent's 10 strokes lose both, and two men as well."""
+def example_rows():
+    """Six men, two women; one woman is misclassified unpainted; with 10 strokes, the agent loses both women and two men."""
     faces = [("male", "male")] * 6 + [("female", "female"), ("female", "male")]
     rows = [row(i, UNPAINTED, 0, gender, said, mse=0.0) for i, (gender, said) in enumerate(faces)]
     few = ["female"] * 2 + ["male"] * 6
@@ -91,7 +90,7 @@ def made_up():
 
 
 def test_summary_of_known_answers():
-    summary = summarise(made_up())
+    summary = summarise(example_rows())
     assert (summary["faces"], summary["reference"]) == (8, "agent")
     found = summary["tasks"]["gender"]
     assert found["floor"] == {"class": "male", "share": 6 / 8}
@@ -104,23 +103,23 @@ def test_summary_of_known_answers():
     assert few["recall"]["female"]["share"] == 0.0
     assert few["balanced_accuracy"] == pytest.approx(1 / 3)
     assert few["drop"]["mean"] == pytest.approx(3 / 8)
-    assert few["agreement"]["share"] == 5 / 8  # the misread woman is misread alike
+    assert few["agreement"]["share"] == 5 / 8  # the misclassified woman gets the same answer
     assert few["probability"] == 0.75
     assert few["against"] is None
     assert many["drop"] == {"mean": 0.0, "interval": [0.0, 0.0]}
     assert many["agreement"]["share"] == 1
     assert found["painters"]["agent"]["sufficient"] == {"standard_error": 50, "points": 50}
-    # The other painter has four faces only, and is measured on those.
+    # The other painter has four faces only and is compared on those.
     (ink,) = found["painters"]["agent:ink"]["cells"]
     assert (ink["accuracy"]["n"], ink["ceiling"], ink["drop"]["mean"]) == (4, 1.0, 0.0)
     assert (ink["against"]["faces"], ink["against"]["mean"]) == (4, 0.5)  # the agent lost two of these four
-    # A class that no face has is no zero.
+    # A class without faces has no share.
     status = summary["tasks"]["status"]["unpainted"]
     assert status["recall"]["warrior"] == {"share": None, "interval": None, "n": 0}
     assert status["balanced_accuracy"] == 1
 
 
-def test_nothing_painted_yet():
+def test_no_painted_rows():
     with pytest.raises(InputError, match="No face"):
         summarise([row(0, UNPAINTED, 0)])
 
@@ -128,7 +127,7 @@ def test_nothing_painted_yet():
 # --- rows
 
 
-def test_rows_come_back_and_a_torn_line_does_not(tmp_path):
+def test_rows_are_read_back_without_an_incomplete_line(tmp_path):
     path = tmp_path / "rows.csv"
     rows = [row(1), row(2, "lines:flat+ink", 50, mse=0.001234567)]
     file = Rows(path)
@@ -146,7 +145,7 @@ def test_rows_come_back_and_a_torn_line_does_not(tmp_path):
         file.close()
         assert path.read_bytes().startswith(whole)
         assert read_rows(path)[2:] == [row(3)]
-    path.write_bytes(b"face,pain")  # torn in its head
+    path.write_bytes(b"face,pain")  # incomplete header
     Rows(path).close()
     assert path.read_text() == ",".join(NAMES) + "\n"
 
@@ -158,7 +157,7 @@ def test_the_name_of_the_reference_brush_in_files_of_version_0_1(tmp_path):
     assert read_rows(tmp_path / "rows.csv") == [row(1, brush="reference")]
 
 
-def test_rows_are_of_one_process_and_sound(tmp_path):
+def test_rows_are_locked_and_checked(tmp_path):
     path = tmp_path / "rows.csv"
     file = Rows(path)
     with pytest.raises(InputError, match="another process"):
@@ -181,7 +180,7 @@ def test_rows_are_of_one_process_and_sound(tmp_path):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """An untrained agent and untrained classifiers, small."""
+    """A small untrained agent and small untrained classifiers."""
     folder, small = tmp_path_factory.mktemp("tiny"), {"width": 16, "blocks": 1, "each": 2}
     Checkpoint("policy", small, Policy(**small).state_dict(), BEZIER).save(folder / "agent.safetensors")
     for task, classes in CLASSES.items():
@@ -212,7 +211,7 @@ def test_from_end_to_end(root, tiny, tmp_path):
         assert by_key[face, "agent", 6].mse < by_key[face, "agent", 2].mse
         labels = Faces(config).load(face).labels
         assert (by_key[face, "hybrid", 2].gender, by_key[face, "hybrid", 2].status) == tuple(labels.values())
-    # Its probability is that of the true class: the greatest where the answer is right, and never where it is wrong.
+    # The probability is that of the true class: above one half exactly where the answer is right.
     assert all((each.gender_probability > 0.5) == each.right("gender") for each in rows)
 
     page = tmp_path / "docs" / "page.md"
@@ -226,13 +225,13 @@ def test_from_end_to_end(root, tiny, tmp_path):
     assert text.endswith("After.\n")
     assert "| `hybrid` |" in text
     assert "an earlier table" not in text
-    report(Report((config.out,), doc=str(page)))  # again, and nothing changes
+    report(Report((config.out,), doc=str(page)))  # idempotent
     assert page.read_text() == text
     with Image.open(page.parent / "images" / "recognizability.png") as figure:
         assert figure.width > 1000
 
 
-def test_killed_in_the_middle_is_as_if_it_had_not_been(root, tiny, tmp_path, monkeypatch):
+def test_a_killed_run_resumes_to_the_same_rows(root, tiny, tmp_path, monkeypatch):
     whole = read_rows(paint(options(root, tiny, tmp_path / "whole")) / "rows.csv")
     config = options(root, tiny, tmp_path / "killed")
     asked = painting._row
@@ -257,19 +256,19 @@ def test_killed_in_the_middle_is_as_if_it_had_not_been(root, tiny, tmp_path, mon
     assert len(done) == len(whole) - 4
 
 
-def test_stopping_in_time_and_joining_runs(root, tiny, tmp_path, capsys):
+def test_time_limits_and_joined_runs(root, tiny, tmp_path, capsys):
     config = options(root, tiny, tmp_path / "a", minutes=1e-9)
     assert read_rows(paint(config) / "rows.csv") == []
-    assert "0 of 10 paintings, the same command goes on" in capsys.readouterr().out
+    assert "0 of 10 paintings, the same command resumes" in capsys.readouterr().out
     more = replace(config, minutes=5.0, painters=("agent",), strokes=(2,), n=1)
     paint(more)
     paint(replace(more, out=str(tmp_path / "b"), painters=("optimize",), n=3))
     with pytest.raises(InputError, match="another steps"):
         paint(replace(more, steps=4))
-    assert Faces(more).ids == Faces(replace(more, n=3)).ids[:1]  # more faces are the same and others
+    assert Faces(more).ids == Faces(replace(more, n=3)).ids[:1]  # a larger n adds faces
     found = report(Report((str(tmp_path / "a"), str(tmp_path / "b"))))
     assert (found["faces"], found["tasks"]["gender"]["painters"].keys()) == (3, {"agent", "optimize"})
-    assert len(found["sessions"]) == 3  # and a refused one leaves no trace
+    assert len(found["sessions"]) == 3  # a refused session is not recorded
     paint(replace(more, out=str(tmp_path / "c"), steps=4))
     with pytest.raises(InputError, match="differ in steps"):
         report(Report((str(tmp_path / "a"), str(tmp_path / "c"))))
@@ -278,9 +277,13 @@ def test_stopping_in_time_and_joining_runs(root, tiny, tmp_path, capsys):
 def test_painters_by_name():
     assert parse_painter("agent:ink") == ("agent", "ink")
     assert parse_painter("lines:flat+ink") == ("lines", "flat+ink")
-    painter = load_painter("agent:bezier", "agent", painting.choose_device("cpu"))
-    assert (painter.name, painter.brush) == ("agent", None)
-    for name, words in (("oil", "'oil'"), ("agent:exact", "true brush"), ("optimize:mypaint:ink", "true brush")):
+    painters = load_painters(Paint(painters=("agent:bezier", "optimize:ink", "agent")))
+    assert {name: painter.method for name, painter in painters.items()} == {
+        "agent": "agent",
+        "optimize:ink": "optimize",
+    }
+    wrong = {"oil": "'oil'", "agent:exact": "not differentiable", "optimize:mypaint:ink": "not differentiable"}
+    for name, words in wrong.items():
         with pytest.raises(InputError, match=words):
             parse_painter(name)
 
@@ -299,14 +302,14 @@ def test_painters_by_name():
         {"agent": "bezier"},
     ],
 )
-def test_mistakes_are_one_sentence_before_any_work(root, tiny, tmp_path, change):
+def test_invalid_options_are_reported_before_any_work(root, tiny, tmp_path, change):
     change = {name: tiny.get(value, value) if isinstance(value, str) else value for name, value in change.items()}
     with pytest.raises(InputError):
         paint(options(root, tiny, tmp_path / "run", **change))
     assert not (tmp_path / "run").exists()
 
 
-def test_pages_and_runs_that_cannot_be_used(tmp_path):
+def test_invalid_pages_and_runs(tmp_path):
     page = tmp_path / "page.md"
     for text in ("", f"{END}\n{BEGIN}", f"{BEGIN}\n{BEGIN}\n{END}"):
         page.write_text(text)

@@ -579,7 +579,7 @@ def test_pictures_that_are_not_there_are_found_before_the_work(tmp_path, monkeyp
 
 
 def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path, agent, monkeypatch, capsys):
-    monkeypatch.setattr(script, "_paint", lambda *_: pytest.fail("it began to paint"))
+    monkeypatch.setattr(script, "paint_image", lambda *_, **__: pytest.fail("it began to paint"))
     source, blocked = picture(tmp_path / "face.png"), tmp_path / "file"
     blocked.write_text("in the way")
     for out in (blocked, blocked / "out"):
@@ -591,14 +591,14 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path, agent
 
 def test_ctrl_c_between_pictures(tmp_path, agent, monkeypatch, capsys):
     sources, out = [picture(tmp_path / f"{name}.png") for name in "ab"], tmp_path / "out"
-    paint = script._paint
+    paint = script.paint_image
 
-    def stop(*arguments):
-        if arguments[-1] == "b":
+    def stop(*arguments, label, **options):
+        if label == "b":
             raise KeyboardInterrupt
-        return paint(*arguments)
+        return paint(*arguments, label=label, **options)
 
-    monkeypatch.setattr(script, "_paint", stop)
+    monkeypatch.setattr(script, "paint_image", stop)
     options = ("--agent", agent, "--strokes", 2, "--size", 16, "--no-video")
     code, said = command(monkeypatch, capsys, *sources, "--out", out, *options)
     assert code == 130

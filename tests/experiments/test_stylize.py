@@ -1,4 +1,4 @@
-"""stylize and visualize from outside: what they write, and how they answer bad input."""
+"""stylize and visualize: the files they write, and invalid input."""
 
 import sys
 from dataclasses import replace
@@ -35,7 +35,7 @@ def shown(folder):
 
 
 def command(monkeypatch, capsys, script, function, config, *arguments):
-    """The exit code and what was said on stderr, as from the command line."""
+    """The exit code and the text on stderr, as from the command line."""
     monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, arguments)])
     try:
         cli.run(function, config, script.__doc__)
@@ -71,8 +71,8 @@ def test_content_alone(tmp_path, capsys):
     assert error < (1 - target).square().mean() / 2
 
 
-def test_style_gives_its_colours_and_keeps_them_with_weight(tmp_path):
-    """A red picture in the manner of a blue one becomes blue, unless colour weighs nothing."""
+def test_the_style_image_gives_its_colours_by_weight(tmp_path):
+    """A red image in the style of a blue one becomes blue, unless the colour weight is 0."""
     red, blue = (np.zeros((40, 40, 3), np.uint8) for _ in "ab")
     red[8:30, 10:20, 0], red[..., 1], blue[..., 2], blue[::4, :, 1] = 220, 40, 200, 60
     for name, pixels in (("red", red), ("blue", blue)):
@@ -108,7 +108,7 @@ def test_style_gives_its_colours_and_keeps_them_with_weight(tmp_path):
     [
         (["--content", "relu8_8"], "no layer 'relu8_8'; it has relu1_1"),
         (["--renderer", "exact"], "'exact' is not differentiable"),
-        (["--curve-weight", "1"], "no --style whose lines"),
+        (["--curve-weight", "1"], "--field style requires --style"),
         (["--curve-weight", "1", "--field", "zigzag"], "Unknown direction field 'zigzag'"),
         (["--style", "nowhere.png"], "no image nowhere.png"),
         (["--size", "9999"], "--size can be 2048 at most"),
@@ -118,7 +118,7 @@ def test_style_gives_its_colours_and_keeps_them_with_weight(tmp_path):
         (["--style-weight", "-1"], "--style-weight must be at least 0"),
     ],
 )
-def test_mistakes_of_stylize(tmp_path, monkeypatch, capsys, options, message):
+def test_invalid_options_of_stylize(tmp_path, monkeypatch, capsys, options, message):
     arguments = (picture(tmp_path / "face.png"), "--out", tmp_path / "out", "--steps", 1, *options)
     code, said = command(monkeypatch, capsys, stylize_script, stylize, Stylize, *arguments)
     assert code == 2
@@ -127,12 +127,12 @@ def test_mistakes_of_stylize(tmp_path, monkeypatch, capsys, options, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_class_rises_above_the_blank_canvas(tmp_path, capsys):
+def test_the_score_of_a_class_rises_above_the_blank_canvas(tmp_path, capsys):
     out = tmp_path / "lemon"
     config = Visualize(str(out), "lemon", strokes=20, steps=25, size=48, view=STILL, video_size=48)
     visualize(config)
     assert {file.name for file in out.iterdir()} >= FILES
-    assert "The network takes it for" in capsys.readouterr().out
+    assert "Predicted classes: " in capsys.readouterr().out
     network = imagenet_network()
     pictures = torch.stack((shown(out).permute(2, 0, 1), torch.ones(3, 48, 48)))
     pictures = torch.nn.functional.interpolate(pictures, (64, 64), mode="bilinear")
@@ -143,12 +143,12 @@ def test_a_class_rises_above_the_blank_canvas(tmp_path, capsys):
 @pytest.mark.parametrize(
     "wanted", [{"status": "warrior"}, {"gender": "female"}, {"feature": "relu1_2:3"}, {"feature": "block2:1"}]
 )
-def test_other_things_to_paint(tmp_path, capsys, wanted):
+def test_other_objectives(tmp_path, capsys, wanted):
     config = Visualize(str(tmp_path), strokes=5, steps=2, size=32, view=replace(STILL, side=32), video=False, **wanted)
     visualize(config)
     said = capsys.readouterr().out
     assert "5 strokes" in said
-    assert next(iter(wanted.values())) in said or "deviations of its layer" in said or "takes it for" in said
+    assert next(iter(wanted.values())) in said or "deviations of its layer" in said or "Predicted classes" in said
     assert Painting.load(tmp_path / "strokes.safetensors").provenance["feature"] == wanted.get("feature")
 
 
@@ -161,7 +161,7 @@ def test_other_things_to_paint(tmp_path, capsys, wanted):
         (["--class", "retriever"], "did you mean flat-coated retriever"),
         (["--class", "1000"], "numbered 0 to 999"),
         (["--status", "samurai"], "choose one of noble, warrior, incarnation, commoner"),
-        (["--feature", "relu4_2"], "write LAYER:CHANNEL"),
+        (["--feature", "relu4_2"], "not LAYER:CHANNEL"),
         (["--feature", "relu4_9:1"], "has no layer"),
         (["--feature", "relu1_1:64"], "are 0 to 63"),
         (["--feature", "block99:1"], "it has block0 to block17"),
@@ -169,7 +169,7 @@ def test_other_things_to_paint(tmp_path, capsys, wanted):
         (["--class", "lemon", "--renderer", "mypaint:ink"], "not differentiable"),
     ],
 )
-def test_mistakes_of_visualize(tmp_path, monkeypatch, capsys, options, message):
+def test_invalid_options_of_visualize(tmp_path, monkeypatch, capsys, options, message):
     arguments = ("--out", tmp_path / "out", "--steps", 1, *options)
     code, said = command(monkeypatch, capsys, visualize_script, visualize, Visualize, *arguments)
     assert code == 2

@@ -36,7 +36,7 @@ def test_every_form_writes_a_brush_that_can_be_loaded(tmp_path: Path, form: str)
     assert {"config.json", "samples.png", "state.safetensors"} <= {file.name for file in folder.iterdir()}
     about = Checkpoint.load(folder / "latest.safetensors", "neural-brush").about
     assert {"command", "commit", "seed", "alpha_mse", "alpha_mse_of_noise", "kernel_distance"} <= about.keys()
-    assert about["alpha_mse_of_noise"] > 1e-4, "charcoal is a brush of chance"
+    assert about["alpha_mse_of_noise"] > 1e-4, "charcoal is stochastic"
     brush = load_brush(str(folder / "latest.safetensors"))
     assert isinstance(brush, NeuralBrush)
     assert brush.brush == "charcoal"
@@ -52,7 +52,7 @@ def test_a_brush_file(tmp_path: Path) -> None:
     assert load_brush(str(folder / "latest.safetensors")).brush == "mine"  # type: ignore[attr-defined]
     sheet = fidelity_sheet(Sheet(str(tmp_path / "a.png"), str(folder / "latest.safetensors"), 1, 32))
     with Image.open(sheet) as picture:
-        assert picture.size[0] > 32, "drawn with the true brush, too"
+        assert picture.size[0] > 32, "the reference brush draws, too"
 
 
 @engine

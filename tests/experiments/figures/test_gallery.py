@@ -1,4 +1,4 @@
-"""The gallery's page, sheets and films; what is not made anew stays."""
+"""The gallery's page, sheets and videos; looks that are not painted again are kept."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from experiments.figures.gallery import LOOKS, Config, gallery
+from experiments.figures.gallery import LOOKS, Config, Look, gallery
 from kaokore import KaoKore
 from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
@@ -20,7 +20,7 @@ def config(root: Path, out: Path, *looks: str) -> Config:
 
 
 @engine
-def test_page_sheets_and_films(root: Path, tmp_path: Path) -> None:
+def test_page_sheets_and_videos(root: Path, tmp_path: Path) -> None:
     out = gallery(config(root, tmp_path / "gallery.md", "flat"))
     folder = tmp_path / "images" / "gallery"
     with Image.open(folder / "flat.jpg") as sheet:
@@ -30,7 +30,7 @@ def test_page_sheets_and_films(root: Path, tmp_path: Path) -> None:
     assert "## Flat" in text
     assert "CC BY-SA" in text
     assert "## Watercolour" not in text
-    # Another one joins the page; the first keeps its figures.
+    # Another look is added to the page; the first keeps its figures.
     first = json.loads((folder / "figures.json").read_text())["flat"]
     gallery(config(root, out, "watercolour"))
     text = out.read_text()
@@ -40,13 +40,13 @@ def test_page_sheets_and_films(root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
-def test_every_look_can_be_painted(look) -> None:  # type: ignore[no-untyped-def]
-    assert load_brush(look.renderer).space.width in (14, 15)
+def test_every_look_can_be_painted(look: Look) -> None:
+    assert load_brush(look.brush).space.width in (14, 15)
     StrokeConstraints(min_radius=look.min_radius, max_radius=look.max_radius)
     assert f"--strokes {look.strokes}" in look.options()
 
 
-def test_mistakes(root: Path, tmp_path: Path) -> None:
+def test_invalid_options(root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="masses-and-ink"):
         gallery(config(root, tmp_path / "gallery.md", "oil"))
     with pytest.raises(InputError, match="from 0 to 0"):

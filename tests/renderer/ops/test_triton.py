@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from agents.optimal_colour import paint_greedily, score_candidates
+from painter.importance import importance
 from renderer.brush import Brush, load_brush
 from renderer.canvas import paint
 from renderer.learned.stroke_map import StrokeMap
@@ -144,6 +145,20 @@ def test_gradients_below_opaque_strokes(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @with_values
+@pytest.mark.parametrize("name", ["bezier", "ink"])
+def test_importance(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from renderer.ops import triton_composite
+
+    monkeypatch.setattr(triton_composite, "LEAST_DEPTH", 1)  # 5 strokes in segments of 3 and 2
+    brush, size = brush_called(name), (17, 20)
+    canvas, target = random(2, 3, *size, seed=1), random(2, 3, *size, seed=2)
+    strokes = random(2, 5, brush.space.width, seed=3)
+    expected, ours = both(monkeypatch, lambda: importance(strokes, canvas, target, brush) * target[0].numel())
+    close(ours, expected, 1e-5)
+    assert expected.abs().max() > 1
+
+
+@with_values
 @pytest.mark.parametrize("colours", [0, 3])
 @pytest.mark.parametrize("name", ["bezier", "ink"])
 def test_scores_and_greedy_painting(name: str, colours: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +234,16 @@ def test_operations_follow_the_rules_of_torch() -> None:
 INTEGERS = {"B", "N", "K", "P", "H", "W", "DEPTH", "SEGMENTS", "STRIDE", "LIMIT", "COLOURS"}
 ADDRESSES = {"box": "*i32", "listings": "*i32", "order": "*i64", "painted": "*i64"}
 BRUSHES = {"stroke map": {"KIND": 0, "ROWS": 8, "COLUMNS": 8}, "texture": {"KIND": 1, "ROWS": 25, "COLUMNS": 17}}
-KERNELS = ["composite forward", "composite backward", "score", "score backward", "paint", "encode", "encode backward"]
+KERNELS = [
+    "composite forward",
+    "composite backward",
+    "importance",
+    "score",
+    "score backward",
+    "paint",
+    "encode",
+    "encode backward",
+]
 
 
 @pytest.mark.skipif(INTERPRETED, reason="interpreted kernels are not compiled")
@@ -234,6 +258,7 @@ def test_kernels_compile_for_gpus(kernel: str, brush: str, capability: int) -> N
     function, warps, side = {
         "composite forward": (c._forward, c.FORWARD_WARPS, c.SIDE),
         "composite backward": (c._backward, c.BACKWARD_WARPS, c.SIDE),
+        "importance": (c._backward, c.BACKWARD_WARPS, c.SIDE),
         "score": (o._score, o.SCORE_WARPS, c.SIDE),
         "score backward": (o._score_backward, o.SCORE_WARPS, c.SIDE),
         "paint": (o._paint, o.PAINT_WARPS, o.PAINT_SIDE),
@@ -245,6 +270,7 @@ def test_kernels_compile_for_gpus(kernel: str, brush: str, capability: int) -> N
         if brush != "stroke map":
             pytest.skip("textures are encoded by PyTorch")
         constants = {"HIDDEN": 128, "NODES": 128, "PADDED": 128, "WIDE": 128, "ROWS": e.ROWS, "K": 32}
+    constants["LEAVE_OUT"] = kernel == "importance"
     names = function.arg_names
     constants = {name: value for name, value in constants.items() if name in names}
     kinds = {name: "i32" if name in INTEGERS else ADDRESSES.get(name, "*fp32") for name in names}

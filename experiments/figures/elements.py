@@ -1,4 +1,4 @@
-"""Layout of figures: Markdown tables, contact sheets and plots."""
+"""Elements of figures and pages: Markdown tables, contact sheets and plots."""
 
 from __future__ import annotations
 

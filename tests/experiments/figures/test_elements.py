@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torchvision.utils import make_grid
 
-from experiments.figures.layout import contact_sheet, markdown_table, plot_curves, png_path
+from experiments.figures.elements import contact_sheet, markdown_table, plot_curves, png_path
 from renderer.errors import InputError
 from renderer.io.images import write_png
 
