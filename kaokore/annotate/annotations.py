@@ -116,7 +116,17 @@ class Annotations:
             raise
 
     def label(self, image: str, label: str, who: str, prediction: Prediction) -> None:
-        """Label an image; it is on the disk when this returns. Raises `InputError` if it cannot be, without a change."""
+        """Label an image; the label is on the disk when this returns.
+
+        Args:
+            image: The image's name.
+            label: A name of `classes`.
+            who: The person.
+            prediction: The classifier's prediction for the image.
+
+        Raises:
+            InputError: The journal cannot be written; then nothing has changed.
+        """
         self._append({"do": "label", "image": image, "label": label, "who": who, **prediction.record()})
 
     def skip(self, image: str, who: str) -> None:

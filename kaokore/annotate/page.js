@@ -1,5 +1,5 @@
-// Keys and clicks become one event, `press`, with the place of the face on the screen and whether it can be seen yet: so
-// no press is ever taken as an answer to a face that came a moment later.
+// Keys and clicks become one event, `press`, with the place of the face on the screen and whether it is loaded, so that no
+// press is taken as an answer to a face that was shown a moment later.
 (() => {
   const KEYS = ["Enter", "ArrowLeft", "ArrowRight", "u", "s"];
 
@@ -20,13 +20,13 @@
   }
 
   function keyOf(event) {
-    // An input method for Japanese keeps the character to itself, or makes it full-width.
+    // An input method for Japanese hides the character, or makes it full-width.
     const key = event.key === "Process" ? event.code.replace(/^(Digit|Numpad|Key)/, "") : event.key.normalize("NFKC");
     return key.length === 1 ? key.toLowerCase() : key;
   }
 
   document.addEventListener("keydown", (event) => {
-    if (event.altKey || document.querySelector("dialog[open]")) return; // a dialog has its own keys, Escape among them
+    if (event.altKey || document.querySelector("dialog[open]")) return; // a dialog handles its own keys
     const key = keyOf(event);
     if (event.ctrlKey || event.metaKey) {
       if (key === "z" && !event.shiftKey) {
@@ -35,7 +35,7 @@
       }
       return;
     }
-    if ((key === "Enter" || key === " ") && document.activeElement.closest("button")) return; // it presses the button
+    if ((key === "Enter" || key === " ") && document.activeElement.closest("button")) return; // presses the focused button
     if (!KEYS.includes(key) && !/^[1-9?n]$/.test(key)) return;
     event.preventDefault();
     if (event.repeat && !key.startsWith("Arrow")) return; // a key held down is one answer
@@ -47,7 +47,7 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-press], [data-show]");
     if (!button) return;
-    // After a click, Enter means again "as suggested" and not this button; who came by Tab stays where they are.
+    // After a click, Enter accepts the suggestion again instead of pressing this button; focus by Tab is kept.
     if (event.detail > 0) button.blur();
     if (button.dataset.show) show(button.dataset.show);
     else press(button.dataset.press);

@@ -81,10 +81,10 @@ def serve(queue: Queue, *, who: str, credit: str, host: str, port: int, show: bo
 
 def png(path: Path) -> bytes:
     """Convert an image of any format to a PNG of at most 1024 pixels. Raises `ImageError`."""
-    picture = read_image(path, longest=MAX_SIDE)
-    picture = fit(picture, MAX_SIDE) if max(picture.shape) > MAX_SIDE else picture
+    image = read_image(path, longest=MAX_SIDE)
+    image = fit(image, MAX_SIDE) if max(image.shape) > MAX_SIDE else image
     file = io.BytesIO()
-    Image.fromarray(to_bytes(picture)).save(file, "PNG", compress_level=1)
+    Image.fromarray(to_bytes(image)).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 
@@ -112,7 +112,7 @@ class Page:
                 with tag("div", classes="figures"):
                     self.done, self.agreed = tag("span"), tag("span")
             with tag("div", classes="work"):
-                with tag("div", classes="picture"):
+                with tag("div", classes="image"):
                     self.face = tag("img", classes="face")
                     self.caption = tag("p", classes="caption")
                 with tag("div", classes="labels", role="group", aria_label="labels"):
@@ -120,7 +120,7 @@ class Page:
                     with tag("div", classes="tools"):
                         for key, cap, name in TOOLS:
                             tool(key, cap, name, data_press=key)
-                    self.said = tag("p", classes="said", role="status")
+                    self.message = tag("p", classes="message", role="status")
             with tag("footer"):
                 tag("p", self.credit and f"Faces: {self.credit}", classes="credit")
         ui.on("press", self.press)
@@ -153,13 +153,13 @@ class Page:
         try:
             if key in ANSWERS and not seen:
                 raise InputError("The image is not loaded yet; skip it if it does not load.")
-            said = self._do(self.screen, key, face.name if face else "")
+            text = self._do(self.screen, key, face.name if face else "")
         except InputError as error:
-            said = str(error)
-            self.said.classes(add="wrong")
+            text = str(error)
+            self.message.classes(add="wrong")
         else:
-            self.said.classes(remove="wrong")
-        self.said.text = said
+            self.message.classes(remove="wrong")
+        self.message.text = text
         for page in self.pages:
             page.draw()
 

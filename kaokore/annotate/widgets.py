@@ -58,6 +58,6 @@ class LabelButton:
         switch(self.button, "suggested", suggested)
         switch(self.button, "chosen", chosen)
         words = {"suggested": suggested, "official": official, "chosen": chosen}
-        said = [self.name, f"probability {probability:.0%}", *(word for word, there in words.items() if there)]
-        self.button.props.update({"aria-label": ", ".join(said), "aria-keyshortcuts": str(self.number)})
+        description = [self.name, f"probability {probability:.0%}", *(word for word, there in words.items() if there)]
+        self.button.props.update({"aria-label": ", ".join(description), "aria-keyshortcuts": str(self.number)})
         self.button.props.set_bool("disabled", face is None)

@@ -107,6 +107,10 @@ def train_step(
 def update_average(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
     """Update the exponential moving average of the network's weights and statistics.
 
-    The decay is smaller in the first steps, so that the initial weights are soon forgotten.
+    Args:
+        average: A copy of the network, updated in place.
+        network: The trained network.
+        step: The number of the step, from 0.
+        decay: Per step; smaller in the first steps, so that the initial weights are soon forgotten.
     """
     update_ema(average, network, min(decay, (1 + step) / (10 + step)), average_buffers=True)

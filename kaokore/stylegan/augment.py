@@ -41,6 +41,12 @@ def draw_changes(n: int, side: int, p: float, draws: torch.Generator) -> Changes
 
     The changes and strengths of appendix B: quarter turns, whole and fractional shifts, isotropic and anisotropic scale,
     rotation, then brightness, contrast, inverted luma, hue, saturation. Mirroring happens earlier, in `Faces.draw`.
+
+    Args:
+        n: Images.
+        side: Pixels of their side.
+        p: Probability of each change, in [0, 1].
+        draws: Random numbers, on the CPU.
     """
     from kornia.geometry.conversions import normalize_homography  # here, because only training needs kornia
     from kornia.geometry.transform import get_affine_matrix2d

@@ -44,10 +44,10 @@ def write_loop(frames: Callable[[float], Sequence[Tensor]], path: str | Path) ->
             height, width = (side - side % 2 for side in images[0].shape[1:])
             encode_mp4((to_bytes(image[:, :height, :width]) for image in images), path)
         case ".gif":
-            pictures = [Image.fromarray(to_bytes(frame)).quantize(256) for frame in frames(GIF_FPS)]
+            pages = [Image.fromarray(to_bytes(frame)).quantize(256) for frame in frames(GIF_FPS)]
             with atomic(path) as temporary:
                 duration = round(1000 / GIF_FPS)
-                pictures[0].save(temporary, "GIF", save_all=True, append_images=pictures[1:], duration=duration, loop=0)
+                pages[0].save(temporary, "GIF", save_all=True, append_images=pages[1:], duration=duration, loop=0)
         case _:
             raise InputError(f"A video's name ends in .mp4 or .gif, unlike {path}.")
     return path

@@ -96,7 +96,13 @@ class ModulatedConv(nn.Module):
     channel to norm 1, for each image. Scaling inputs and outputs instead is equivalent by linearity and needs one
     convolution with shared weights for the whole batch, several times faster on a CPU than one for each image.
 
-    With `up`, height and width double: a transposed convolution, then the filter [1, 3, 3, 1].
+    Args:
+        before: Input channels.
+        after: Output channels.
+        kernel: Pixels of the kernel's side.
+        style: Dimensions of w.
+        demodulate: Whether output channels are scaled to norm 1.
+        up: Double height and width by a transposed convolution, then the filter [1, 3, 3, 1].
     """
 
     def __init__(

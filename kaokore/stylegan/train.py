@@ -272,7 +272,11 @@ def update_networks(
 def draw_mixing(n: int, styles: int, mixing: float, draws: torch.Generator) -> Tensor:
     """Draw which layers take the second style: (n, styles) bool.
 
-    With probability `mixing` these are all layers from a random one on, otherwise none.
+    Args:
+        n: Images.
+        styles: Layers with a style.
+        mixing: Probability that these are all layers from a random one on; otherwise there are none.
+        draws: Random numbers, on the CPU.
     """
     cut = torch.randint(1, styles, (n, 1), generator=draws)
     cut = torch.where(torch.rand(n, 1, generator=draws) < mixing, cut, styles)

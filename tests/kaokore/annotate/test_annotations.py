@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from kaokore.annotate.annotations import Annotations
+from kaokore.annotate.annotations import Annotations, Prediction
 from kaokore.annotate.journal import Journal
 from kaokore.classify import CLASSES
 from renderer.errors import InputError
@@ -114,3 +114,21 @@ def test_other_tables_are_not_overwritten(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="choose another --out"):
         queue_of(tmp_path / "file" / "labels.csv")
+
+
+def test_a_journal_of_version_0_1_is_read(tmp_path):
+    """Journals and tables keep the keys that they had in version 0.1."""
+    lines = [
+        '{"task": "status", "source": "a test"}',
+        '{"do": "label", "image": "0.png", "label": "noble", "who": "ann", "suggested": "warrior", "suggested_belief": 0.4, '
+        '"belief": 0.3, "checkpoint": "kaokore-status", "checkpoint_hash": "01", "when": "2025-01-02T03:04:05Z"}',
+        '{"do": "skip", "image": "1.png", "who": "bob", "when": "2025-01-02T03:04:06Z"}',
+    ]
+    (tmp_path / "labels.csv.journal").write_text("".join(f"{line}\n" for line in lines))
+    annotations = queue_of(tmp_path / "labels.csv").annotations
+    (action,) = annotations.labels()
+    assert action.prediction == Prediction("warrior", 0.4, 0.3, "kaokore-status", "01")
+    assert annotations.state("1.png").label is None
+    annotations.label("2.png", "commoner", "ann", action.prediction)
+    written = json.loads((tmp_path / "labels.csv.journal").read_text().splitlines()[-1])
+    assert list(written) == list(json.loads(lines[1]))

@@ -85,7 +85,7 @@ class Person:
 
     @property
     def said(self):
-        return self.page.inner_text(".said")
+        return self.page.inner_text(".message")
 
     def wait(self, other_than=None):
         """Until a face (another than this) is on the screen."""
@@ -175,7 +175,7 @@ def test_a_session(root, tmp_path, browser):
             bob.press("ArrowLeft")
         taken = bob.name
         bob.page.keyboard.press("2")
-        bob.page.wait_for_function("document.querySelector('.said').innerText.includes('only ann can change that')")
+        bob.page.wait_for_function("document.querySelector('.message').innerText.includes('only ann can change that')")
         rows = rows_of(table)
         assert {name: GENDERS[int(row["gender"])] for name, row in rows.items()} == given
         assert rows[taken]["who"] == "ann"
