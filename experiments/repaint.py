@@ -2,7 +2,6 @@
 
     python -m experiments.repaint face.jpg --out paintings
     python -m experiments.repaint kaokore:42 folder/ --out paintings --method hybrid --strokes 500 --seconds 20
-    python -m experiments.repaint folder/ --out paintings --batch auto --no-video      # a whole folder, several at once
 
 Each image gives a folder of its name with painting.png, painting.svg, painting.mp4, painting.gif and strokes.safetensors,
 and a row in metrics.csv. What is painted already with the same options is skipped; other options make another folder.
@@ -10,24 +9,15 @@ and a row in metrics.csv. What is painted already with the same options is skipp
 
 from __future__ import annotations
 
-import functools
-import multiprocessing
 import os
-import signal
 import sys
-import time
-from collections import deque
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
-from itertools import islice
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-import numpy as np
 import torch
 import tyro
 from torch import Tensor
-from tqdm import tqdm
 
 from experiments.cli import KAOKORE, picture_path, require, require_gradient, run
 from experiments.outputs import Result, paint_image, write_painting
@@ -41,20 +31,12 @@ from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
 from renderer.io.files import check_writable
 from renderer.io.images import find_images, fit, read_image
-from renderer.io.painting import Painting
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 COLUMNS = (
     *("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual"),
     *("folder", "renderer", "size", "seed", "options"),
 )
-
-
-WORKERS = min(4, os.cpu_count() or 1)  # processes that read images and write results of batches
-
-Input = tuple[str, str, Path]
-"""Name, folder name and file."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +76,6 @@ class Config:
     background: str = "#ffffff"
     """The colour that the painting begins on: '#c69c5a', or mean, the image's mean colour."""
     seed: int = 0
-    batch: int | Literal["auto"] = 1
-    """Images painted at once; auto: as many as suit the device. Worker processes then read images and write results.
-    Strokes differ from those of single images by rounding, which planning enlarges."""
     again: bool = False
     """Repaint what is painted already with the same options."""
     device: str = "auto"
@@ -122,19 +101,9 @@ def repaint(config: Config) -> None:
         device=config.device,
         config=OptimizeConfig(steps=config.steps),
     )
+    perceptual = Perceptual()
     check_writable(out)
-    if config.batch == 1:
-        mistakes = _one_by_one(painter, config, inputs, table)
-    else:
-        mistakes = _in_batches(painter, config, inputs, table)
-    print(f"Open {out}/*/painting.png, painting.svg or painting.mp4; the metrics are in {out}/metrics.csv.")
-    if mistakes:
-        raise InputError(f"{mistakes} of {len(inputs)} inputs could not be painted; the others are done.")
-
-
-def _one_by_one(painter: Painter, config: Config, inputs: list[Input], table: MetricsTable) -> int:
-    """Paint one image after another; the number of inputs that could not be painted."""
-    perceptual, out, mistakes = Perceptual(), Path(config.out), 0
+    mistakes = 0
     for name, stem, path in inputs:
         try:
             target = fit(read_image(path, config.size), config.size)
@@ -167,126 +136,9 @@ def _one_by_one(painter: Painter, config: Config, inputs: list[Input], table: Me
                 raise
             mistakes += 1
             print(f"error: {error}", file=sys.stderr)
-    return mistakes
-
-
-def _in_batches(painter: Painter, config: Config, inputs: list[Input], table: MetricsTable) -> int:
-    """Paint several images at once, while worker processes read and write; as `_one_by_one`."""
-    size = _batch_size(config, painter.device) if config.batch == "auto" else config.batch
-    workers = ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn"), _start_worker)
-    waiting, mistakes = iter(inputs), 0
-    reading: deque[tuple[Input, Future[tuple[np.ndarray, dict[str, Any]]]]] = deque()
-    writing: deque[Future[str]] = deque()
-
-    def read_ahead() -> None:
-        for given in islice(waiting, 2 * size - len(reading)):
-            reading.append((given, workers.submit(_read, config, given[2])))
-
-    with workers, tqdm(total=len(inputs), unit="image", smoothing=0) as bar:
-
-        def finish(future: Future[Any]) -> Any:
-            """A worker's result; None, and a line, where there is none."""
-            nonlocal mistakes
-            try:
-                return future.result()
-            except InputError as error:
-                mistakes += 1
-                bar.write(f"error: {error}", file=sys.stderr)
-                bar.update()
-                return None
-
-        def written(most: int) -> None:
-            """Wait until at most so many results are still to be written."""
-            while len(writing) > most:
-                line = finish(writing.popleft())
-                if line is not None:
-                    bar.write(line)
-                    bar.update()
-
-        read_ahead()
-        while reading:
-            batch: list[tuple[Input, Path, Tensor, dict[str, Any]]] = []
-            while reading and len(batch) < size:
-                given, future = reading.popleft()
-                read_ahead()
-                decoded = finish(future)
-                if decoded is None:
-                    continue
-                pixels, record = decoded
-                folder, done = find_folder(Path(config.out), given[1], record["fingerprint"])
-                if done and not config.again and _finished(folder, table, config):
-                    bar.write(f"{folder}: painted already; --again repaints it.")
-                    bar.update()
-                else:
-                    batch.append((given, folder, torch.from_numpy(pixels), record))
-            if not batch:
-                continue
-            begun = time.monotonic()
-            paintings = painter.paint_batch(
-                [target for _, _, target, _ in batch],
-                strokes=config.strokes,
-                seconds=config.seconds,
-                size=config.size,
-                constraints=_constraints(config),
-                background=config.background,
-                seed=config.seed,
-            )
-            seconds = (time.monotonic() - begun) / len(batch)
-            written(2 * size)
-            for (given, folder, target, record), painting in zip(batch, paintings, strict=True):
-                # Arrays travel as bytes; tensors would need an open file each.
-                strokes, whole = painting.strokes.numpy(), {**painting.provenance, **record}
-                parts = (painting.space, painting.height, painting.width, painting.background, whole)
-                own = painting.brush is not None
-                writing.append(
-                    workers.submit(_write, config, given[0], folder, strokes, parts, own, target.numpy(), seconds)
-                )
-        written(0)
-    return mistakes
-
-
-def _batch_size(config: Config, device: torch.device) -> int:
-    """Images at once: 16 of 128 x 128 pixels on the CPU, where more gain nothing, and 128 on a GPU."""
-    pixels = 2**18 if device.type == "cpu" else 2**21
-    return max(1, min(256, pixels // config.size**2))
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C, what is painted is still written
-    torch.set_num_threads(1)
-
-
-def _read(config: Config, path: Path) -> tuple[np.ndarray, dict[str, Any]]:
-    """In a worker: the image (3, H, W) at its working size, and what its painting records."""
-    return fit(read_image(path, config.size), config.size).numpy(), _record(config, path)
-
-
-def _write(
-    config: Config,
-    name: str,
-    folder: Path,
-    strokes: np.ndarray,
-    parts: tuple[Any, ...],
-    own_brush: bool,
-    target: np.ndarray,
-    seconds: float,
-) -> str:
-    """In a worker: write a painting, its files and its row of the table; what to say of it."""
-    painting = Painting(torch.from_numpy(strokes), *parts)
-    if own_brush:
-        painting = replace(painting, brush=load_brush(config.renderer))
-    result = Result(painting, painting.render(), seconds)
-    with new_folder(folder) as temporary:
-        write_painting(painting, result.image, temporary, config.video_size if config.video else None)
-    metrics = compute_metrics(result.image, torch.from_numpy(target), _perceptual())
-    table = MetricsTable(Path(config.out) / METRICS, COLUMNS)
-    table.put(_row(name, folder.name, config, result, metrics))
-    return f"{folder}: {len(strokes)} strokes, mse {metrics.mse:.5f}, ssim {metrics.ssim:.3f}"
-
-
-@functools.cache
-def _perceptual() -> Perceptual:
-    return Perceptual()
+    print(f"Open {out}/*/painting.png, painting.svg or painting.mp4; the metrics are in {out}/metrics.csv.")
+    if mistakes:
+        raise InputError(f"{mistakes} of {len(inputs)} inputs could not be painted; the others are done.")
 
 
 def _check(config: Config) -> None:
@@ -301,8 +153,6 @@ def _check(config: Config) -> None:
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
     require(config, steps=1)
-    if config.batch != "auto" and config.batch < 1:
-        raise InputError(f"--batch must be auto or a number of at least 1, not {config.batch}.")
     _constraints(config).for_image(torch.zeros(3, 1, 1)).apply(BEZIER.sample(1), BEZIER)
     background_colour(config.background, torch.zeros(3, 1, 1))
     require_gradient(config.renderer)
@@ -318,9 +168,9 @@ def _constraints(config: Config) -> StrokeConstraints:
     return StrokeConstraints(config.opaque, config.min_radius, config.max_radius, palette, config.blend)
 
 
-def _find(config: Config) -> list[Input]:
+def _find(config: Config) -> list[tuple[str, str, Path]]:
     """Name, folder name and file of every input, each file once; equal folder names get a number."""
-    found: list[Input] = []
+    found: list[tuple[str, str, Path]] = []
     taken, files = {"metrics.csv"}, set[Path]()
     for given in config.input:
         if given.startswith(KAOKORE):

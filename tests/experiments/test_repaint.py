@@ -23,10 +23,10 @@ from experiments.repaint import COLUMNS, Config, repaint
 from kaokore import DatasetError, RetryPolicy, fetch_image, write_fake_kaokore
 from painter.losses.perceptual import Perceptual
 from painter.metrics import Metrics, compute_metrics
+from renderer.brush import load_brush
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.io.painting import MissingBrushWarning, Painting, reference_brush
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 ROOT = Path(__file__).parent.parent.parent
@@ -640,32 +640,3 @@ def test_help_says_what_options_mean(monkeypatch, capsys):
     said = " ".join(capsys.readouterr().out.split())
     for words in ("--no-video", "How many strokes, exactly.", "Pixels on the long side.", "kaokore:42"):
         assert words in said
-
-
-def test_a_folder_in_batches_is_each_image_alone(tmp_path, agent, monkeypatch, capsys):
-    folder = tmp_path / "faces"
-    folder.mkdir()
-    for i in range(3):
-        picture(folder / f"{i}.png", seed=i)
-    picture(folder / "tall.png", 60, 30)
-    (folder / "bad.png").write_bytes(b"no image")
-    options = {"input": (str(folder),), "agent": agent, "strokes": 12, "size": 32, "video": False}
-    with pytest.raises(InputError, match="1 of 5 inputs could not be painted"):
-        repaint(Config(out=str(tmp_path / "batch"), batch=2, **options))
-    said = capsys.readouterr()
-    assert "bad.png" in said.err
-    assert "image/s" in said.err
-    with pytest.raises(InputError, match="1 of 5"):
-        repaint(Config(out=str(tmp_path / "alone"), **options))
-    for way in ("batch", "alone"):
-        assert {row["folder"] for row in rows(tmp_path / way)} == {"0", "1", "2", "tall"}
-    for name in ("0", "1", "2", "tall"):
-        together, alone = (Painting.load(tmp_path / way / name / "strokes.safetensors") for way in ("batch", "alone"))
-        assert together.provenance == alone.provenance
-        assert (tmp_path / "batch" / name / "painting.svg").is_file()
-        # Planning enlarges rounding; other images would differ by more than ten times as much.
-        assert (together.render() - alone.render()).abs().mean() < 0.01
-    capsys.readouterr()
-    with pytest.raises(InputError, match="1 of 5"):
-        repaint(Config(out=str(tmp_path / "batch"), batch="auto", **options))
-    assert capsys.readouterr().out.count("painted already") == 4
