@@ -13,11 +13,11 @@ from experiments.bench import renderer_speed as bench_renderer
 from experiments.bench.__main__ import Config, bench
 from experiments.bench.painting_speed import linear, naive_paint, painterly
 from experiments.bench.timing import in_turns
+from renderer.brush import load_brush
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.huang2019 import Huang2019
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 SPEEDS = ("forward_strokes_per_s", "forward_backward_strokes_per_s")
