@@ -172,3 +172,16 @@ def test_invalid_options_are_reported_in_one_line(tmp_path: Path, options: dict)
 def test_another_network_is_not_the_baseline(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="huang2019 is needed"):
         bench(replace(TINY, json=str(tmp_path / "bench.json"), only="renderer", baseline="bezier"))
+
+
+def test_batches_and_neighbours(tmp_path: Path) -> None:
+    small = {"width": 16, "blocks": 1, "each": 1}
+    Checkpoint("policy", small, Policy(**small).state_dict(), BEZIER).save(tmp_path / "agent.safetensors")
+    config = replace(TINY, json=str(tmp_path / "bench.json"), only="batch,neighbours", images=2, agent_strokes=2)
+    figures = json.loads(bench(replace(config, agent=str(tmp_path / "agent.safetensors"))).read_text())
+    batch, neighbours = figures["batch"], figures["neighbours"]
+    assert batch["setting"]["images"] == 2
+    assert batch["times_alone"] > 0
+    assert len(batch["times_alone_range"]) == len(neighbours["times_quiet_range"]) == 2
+    assert neighbours["quiet_seconds"] > 0
+    assert neighbours["setting"]["wait_policy"]  # commands say it before torch is loaded
