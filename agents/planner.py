@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from agents.optimal_colour import score_candidates
 from renderer.brush import Brush
 from renderer.canvas import paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.ops.cuda_graph import RepeatedStep
+from renderer.ops.triton_strokes import usable
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,12 @@ def refine_jointly(
     # Steps are proportional to a stroke's thickness, of which a thin one counts as two pixels.
     thickness = 2 * space.get(strokes, "radius").amax(-1).clamp(min=2 / min(size))
     step_size = space.step_sizes(thickness, size)
-    refined = _adam(lambda shapes: error(shapes).sum(), strokes, step_size, steps, lr)
+
+    def total(shapes: Tensor) -> Tensor:
+        """`error` of all pictures, in a single operation."""
+        return mse_loss(paint(canvas, allowed(shapes), brush), target, reduction="sum")
+
+    refined = _adam(total, strokes, step_size, steps, lr)
     better = error(refined) < error(strokes)
     return torch.where(better[:, None, None], allowed(refined), strokes)
 
@@ -135,7 +142,7 @@ def refine_jointly(
 @torch.enable_grad()
 def _adam(loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int, lr: float) -> Tensor:
     """Minimise `loss` with Adam (betas .8 and .9, since there are few steps) inside [0, 1]."""
-    if strokes.is_cuda:
+    if usable(strokes):
         return _adam_recorded(loss, strokes, step_size, steps, lr)
     mean, square = torch.zeros_like(strokes), torch.zeros_like(strokes)
     for step in range(steps):
@@ -164,10 +171,10 @@ def _adam_recorded(
         with torch.no_grad():
             mean.lerp_(gradient, 0.2)
             square.mul_(0.9).addcmul_(gradient, gradient, value=0.1)
-            direction = mean / ((square / now[1]).sqrt() + 1e-12)
-            strokes.sub_(now[0] * step_size * direction).clamp_(0, 1)
+            deviation = (square / now[1]).sqrt_().add_(1e-12)
+            strokes.addcdiv_(mean * step_size * now[0], deviation, value=-1).clamp_(0, 1)
 
-    repeated = RepeatedStep(step, record=strokes.is_cuda)
+    repeated = RepeatedStep(step, record=usable(strokes))
     for row in schedule:
         now.copy_(row)
         repeated()

@@ -205,8 +205,11 @@ def _backward(  # type: ignore[no-untyped-def]
     SIDE: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
-    """Gradients; with LEAVE_OUT, importance instead: `grad` is then what the finished canvas has above the target, and
-    `grad_colour` (B * N,) takes the sums."""
+    """Gradients, or importance.
+
+    With LEAVE_OUT, importance: `grad` is then what the finished canvas has above the target, and `grad_colour` (B * N,)
+    takes the sums.
+    """
     sharpness = tl.load(sharpness_at)
     PIXELS: tl.constexpr = SIDE * SIDE
     program = tl.program_id(0).to(tl.int64)
@@ -343,7 +346,12 @@ def importance(
     """By how much the squared error grows when a stroke is left out, (B * N,). Not differentiable.
 
     Args:
-        canvas, shapes, grids, sharpness, colour, box: as of `composite`.
+        canvas: before the strokes, (B, 3, H, W).
+        shapes: as of `composite`.
+        grids: as of `composite`.
+        sharpness: as of `composite`.
+        colour: (B * N, 3).
+        box: as of `composite`.
         residual: the finished canvases less their targets, (B, 3, H, W).
     """
     tensors = [x.contiguous() for x in (canvas, shapes, grids, sharpness, colour, box, residual)]
