@@ -71,7 +71,7 @@ def measure_renderers(
         rows["ratio"][key] = rows["ours"][key] / rows["huang2019"][compared]
 
     brush = ExactBezier()
-    error = partial(alpha_error, brush=brush, n=test_strokes, seed=TEST_SEED, side=SIDE)
+    error = partial(alpha_error, reference=brush, n=test_strokes, seed=TEST_SEED, side=SIDE)
     rows["ours"]["alpha_mse"] = mine = error(ours)
     rows["huang2019"] |= {"alpha_mse": error(theirs)} if trained else _without_weights(baseline)
     other = rows["huang2019"]["alpha_mse"]

@@ -1,4 +1,4 @@
-"""On a real GPU, where there is one, everything runs and paints what a CPU paints. `test_pretend_gpu.py` runs anywhere."""
+"""Tests on a real GPU, skipped without one: results match those of a CPU. `test_pretend_gpu.py` runs anywhere."""
 
 import pytest
 import torch
@@ -62,8 +62,8 @@ def test_everything_on_a_gpu() -> None:
 
 
 @pytest.mark.usefixtures("_gpu")
-def test_a_gpu_paints_what_a_cpu_paints() -> None:
+def test_gpu_matches_cpu() -> None:
     strokes, canvas = BEZIER.sample(20, torch.Generator().manual_seed(0)), torch.ones(3, *SIZE)
     ours = paint(canvas.cuda(), strokes.cuda(), load_brush("bezier", "cuda")).cpu()
-    # A CPU leaves out what lies more than a pixel beyond an outline.
+    # Both leave out alpha more than a pixel beyond an outline.
     torch.testing.assert_close(ours, paint(canvas, strokes, load_brush("bezier")), rtol=0, atol=0.03)
