@@ -85,7 +85,9 @@ def refine_independently(
         return -score_candidates(allowed, canvas, target, brush, palette=constraints.colours).gain.sum()
 
     step_size = brush.space.step_sizes(cell_size, (canvas.shape[-2], canvas.shape[-1]))
-    return constraints.apply(_adam(loss, strokes, step_size, steps, lr), brush.space)
+    return constraints.apply(
+        _adam(loss, strokes, step_size, steps, lr, kind=f"gain {type(brush).__name__}"), brush.space
+    )
 
 
 def refine_jointly(
@@ -134,18 +136,23 @@ def refine_jointly(
         """`error` of all pictures, in a single operation."""
         return mse_loss(paint(canvas, allowed(shapes), brush), target, reduction="sum")
 
-    refined = _adam(total, strokes, step_size, steps, lr)
+    refined = _adam(total, strokes, step_size, steps, lr, kind=f"error {type(brush).__name__}")
     better = error(refined) < error(strokes)
     return torch.where(better[:, None, None], allowed(refined), strokes)
 
 
 @torch.enable_grad()
 def _adam(
-    loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int | Sequence[int], lr: float
+    loss: Callable[[Tensor], Tensor],
+    strokes: Tensor,
+    step_size: Tensor,
+    steps: int | Sequence[int],
+    lr: float,
+    kind: str | None = None,
 ) -> Tensor:
-    """Minimise `loss` with Adam (betas .8 and .9, since there are few steps) inside [0, 1]."""
+    """Minimise `loss` with Adam (betas .8 and .9, since there are few steps) inside [0, 1]; `kind`: see `RepeatedStep`."""
     if usable(strokes):
-        return _adam_recorded(loss, strokes, step_size, steps, lr)
+        return _adam_recorded(loss, strokes, step_size, steps, lr, kind)
     mean, square = torch.zeros_like(strokes), torch.zeros_like(strokes)
     for step, rate in enumerate(torch.tensor(_rates(len(strokes), steps, lr)).to(strokes)[..., None, None]):
         shapes = strokes.detach().requires_grad_()
@@ -158,7 +165,12 @@ def _adam(
 
 
 def _adam_recorded(
-    loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int | Sequence[int], lr: float
+    loss: Callable[[Tensor], Tensor],
+    strokes: Tensor,
+    step_size: Tensor,
+    steps: int | Sequence[int],
+    lr: float,
+    kind: str | None = None,
 ) -> Tensor:
     """`_adam` on a GPU, where one recorded step is repeated: it changes its tensors in place."""
     strokes = strokes.detach().clone()
@@ -179,7 +191,7 @@ def _adam_recorded(
             deviation = (square / now[-1]).sqrt_().add_(1e-12)
             strokes.addcdiv_(mean * step_size * now[:-1, None, None], deviation, value=-1).clamp_(0, 1)
 
-    repeated = RepeatedStep(step, record=usable(strokes))
+    repeated = RepeatedStep(step, record=usable(strokes), kind=kind)
     for row in schedule:
         now.copy_(row)
         repeated()

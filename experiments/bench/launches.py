@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import torch
@@ -20,10 +20,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from agents import planner
-from agents.policy import Policy
+from agents import planner, rollout
 from agents.registry import load_agent
-from agents.rollout import grids_for, rollout_round
+from agents.rollout import PolicyAgent, grids_for, rollout_round
 from experiments.bench.timing import Figures
 from painter import optimize as optimization
 from painter import placement
@@ -98,6 +97,8 @@ def without_graphs() -> Iterator[None]:
     """Inside, no step is recorded as a CUDA graph."""
 
     class NoRecorder:
+        kinds: ClassVar[set[str]] = set()
+
         def record(self, step: Callable[[], object]) -> None:
             """Nothing, as for a step that cannot be recorded."""
 
@@ -129,15 +130,18 @@ def _gradient_step(brush: StrokeMap, target: Tensor, count: int) -> Callable[[],
 
 
 def _round(agent: Any, brush: StrokeMap, batch: int, side: int, strokes: int) -> Callable[[], object]:
-    policy, planning = agent.args[0], agent.keywords["planning"]
-    assert isinstance(policy, Policy)
+    assert isinstance(agent, PolicyAgent)
     target = _picture(batch, side)
     grids = grids_for((side, side), 2 * strokes)
 
     def play() -> object:
         with torch.no_grad():
-            how = {"max_strokes": strokes, "min_gain_ratio": 0.0, "planning": planning}  # all strokes are painted
-            return rollout_round(policy, brush, torch.ones_like(target), target, grids=grids, **how)
+            how: dict[str, Any] = {
+                "max_strokes": strokes,
+                "min_gain_ratio": 0.0,
+                "planning": agent.planning,
+            }  # all strokes are painted
+            return rollout_round(agent.policy, brush, torch.ones_like(target), target, grids=grids, **how)
 
     return play
 
@@ -148,6 +152,8 @@ def _counted(call: Callable[[], object], brush: StrokeMap) -> dict[str, int]:
         stack.enter_context(without_graphs())
         for module in (triton_strokes, placement, planner, optimization):
             stack.enter_context(patch.object(module, "usable", lambda tensor: True))
+        # On a GPU, the policy sees all pictures at once.
+        stack.enter_context(patch.object(rollout, "_propose", lambda policy, *given: policy(*given)))
         counter = _Launches(brush)
         for _ in range(2):
             counter.launches.clear()
