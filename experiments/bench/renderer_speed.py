@@ -12,11 +12,10 @@ from torch import Tensor
 
 from experiments.bench.timing import Figures, in_turns, put, why_missing
 from experiments.figures.fidelity_sheet import TEST_SEED
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.huang2019 import Huang2019
-from renderer.learned.load import load_brush
 from renderer.learned.train import alpha_error
 from renderer.strokes import BEZIER
 

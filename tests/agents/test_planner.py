@@ -6,10 +6,9 @@ from torch import Tensor
 
 from agents.optimal_colour import score_candidates
 from agents.planner import _adam, _adam_recorded, refine_independently, refine_jointly, top_k_per_cell
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.canvas import paint
 from renderer.constraints import StrokeConstraints
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 QUARTER = torch.full((2, 1), 0.25)

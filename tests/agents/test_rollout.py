@@ -14,11 +14,11 @@ from torch import Tensor
 from agents.planner import NO_PLANNING, Planning
 from agents.policy import Policy
 from agents.rollout import grids_for, paint_picture, paint_pictures, rollout_round
+from renderer.brush import load_brush
 from renderer.brushes.mypaint import MYPAINT
 from renderer.canvas import blank, paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints, nearest, palette_of
 from renderer.errors import InputError
-from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.strokes import BEZIER
 

@@ -23,10 +23,10 @@ from experiments.repaint import COLUMNS, Config, repaint
 from kaokore import DatasetError, RetryPolicy, fetch_image, write_fake_kaokore
 from painter.losses.perceptual import Perceptual
 from painter.metrics import Metrics, compute_metrics
+from renderer.brush import load_brush
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.io.painting import MissingBrushWarning, Painting, reference_brush
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 ROOT = Path(__file__).parent.parent.parent

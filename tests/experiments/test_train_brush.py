@@ -14,10 +14,10 @@ from experiments.figures.fidelity_sheet import Config as Sheet
 from experiments.figures.fidelity_sheet import fidelity_sheet
 from experiments.train_renderer import TINY, Config
 from experiments.train_renderer import train_renderer as run_renderer
+from renderer.brush import load_brush
 from renderer.brushes.mypaint import find_brush
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
-from renderer.learned.load import load_brush
 from renderer.learned.neural_brush import NeuralBrush
 from tests.experiments.interruptions import stopped_and_resumed
 from tests.renderer.brushes.test_mypaint import engine

@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier, bounds
 from renderer.learned.huang2019 import Huang2019
-from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.learned.train import alpha_error
 from renderer.strokes import BEZIER

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from renderer.brush import load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED
 from renderer.brushes.mypaint import MYPAINT
 from renderer.convert import translation
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 

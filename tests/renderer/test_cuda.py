@@ -10,9 +10,9 @@ from agents.rollout import paint_picture
 from agents.train import TrainConfig, train_episode
 from painter.importance import importance
 from painter.optimize import OptimizeConfig, optimize
+from renderer.brush import load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.canvas import paint
-from renderer.learned.load import load_brush
 from renderer.learned.train import alpha_error
 from renderer.strokes import BEZIER
 

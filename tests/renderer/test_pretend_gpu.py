@@ -23,12 +23,11 @@ from painter.losses.perceptual import Perceptual
 from painter.losses.pixels import mse, total_variation
 from painter.optimize import OptimizeConfig, optimize
 from painter.placement import place
-from renderer.brush import Window
+from renderer.brush import Window, load_brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.canvas import blank, paint, paint_steps
 from renderer.constraints import StrokeConstraints
 from renderer.learned.huang2019 import Huang2019
-from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.learned.train import RandomStrokes, alpha_error, fit
 from renderer.ops import native

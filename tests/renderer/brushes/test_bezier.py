@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier, curves
 from renderer.canvas import paint
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 SIZE = (40, 60)  # height, width

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from renderer.brush import Brush, Window
+from renderer.brush import Brush, Window, load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED, Mixed, MixedReference, mixed, shares
 from renderer.brushes.mypaint import MYPAINT, MyPaint
@@ -17,7 +17,6 @@ from renderer.canvas import blank, paint, paint_steps
 from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
 from renderer.io.painting import Painting, PaintingError, reference_brush
-from renderer.learned.load import load_brush
 from renderer.strokes import SpaceError
 from tests.renderer.brushes.test_mypaint import engine
 from tests.renderer.learned.test_neural_brush import make

@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from renderer.brush import load_brush
 from renderer.errors import InputError
 from renderer.io import checkpoint as module
 from renderer.io.checkpoint import FORMAT, Checkpoint, CheckpointError, find
 from renderer.io.files import atomic
-from renderer.learned.load import KINDS, load_brush
+from renderer.learned.load import KINDS
 from renderer.learned.stroke_map import StrokeMap
 from renderer.strokes import BEZIER, SpaceError
 

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from painter.optimize import OptimizeConfig, optimize
-from renderer.brush import Brush, Window
+from renderer.brush import Brush, Window, load_brush
 from renderer.brushes.mixed import mixed
 from renderer.brushes.mypaint import MYPAINT
 from renderer.canvas import blank, over, paint, paint_steps
 from renderer.io.checkpoint import Checkpoint, CheckpointError
 from renderer.learned.curve_coordinates import ITERATIONS, LEAST, STARTS
-from renderer.learned.load import load_brush
 from renderer.learned.neural_brush import CAP, NeuralBrush
 from renderer.ops import decode_texture, native
 from tests.renderer.pretend_gpu import pretend_gpu

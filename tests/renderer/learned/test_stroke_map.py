@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from renderer.brush import load_brush
 from renderer.brushes.bezier import AnalyticBezier
 from renderer.io.checkpoint import Checkpoint, CheckpointError
-from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import MAX_GRID, StrokeMap
 from renderer.ops import decode_stroke_map
 from renderer.strokes import BEZIER
