@@ -206,7 +206,8 @@ def _backward(  # type: ignore[no-untyped-def]
     CHUNK: tl.constexpr,
 ):
     """Gradients; with LEAVE_OUT, importance instead: `grad` is then what the finished canvas has above the target, and
-    `grad_colour` (B * N,) takes the sums."""
+    `grad_colour` (B * N,) takes the sums.
+    """
     sharpness = tl.load(sharpness_at)
     PIXELS: tl.constexpr = SIDE * SIDE
     program = tl.program_id(0).to(tl.int64)
