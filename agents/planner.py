@@ -8,7 +8,7 @@ the new canvas and plans again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -93,7 +93,7 @@ def refine_jointly(
     brush: Brush,
     *,
     mask: Tensor,
-    steps: int,
+    steps: int | Sequence[int],
     lr: float = Planning.lr,
     constraints: StrokeConstraints = UNCONSTRAINED,
 ) -> Tensor:
@@ -105,7 +105,7 @@ def refine_jointly(
         target: `(B, 3, H, W)`, the pictures to paint.
         brush: A differentiable brush.
         mask: `(B, M)`, False for blank strokes, which stay blank.
-        steps: Number of gradient steps.
+        steps: Number of gradient steps, of all pictures or of each.
         lr: Size of the first step.
         constraints: Which strokes are allowed.
 
@@ -133,30 +133,35 @@ def refine_jointly(
 
 
 @torch.enable_grad()
-def _adam(loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int, lr: float) -> Tensor:
+def _adam(
+    loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int | Sequence[int], lr: float
+) -> Tensor:
     """Minimise `loss` with Adam (betas .8 and .9, since there are few steps) inside [0, 1]."""
     if strokes.is_cuda:
         return _adam_recorded(loss, strokes, step_size, steps, lr)
     mean, square = torch.zeros_like(strokes), torch.zeros_like(strokes)
-    for step in range(steps):
+    for step, rate in enumerate(torch.tensor(_rates(len(strokes), steps, lr)).to(strokes)[..., None, None]):
         shapes = strokes.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(loss(shapes), shapes)
         mean = 0.8 * mean + 0.2 * gradient
         square = 0.9 * square + 0.1 * gradient * gradient
         direction = (mean / (1 - 0.8 ** (step + 1))) / ((square / (1 - 0.9 ** (step + 1))).sqrt() + 1e-12)
-        strokes = (strokes - lr * (1 - step / steps) * step_size * direction).clamp(0, 1).detach()
+        strokes = (strokes - rate * step_size * direction).clamp(0, 1).detach()
     return strokes
 
 
 def _adam_recorded(
-    loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int, lr: float
+    loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int | Sequence[int], lr: float
 ) -> Tensor:
     """`_adam` on a GPU, where one recorded step is repeated: it changes its tensors in place."""
     strokes = strokes.detach().clone()
     mean, square = torch.zeros_like(strokes), torch.zeros_like(strokes)
-    rates = [(lr * (1 - i / steps) / (1 - 0.8 ** (i + 1)), 1 - 0.9 ** (i + 1)) for i in range(steps)]
-    schedule = strokes.new_tensor(rates)  # (steps, rate of the mean and correction of the square)
-    now = strokes.new_zeros(2)
+    rows = [
+        [*(rate / (1 - 0.8 ** (i + 1)) for rate in row), 1 - 0.9 ** (i + 1)]
+        for i, row in enumerate(_rates(len(strokes), steps, lr))
+    ]
+    schedule = strokes.new_tensor(rows)  # (steps, B rates of the mean and the correction of the square)
+    now = strokes.new_zeros(len(strokes) + 1)
 
     def step() -> None:
         shapes = strokes.detach().requires_grad_()
@@ -164,11 +169,20 @@ def _adam_recorded(
         with torch.no_grad():
             mean.lerp_(gradient, 0.2)
             square.mul_(0.9).addcmul_(gradient, gradient, value=0.1)
-            direction = mean / ((square / now[1]).sqrt() + 1e-12)
-            strokes.sub_(now[0] * step_size * direction).clamp_(0, 1)
+            direction = mean / ((square / now[-1]).sqrt() + 1e-12)
+            strokes.sub_(now[:-1, None, None] * step_size * direction).clamp_(0, 1)
 
     repeated = RepeatedStep(step, record=strokes.is_cuda)
     for row in schedule:
         now.copy_(row)
         repeated()
     return strokes
+
+
+def _rates(pictures: int, steps: int | Sequence[int], lr: float) -> list[list[float]]:
+    """The learning rate of every step for each picture: from `lr` down to 0 in the steps of that picture.
+
+    With a rate of 0, a picture stays as it is while others go on, so that its result does not depend on the others.
+    """
+    counts = [steps] * pictures if isinstance(steps, int) else steps
+    return [[lr * max(1 - step / count, 0) for count in counts] for step in range(max(counts))]

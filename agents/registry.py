@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -34,6 +34,38 @@ class Agent(Protocol):
 
         Yields:
             After each round, the canvas `(3, H, W)` and the strokes of that round `(n, P)` in [0, 1], in painting order.
+        """
+        ...
+
+
+@runtime_checkable
+class BatchAgent(Protocol):
+    """An `Agent` that can also paint several pictures at once."""
+
+    def __call__(
+        self, canvas: Tensor, target: Tensor, count: int, *, constraints: StrokeConstraints = UNCONSTRAINED
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Paint one picture, as `Agent`."""
+        ...
+
+    def paint_batch(
+        self,
+        canvases: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        count: int,
+        *,
+        constraints: StrokeConstraints = UNCONSTRAINED,
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Paint several pictures, each as it would be painted alone, within rounding.
+
+        Args:
+            canvases: B canvases `(3, H, W)`; sizes may differ.
+            targets: B pictures, each of the size of its canvas.
+            count: Number of strokes of each picture.
+            constraints: Which strokes are allowed, on all pictures.
+
+        Yields:
+            After each round of a picture, its index in [0, B), its canvas and the strokes of that round `(n, P)`.
         """
         ...
 
@@ -75,10 +107,10 @@ def load_agent(
 
 def _load_policy(checkpoint: Checkpoint, brush: Brush, device: torch.device | str, planning: Planning) -> Agent:
     from agents.policy import Policy
-    from agents.rollout import paint_picture
+    from agents.rollout import PolicyAgent
 
     policy = checkpoint.build({checkpoint.kind: Policy}, device)
-    return partial(paint_picture, policy.to(memory_format=torch.channels_last), brush, planning=planning)
+    return PolicyAgent(policy.to(memory_format=torch.channels_last), brush, planning)
 
 
 def _load_huang2019(checkpoint: Checkpoint, brush: Brush, device: torch.device | str, planning: Planning) -> Agent:

@@ -24,7 +24,8 @@ cells of all sizes compete by gain, large strokes come first and small strokes g
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -66,7 +67,7 @@ def rollout_round(
     target: Tensor,
     *,
     grids: list[Grid],
-    max_strokes: int,
+    max_strokes: int | Sequence[int],
     min_gain_ratio: float = 0.5,
     noise: Tensor | None = None,
     planning: Planning = NO_PLANNING,
@@ -81,7 +82,7 @@ def rollout_round(
         canvas: `(B, 3, H, W)`, sRGB in [0, 1].
         target: `(B, 3, H, W)`, the pictures to paint.
         grids: The policy proposes strokes on each of these grids.
-        max_strokes: Number of strokes painted at most, k above.
+        max_strokes: Number of strokes painted at most, k above; of all pictures or of each.
         min_gain_ratio: A stroke is left for a later round when strokes painted before it have reduced its gain to less
             than this fraction. At 0 or less, every stroke is painted, even one that raises the error.
         noise: `(B, K)`, multiplies the gains that strokes are sorted by (exploration in training).
@@ -92,15 +93,18 @@ def rollout_round(
     Returns:
         The round, differentiable in the policy's weights unless strokes are refined.
     """
-    parts = [policy(canvas, target, grid) for grid in grids]
+    parts = [_propose(policy, canvas, target, grid) for grid in grids]
     strokes = torch.cat(parts, 1)
     strokes = constraints.apply(strokes if translate is None else translate(strokes), brush.space)
     candidates = score_candidates(strokes, canvas, target, brush, palette=constraints.colours)
     proposed_gain = candidates.gain
+    limits = [max_strokes] * len(canvas) if isinstance(max_strokes, int) else list(max_strokes)
+    most = max(limits)
+    equal = min(limits) == most
 
     if planning.independent_steps > 0:
         cell, cell_size = _cells(grids, policy.each, proposed_gain)
-        chosen = top_k_per_cell(proposed_gain.detach(), cell, 2 * max_strokes + 2)
+        chosen = top_k_per_cell(proposed_gain.detach(), cell, 2 * most + 2)
         strokes = strokes.gather(1, chosen[..., None].expand(-1, -1, strokes.shape[-1]))
         strokes = refine_independently(
             strokes,
@@ -118,6 +122,9 @@ def rollout_round(
     order = (gain if noise is None else gain * noise).argsort(1, descending=True)
     # A stroke with a gain below 1e-6 makes no visible difference.
     min_gain = (gain * min_gain_ratio).clamp(min=1e-6) if min_gain_ratio > 0 else torch.full_like(gain, -torch.inf)
+    if planning.independent_steps > 0 and not equal:
+        # What has been refined for pictures with more strokes is no candidate of those with fewer.
+        min_gain = min_gain.masked_fill(~_first([2 * limit + 2 for limit in limits], min_gain), torch.inf)
     before = canvas
     canvas, strokes, mask = paint_greedily(
         candidates,
@@ -126,12 +133,19 @@ def rollout_round(
         brush,
         order=order,
         min_gain=min_gain,
-        max_strokes=max_strokes,
+        max_strokes=most,
         palette=constraints.colours,
     )
+    if not equal:  # strokes are painted in their order, so that the first ones are those of a lower limit
+        mask = mask & _first(limits, mask)
+        strokes[..., brush.space.columns("opacity")] *= mask[..., None]
+        if planning.joint_steps == 0:
+            canvas = paint(before, strokes, brush)
 
     if planning.joint_steps > 0:
-        steps = min(planning.joint_steps, 8 + 2 * int(mask.sum(1).max()))  # few strokes converge in few steps
+        steps = [
+            min(planning.joint_steps, 8 + 2 * n) for n in mask.sum(1).tolist()
+        ]  # few strokes converge in few steps
         strokes = refine_jointly(
             strokes, before, target, brush, mask=mask, steps=steps, lr=planning.lr, constraints=constraints
         )
@@ -195,39 +209,162 @@ def paint_picture(
     Raises:
         InputError: The policy proposes no finite strokes.
     """
-    size = (target.shape[-2], target.shape[-1])
+    rounds = paint_pictures(
+        policy,
+        brush,
+        [canvas],
+        [target],
+        count,
+        planning=planning,
+        constraints=constraints,
+        growth=growth,
+        min_strokes=min_strokes,
+        cell_pixels=cell_pixels,
+    )
+    for _, painted, strokes in rounds:
+        yield painted, strokes
+
+
+@torch.no_grad()
+def paint_pictures(
+    policy: Policy,
+    brush: Brush,
+    canvases: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    count: int,
+    *,
+    planning: Planning = DEFAULT_PLANNING,
+    constraints: StrokeConstraints = UNCONSTRAINED,
+    growth: float = 0.5,
+    min_strokes: int = 6,
+    cell_pixels: int = 16,
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Paint several pictures, each with exactly `count` strokes, as `paint_picture` paints one.
+
+    Pictures of one size that have come equally far are painted in one round. Those ahead wait for the others, so that
+    rounds stay large. Each picture is painted as it would be alone, within rounding.
+
+    Args:
+        policy: As of `paint_picture`, like all arguments that are not listed.
+        brush: Paints the strokes.
+        canvases: B canvases `(3, H, W)`; sizes may differ.
+        targets: B pictures to paint, each of the size of its canvas.
+        count: Number of strokes of each picture.
+        planning: How much strokes are refined.
+        constraints: Which strokes are allowed, on all pictures.
+        growth: Strokes that a round adds, as a fraction of those already there.
+        min_strokes: Strokes that a round adds at least.
+        cell_pixels: Side in pixels that the smallest cell of a round has at most.
+
+    Yields:
+        For each picture of each round, its index in [0, B), its canvas `(3, H, W)` and the strokes of that round `(n, P)`,
+        n > 0, in painting order.
+
+    Raises:
+        InputError: The policy proposes no finite strokes.
+    """
     translate = translation(brush, {"brush": constraints.brush or 0.0})
-    done = 0
-    extra, min_gain_ratio = 0, 0.3  # `extra` strokes are added to those done, to propose on finer grids
-    while done < count:
-        grids = grids_for(size, done + extra)
+    pictures = [_Picture(i, *pair) for i, pair in enumerate(zip(canvases, targets, strict=True))]
+    while unfinished := [picture for picture in pictures if picture.done < count]:
+        stage = min(picture.stage() for picture in unfinished)
+        group = [picture for picture in unfinished if picture.stage() == stage]
+        size, grids, min_gain_ratio = stage
         # Strokes are independent of resolution, so that a round of large cells can work on a small picture.
         scale = cell_pixels * min(grids[-1]) / min(size)
         small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-        small_canvas, small_target = (_reduce(picture, small) for picture in (canvas, target))
+        canvas, target = torch.stack([p.canvas for p in group]), torch.stack([p.target for p in group])
+        small_canvas, small_target = _reduce(canvas, small), _reduce(target, small)
         result = rollout_round(
             policy,
             brush,
             small_canvas,
             small_target,
             grids=grids,
-            max_strokes=min(max(min_strokes, int(done * growth)), count - done),
+            max_strokes=[min(max(min_strokes, int(p.done * growth)), count - p.done) for p in group],
             min_gain_ratio=min_gain_ratio,
             planning=planning,
             constraints=constraints,
             translate=translate,
         )
-        strokes = result.strokes[0, result.mask[0]]
-        if len(strokes) > 0:
-            canvas = result.canvas[0] if small_canvas.shape[2:] == size else paint(canvas, strokes, brush)
-            done += len(strokes)
-            yield canvas, strokes
-        elif extra < 4 * count:
-            extra = 4 * (done + extra + 4)  # no stroke of these grids lowers the error: try finer grids
-        elif min_gain_ratio > 0:
-            min_gain_ratio = -math.inf  # no stroke of any grid does: take those that raise it least
-        else:
-            raise InputError("The policy proposes no finite strokes; its checkpoint is damaged.")
+        painted = result.mask.sum(1).tolist()
+        if any(painted):
+            reduced = small_canvas.shape != canvas.shape
+            canvas = paint(canvas, result.strokes[:, : max(painted)], brush) if reduced else result.canvas
+        for i, (picture, n) in enumerate(zip(group, painted, strict=True)):
+            if n > 0:
+                picture.canvas = canvas[i]
+                picture.done += n
+                yield picture.index, picture.canvas, result.strokes[i, :n]
+            elif picture.extra < 4 * count:
+                picture.extra = 4 * (picture.done + picture.extra + 4)  # no stroke lowers the error: try finer grids
+            elif picture.min_gain_ratio > 0:
+                picture.min_gain_ratio = -math.inf  # no stroke of any grid does: take those that raise it least
+            else:
+                raise InputError("The policy proposes no finite strokes; its checkpoint is damaged.")
+
+
+@dataclass(eq=False)
+class _Picture:
+    """A picture in progress."""
+
+    index: int
+    canvas: Tensor  # (3, H, W)
+    target: Tensor
+    done: int = 0  # strokes
+    extra: int = 0  # added to those done, to propose on finer grids
+    min_gain_ratio: float = 0.3
+
+    def stage(self) -> tuple[tuple[int, int], list[Grid], float]:
+        """What pictures painted in one round must have in common; of one size, the coarser grids come first."""
+        size = (self.target.shape[-2], self.target.shape[-1])
+        return size, grids_for(size, self.done + self.extra), self.min_gain_ratio
+
+
+class PolicyAgent:
+    """An agent that paints with a policy: an `agents.registry.BatchAgent`."""
+
+    def __init__(self, policy: Policy, brush: Brush, planning: Planning = DEFAULT_PLANNING) -> None:
+        self.policy = policy
+        self.brush = brush
+        self.planning = planning
+
+    def __call__(
+        self, canvas: Tensor, target: Tensor, count: int, *, constraints: StrokeConstraints = UNCONSTRAINED
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Paint one picture; see `paint_picture`."""
+        return paint_picture(
+            self.policy, self.brush, canvas, target, count, planning=self.planning, constraints=constraints
+        )
+
+    def paint_batch(
+        self,
+        canvases: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        count: int,
+        *,
+        constraints: StrokeConstraints = UNCONSTRAINED,
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Paint several pictures; see `paint_pictures`."""
+        return paint_pictures(
+            self.policy, self.brush, canvases, targets, count, planning=self.planning, constraints=constraints
+        )
+
+
+def _propose(policy: Policy, canvas: Tensor, target: Tensor, grid: Grid) -> Tensor:
+    """The policy's strokes `(B, K, P)`.
+
+    On the CPU, convolutions round differently for different B, and planning enlarges the differences. One picture after
+    another takes as long there, and each gets the strokes that it gets alone.
+    """
+    if canvas.device.type != "cpu" or torch.is_grad_enabled():
+        return policy(canvas, target, grid)
+    pairs = zip(canvas.split(1), target.split(1), strict=True)
+    return torch.cat([policy(*pair, grid) for pair in pairs])
+
+
+def _first(counts: list[int], like: Tensor) -> Tensor:
+    """Mask `(B, K)`, the shape of `like`, of the first `counts[i]` entries of each row i."""
+    return torch.arange(like.shape[1], device=like.device) < torch.tensor(counts, device=like.device)[:, None]
 
 
 def _cells(grids: list[Grid], per_cell: int, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -241,8 +378,8 @@ def _cells(grids: list[Grid], per_cell: int, like: Tensor) -> tuple[Tensor, Tens
     return torch.cat(numbers), torch.cat(sides)
 
 
-def _reduce(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """`(3, H, W)` -> `(1, 3, h, w)` by area averaging; unchanged where that would enlarge it."""
-    if size[0] >= picture.shape[-2] or size[1] >= picture.shape[-1]:
-        return picture[None]
-    return F.interpolate(picture[None], size, mode="area")
+def _reduce(pictures: Tensor, size: tuple[int, int]) -> Tensor:
+    """`(B, 3, H, W)` -> `(B, 3, h, w)` by area averaging; unchanged where that would enlarge it."""
+    if size[0] >= pictures.shape[-2] or size[1] >= pictures.shape[-1]:
+        return pictures
+    return F.interpolate(pictures, size, mode="area")

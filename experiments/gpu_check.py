@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from agents.optimal_colour import paint_greedily, score_candidates
-from agents.rollout import grids_for, rollout_round
+from agents.registry import BatchAgent
 from experiments.cli import run
 from kaokore.fake_faces import draw_face
 from painter import Painter
@@ -185,9 +185,9 @@ def agent(config: Config, device: torch.device, figures: Figures) -> None:
     for batch in config.batches:
         with _measured(figures.setdefault(f"batch_{batch}", {}), device) as found:
             target = torch.stack([faces[i % len(faces)] for i in range(batch)]).to(device)
-            _paint_rounds(painter, target, min(config.strokes, 20))  # warm
-            seconds = _seconds(lambda t=target: _paint_rounds(painter, t, config.strokes), device)  # type: ignore[misc]
-            canvas, strokes = _paint_rounds(painter, target, config.strokes)
+            _paint_together(painter, target, min(config.strokes, 20))  # warm
+            seconds = _seconds(lambda t=target: _paint_together(painter, t, config.strokes), device)  # type: ignore[misc]
+            canvas, strokes = _paint_together(painter, target, config.strokes)
             found["faces_per_second"] = batch / seconds
             found["seconds_for_kaokore"] = KAOKORE_FACES * seconds / batch
             found["strokes_a_face"], found["mse"] = strokes / batch, float((canvas - target).square().mean())
@@ -204,7 +204,7 @@ def agent(config: Config, device: torch.device, figures: Figures) -> None:
                 count = min(batch, total - first)
                 index = (torch.arange(first, first + count) * 7) % len(pool)
                 target = pool[index].roll(first // batch, -1).to(device)
-                canvas, _ = _paint_rounds(painter, target, config.strokes)
+                canvas, _ = _paint_together(painter, target, config.strokes)
                 errors.append((canvas - target).square().mean((1, 2, 3)))
             return errors
 
@@ -215,29 +215,14 @@ def agent(config: Config, device: torch.device, figures: Figures) -> None:
         found["seconds_for_kaokore"] = KAOKORE_FACES * seconds / total
 
 
-@torch.no_grad()
-def _paint_rounds(painter: Painter, target: Tensor, count: int) -> tuple[Tensor, int]:
-    """Rounds as of `agents.rollout.paint_picture`, in step for a batch: each picture gets exactly `count` strokes."""
-    policy, planning = painter.agent.args[0], painter.agent.keywords["planning"]  # type: ignore[union-attr]
-    size = (target.shape[-2], target.shape[-1])
-    canvas, strokes = torch.ones_like(target), target.new_zeros(len(target), 0, painter.brush.space.width)
-    painted = torch.zeros(len(target), dtype=torch.long, device=target.device)
-    done, ratio = 0, 0.3
-    while done < count:
-        limit = min(max(6, done // 2), count - done)
-        # The last strokes are painted even where they gain little, so that all pictures end together.
-        how = {"max_strokes": limit, "min_gain_ratio": ratio, "planning": planning}
-        result = rollout_round(policy, painter.brush, canvas, target, grids=grids_for(size, done), **how)
-        fresh = result.mask.cumsum(1) <= (count - painted)[:, None]
-        kept = result.strokes.clone()
-        kept[..., painter.brush.space.columns("opacity")] *= (fresh & result.mask)[..., None]
-        strokes, painted = torch.cat((strokes, kept), 1), painted + (fresh & result.mask).sum(1)
-        canvas = paint(canvas, kept, painter.brush)
-        least = int(painted.min())
-        if least == done:
-            ratio = -1.0 if ratio > 0 else ratio
-        done = least
-    return canvas, int(painted.sum())
+def _paint_together(painter: Painter, target: Tensor, count: int) -> tuple[Tensor, int]:
+    """Canvases `(B, 3, H, W)` of pictures that the agent paints at once, and how many strokes are on them."""
+    assert isinstance(painter.agent, BatchAgent)
+    canvases, painted = list(torch.ones_like(target)), 0
+    for i, canvas, strokes in painter.agent.paint_batch(canvases, list(target), count):
+        canvases[i] = canvas
+        painted += len(strokes)
+    return torch.stack(canvases), painted
 
 
 def optimizer(config: Config, device: torch.device, figures: Figures) -> None:

@@ -16,7 +16,7 @@ from experiments.trainer import RunOptions
 from renderer.brush import Brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mypaint import MyPaint
-from renderer.learned.data import BrushPoints, BrushViews, Draws, Pool, Together, drawn
+from renderer.learned.data import BrushPoints, BrushViews, Pool, RandomNormals, Zipped, iterate
 from renderer.learned.fidelity import fidelity, traits
 from renderer.learned.load import KINDS
 from renderer.learned.neural_brush import NeuralBrush
@@ -115,7 +115,7 @@ def mypaint_task(config: Config, steps: int, device: torch.device) -> Task:
     seeds = [config.seed * STREAMS + stream for stream in range(STREAMS)]
 
     def pool(data: Any) -> Pool:
-        bar = tqdm(drawn(data, config.workers), "reference strokes", len(data), unit="batch", leave=False)
+        bar = tqdm(iterate(data, config.workers), "reference strokes", len(data), unit="batch", leave=False)
         return Pool(list(bar), steps, seeds[2])
 
     def points() -> Pool:
@@ -136,8 +136,8 @@ def mypaint_task(config: Config, steps: int, device: torch.device) -> Task:
         objects["critic_optimizer"] = adam(objects["critic"].parameters(), betas=BETAS)
 
         def train(done: int) -> Iterator[Progress]:
-            random = Draws(((2, TILE, TILE), (VIEWS, 2)), steps, seeds[3])
-            data = Together(points(), views(48, whole=False), random)
+            random = RandomNormals(((2, TILE, TILE), (VIEWS, 2)), steps, seeds[3])
+            data = Zipped(points(), views(48, whole=False), random)
             optimizers = objects["optimizer"], objects["critic_optimizer"]
             yield from fit_adversarially(network, objects["critic"], *optimizers, data, done, config.learning_rate)
     else:
@@ -145,7 +145,7 @@ def mypaint_task(config: Config, steps: int, device: torch.device) -> Task:
         objects["optimizer"] = adam([*network.parameters(), *objects["encoder"].parameters()])
 
         def train(done: int) -> Iterator[Progress]:
-            data = Together(views(64, whole=True), Draws(((VIEWS, LATENT),), steps, seeds[3]))
+            data = Zipped(views(64, whole=True), RandomNormals(((VIEWS, LATENT),), steps, seeds[3]))
             yield from fit_variationally(
                 network, objects["encoder"], objects["optimizer"], data, done, config.learning_rate
             )

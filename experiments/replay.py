@@ -14,8 +14,8 @@ from pathlib import Path
 import tyro
 
 from experiments.cli import run
+from renderer.brush import load_brush
 from renderer.io.painting import Painting, reference_brush
-from renderer.learned.load import load_brush
 
 
 @dataclass(frozen=True)

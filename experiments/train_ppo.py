@@ -23,11 +23,11 @@ from experiments.agent_training import AgentOptions, load_faces, paint_dev
 from experiments.cli import choose_device, require, run
 from experiments.runs import describe_run
 from experiments.trainer import Trainer, resumed
+from renderer.brush import load_brush
 from renderer.canvas import blank
 from renderer.canvas import paint as paint_strokes
 from renderer.errors import InputError
 from renderer.io.files import atomic
-from renderer.learned.load import load_brush
 
 if TYPE_CHECKING:
     import gymnasium

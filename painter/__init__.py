@@ -27,7 +27,7 @@ def __getattr__(name: str) -> object:
         import warnings
 
         warnings.warn("painter.load_renderer is now renderer.load_brush", DeprecationWarning, stacklevel=2)
-        return importlib.import_module("renderer.learned.load").load_brush
+        return importlib.import_module("renderer.brush").load_brush
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'painter' has no attribute {name!r}")

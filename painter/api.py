@@ -22,7 +22,7 @@ from torch import Tensor
 from agents.planner import DEFAULT_PLANNING, Planning
 from agents.registry import Agent, load_agent
 from painter.losses.pixels import Loss, mse
-from painter.methods import METHODS, Method, Step, Task, method_steps
+from painter.methods import METHODS, Method, Step, Task, batch_steps, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
 from painter.refine import Region, refine_steps
 from renderer.brush import Brush, load_brush
@@ -145,9 +145,34 @@ class Painter:
         )
         yield from self._run(task)
 
-    def paint_batch(self, images: Sequence[ImageLike], **options: Any) -> list[Painting]:
-        """Paint several images with the same options (see `steps`), each as `paint` alone would paint it."""
-        return [self.paint(image, **options) for image in images]
+    def paint_batch(
+        self, images: Sequence[ImageLike], *, on_step: Callable[[int, Step], object] | None = None, **options: Any
+    ) -> list[Painting]:
+        """Paint several images at once, of any sizes; each as `paint` alone would paint it, within rounding.
+
+        Images of one size share every operation (`agent`, `optimize` and `hybrid`; `lines` takes one after another), so
+        that a GPU is busy. A palette that is chosen from each image separates them again. A time budget counts for each
+        image: B images take B times as long.
+
+        Args:
+            images: see `steps`.
+            on_step: called with the index of an image and a step of it, to show progress.
+            options: those of `steps`.
+
+        Returns:
+            The finished paintings, on the CPU, in the order of the images.
+
+        Raises:
+            InputError: as `steps`.
+        """
+        limits = as_constraints(options.pop("constraints", UNCONSTRAINED)).to(self.device)
+        works = [self._task(image, constraints=limits, **options) for image in images]
+        strokes = [task.target.new_zeros(0, self.brush.space.width) for task, _ in works]
+        for i, step in batch_steps(self.method, [task for task, _ in works], self.brush, self.agent):
+            strokes[i] = step.strokes
+            if on_step is not None:
+                on_step(i, step)
+        return [self._painting(painted, *work) for painted, work in zip(strokes, works, strict=True)]
 
     def refine(self, painting: Painting, image: ImageLike, **options: Any) -> Painting:
         """Improve a painting, or repaint a region of it; takes the options of `refine_steps`.
@@ -303,6 +328,11 @@ class Painter:
             strokes = step.strokes
             if on_step is not None:
                 on_step(step)
+        return self._painting(strokes, task, provenance, background)
+
+    def _painting(
+        self, strokes: Tensor, task: Task, provenance: Mapping[str, Any], background: Colour | None = None
+    ) -> Painting:
         if background is None:
             red, green, blue = task.canvas[:, 0, 0].tolist()
             background = red, green, blue

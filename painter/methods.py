@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from agents.registry import Agent
+from agents.registry import Agent, BatchAgent
 from painter.lines import remove_lines, trace_lines
 from painter.losses.pixels import Loss, mse
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig, optimize
@@ -79,40 +79,85 @@ def method_steps(method: Method, task: Task, brush: Brush, agent: Agent | None) 
     agent: the agent paints. optimize: strokes are optimised. hybrid: the agent's strokes are optimised. lines: the agent
     paints the masses, and strokes that follow the ink lines are laid on them. All but optimize need an `agent`.
     """
+    for _, step in batch_steps(method, [task], brush, agent):
+        yield step
+
+
+def batch_steps(method: Method, tasks: Sequence[Task], brush: Brush, agent: Agent | None) -> Iterator[tuple[int, Step]]:
+    """Paint several images at once by one of `METHODS`, each as it would be painted alone, within rounding.
+
+    The agent paints all tasks of equal counts and constraints together (`agents.registry.BatchAgent`; another agent paints
+    them one after another), the optimiser all that are alike but for the images. A time budget counts for each image: B
+    images take B times as long. Lines are painted one image after another.
+
+    Yields:
+        The index of a task and a step of it; the strokes of its last step are its painting.
+    """
     mean = brush.mean_brush()  # where the grain of a stochastic brush falls cannot be planned
     if method == "optimize":
-        yield from _optimize(task, brush, None)
+        yield from _optimize(tasks, brush, None)
         return
     assert agent is not None, f"{method} needs an agent"
     if method == "lines":
-        yield from _lines(task, mean, agent)
+        for i, task in enumerate(tasks):
+            for step in _lines(task, mean, agent):
+                yield i, step
         return
     share = 1.0 if method == "agent" else AGENT_PROGRESS
-    strokes = task.target.new_zeros(0, brush.space.width)
-    for _, fresh in agent(task.canvas, task.target, task.count, constraints=task.constraints):
-        strokes = torch.cat((strokes, fresh))
-        yield Step(share * len(strokes) / task.count, strokes, task.canvas, mean)
+    strokes = [task.target.new_zeros(0, brush.space.width) for task in tasks]
+    for i, fresh in _agent_rounds(tasks, agent):
+        strokes[i] = torch.cat((strokes[i], fresh))
+        yield i, Step(share * len(strokes[i]) / tasks[i].count, strokes[i], tasks[i].canvas, mean)
     if method == "hybrid":
-        yield from _optimize(task, brush, strokes)
+        yield from _optimize(tasks, brush, strokes)
 
 
-def _optimize(task: Task, brush: Brush, start: Tensor | None) -> Iterator[Step]:
-    if task.loss is mse:
-        brush = brush.mean_brush()  # losses on features see the grain of a stochastic brush; pixels would only fit it
-    steps = optimize(
-        task.target,
-        brush,
-        task.count,
-        canvas=task.canvas,
-        config=task.config,
-        loss=task.loss,
-        start=start,
-        generator=task.generator,
-        constraints=task.constraints,
-        penalty=task.penalty,
-    )
-    for step in steps:
-        yield Step(step.progress, step.strokes, task.canvas, brush)
+def _agent_rounds(tasks: Sequence[Task], agent: Agent) -> Iterator[tuple[int, Tensor]]:
+    """The index of a task and the strokes of a round of it."""
+    if not isinstance(agent, BatchAgent):
+        for i, task in enumerate(tasks):
+            for _, fresh in agent(task.canvas, task.target, task.count, constraints=task.constraints):
+                yield i, fresh
+        return
+    for indices in _alike(tasks, lambda task: (task.count, id(task.constraints))):
+        first = tasks[indices[0]]
+        canvases, targets = [tasks[i].canvas for i in indices], [tasks[i].target for i in indices]
+        for k, _, fresh in agent.paint_batch(canvases, targets, first.count, constraints=first.constraints):
+            yield indices[k], fresh
+
+
+def _optimize(tasks: Sequence[Task], brush: Brush, start: Sequence[Tensor] | None) -> Iterator[tuple[int, Step]]:
+    def key(task: Task) -> Hashable:
+        return task.target.shape, task.count, task.config, id(task.constraints), id(task.loss), id(task.penalty)
+
+    for indices in _alike(tasks, key):
+        group = [tasks[i] for i in indices]
+        task, config = group[0], group[0].config
+        # Losses on features see the grain of a stochastic brush; pixels would only fit it.
+        drawn_with = brush.mean_brush() if task.loss is mse else brush
+        steps = optimize(
+            torch.stack([task.target for task in group]),
+            drawn_with,
+            task.count,
+            canvas=torch.stack([task.canvas for task in group]),
+            config=config if config.seconds is None else replace(config, seconds=config.seconds * len(group)),
+            loss=task.loss,
+            start=None if start is None else torch.stack([start[i] for i in indices]),
+            generator=[task.generator for task in group],
+            constraints=task.constraints,
+            penalty=task.penalty,
+        )
+        for step in steps:
+            for i, strokes in zip(indices, step.strokes, strict=True):
+                yield i, Step(step.progress, strokes, tasks[i].canvas, drawn_with)
+
+
+def _alike(tasks: Sequence[Task], key: Callable[[Task], Hashable]) -> list[list[int]]:
+    """The indices of tasks, in groups of an equal key."""
+    groups: dict[Hashable, list[int]] = {}
+    for i, task in enumerate(tasks):
+        groups.setdefault(key(task), []).append(i)
+    return list(groups.values())
 
 
 def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
@@ -138,7 +183,7 @@ def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
     )
     thin = replace(task, canvas=canvas, count=len(traced), config=settle, loss=mse, penalty=None)
     thin = replace(thin, constraints=replace(limits, brush=1.0))
-    for step in _optimize(thin, brush, traced):
+    for _, step in _optimize([thin], brush, [traced]):
         progress = MASS_PROGRESS + (1 - MASS_PROGRESS) * step.progress
         yield Step(progress, torch.cat((strokes, step.strokes)), task.canvas, brush)
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -92,7 +92,7 @@ def optimize(
     config: OptimizeConfig = DEFAULT_CONFIG,
     loss: Loss = mse,
     start: Tensor | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
     constraints: StrokeConstraints = UNCONSTRAINED,
     penalty: Callable[[Tensor], Tensor] | None = None,
     locked: Tensor | None = None,
@@ -107,7 +107,8 @@ def optimize(
         config: Budget, stages and learning rates.
         loss: Maps canvas and target, both `(B, 3, H, W)`, to `(B,)`.
         start: `(n, P)` or `(B, n, P)`, strokes to refine; further strokes are added up to `count`.
-        generator: Draws the positions of new strokes, on the CPU; None for PyTorch's default generator.
+        generator: Draws the positions of new strokes, on the CPU; None for PyTorch's default generator. With one for each
+            picture of a batch, the positions are those of each picture alone.
         constraints: Which strokes are allowed, at every step.
         penalty: Maps the strokes `(B, n, P)` to `(B,)`, added to the loss (`painter.losses.guidance`).
         locked: `(n,)` booleans, which strokes of `start` stay bit for bit as they are. With locked strokes, none are
@@ -132,6 +133,7 @@ def optimize(
         )
         yield from (replace(step, strokes=step.strokes[0]) for step in batch)
         return
+    generators = generator if isinstance(generator, Sequence) else [generator] * len(target)
     if locked is not None:
         config = replace(config, relocations=0)
 
@@ -186,7 +188,7 @@ def optimize(
                 current = paint(canvas, strokes[:, :painted], brush)
                 for k, picture in enumerate(target):
                     placed = place(
-                        picture, current[k], new.count, radius=new.radius, generator=generator, space=brush.space
+                        picture, current[k], new.count, radius=new.radius, generator=generators[k], space=brush.space
                     )
                     scaled[k, painted : painted + new.count] = placed / lr
                 painted += new.count

@@ -1,7 +1,7 @@
-"""Canvases and compositing: strokes laid over one another, each only where it falls.
+"""Canvases and compositing: strokes laid over one another, each only on the pixels that it touches.
 
-A canvas is a tensor (..., 3, H, W) of sRGB values in [0, 1]. Compositing happens on these values directly (not on linear
-light), as in every system that this project is compared with, in SVG viewers, and by `over` below: stated once, here.
+A canvas is a tensor (..., 3, H, W) of sRGB values in [0, 1]. Strokes are composited on these values, not on linear light, as
+in SVG viewers and in all systems that this project is compared with.
 """
 
 from __future__ import annotations
@@ -19,20 +19,27 @@ from renderer.ops.triton_strokes import composite_codes, encode
 def blank(
     size: tuple[int, int], colour: tuple[float, float, float] = (1.0, 1.0, 1.0), device: torch.device | str = "cpu"
 ) -> Tensor:
-    """A canvas `(3, H, W)` of one colour."""
+    """A canvas `(3, H, W)` of one colour, sRGB in [0, 1]."""
     return torch.tensor(colour, device=device)[:, None, None].expand(3, *size).clone()
 
 
 def over(canvas: Tensor, mark: Mark) -> Tensor:
-    """Lays a mark over a canvas, both `(B, 3, H, W)`: Porter and Duff's *over* with an opaque canvas."""
+    """Lay marks over canvases `(B, 3, H, W)`: *over* of Porter and Duff (1984) with an opaque canvas."""
     return canvas + mark.alpha * (mark.colour - canvas)
 
 
 def paint(canvas: Tensor, strokes: Tensor, brush: Brush) -> Tensor:
-    """Lay strokes over a canvas, the first below. Differentiable in the canvas, and in strokes if the brush is.
+    """Lay strokes over a canvas. Differentiable in the canvas, and in strokes if the brush is.
 
-    canvas `(3, H, W)` with strokes `(N, P)`, or `(B, 3, H, W)` with `(B, N, P)`. Time and memory grow with the pixels that
-    strokes touch.
+    Time and memory grow with the number of pixels that strokes touch.
+
+    Args:
+        canvas: `(3, H, W)`, or `(B, 3, H, W)`.
+        strokes: `(N, P)`, or `(B, N, P)`, the first at the bottom.
+        brush: draws them.
+
+    Returns:
+        The canvas afterwards.
     """
     if canvas.dim() == 3:
         return paint(canvas[None], strokes[None], brush)[0]
@@ -48,9 +55,16 @@ def paint(canvas: Tensor, strokes: Tensor, brush: Brush) -> Tensor:
 
 @torch.no_grad()
 def paint_steps(canvas: Tensor, strokes: Tensor, brush: Brush, every: int = 1, chunk: int = 256) -> Iterator[Tensor]:
-    """Yield the canvas `(3, H, W)` before the first and after every `every` strokes, last the finished picture.
+    """Yield the canvas before the first stroke, after every `every` strokes, and after the last.
 
-    The same tensor each time, changed in place: copy what is to be kept. `chunk` strokes at most are drawn ahead.
+    It is the same tensor each time, changed in place: copy what is to be kept.
+
+    Args:
+        canvas: `(3, H, W)`.
+        strokes: `(N, P)`, the first at the bottom.
+        brush: draws them.
+        every: strokes between two canvases.
+        chunk: how many strokes are drawn at once at most, which limits the memory.
     """
     canvas = canvas.clone()
     yield canvas

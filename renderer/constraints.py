@@ -78,7 +78,10 @@ class StrokeConstraints:
 
     def to(self, device: torch.device | str) -> StrokeConstraints:
         """These constraints with the palette on `device`."""
-        return replace(self, palette=self.palette.to(device)) if isinstance(self.palette, Tensor) else self
+        if not isinstance(self.palette, Tensor):
+            return self
+        palette = self.palette.to(device)
+        return self if palette is self.palette else replace(self, palette=palette)
 
     def provenance(self) -> dict[str, Any]:
         """What differs from no constraints at all, as JSON can hold it; colours as `#rrggbb`, others as `module:Class`."""
@@ -183,21 +186,21 @@ def nearest(colours: Tensor, palette: Tensor) -> Tensor:
     return palette[distance.argmin(-1)]
 
 
-def palette_of(picture: Tensor, count: int) -> Tensor:
-    """At most `count` colours `(K, 3)` of a picture (3, H, W): k-means of its pixels in sRGB.
+def palette_of(image: Tensor, count: int) -> Tensor:
+    """At most `count` colours `(K, 3)` of an image (3, H, W): k-means of its pixels in sRGB.
 
-    Deterministic. A picture with fewer colours gives as many as it has.
+    Deterministic. An image with fewer colours gives as many as it has.
     """
-    pixels = picture.flatten(1).mT.cpu().float()
+    pixels = image.flatten(1).mT.cpu().float()
     distinct = torch.unique((pixels * 255).round(), dim=0) / 255
     if len(distinct) <= count:
-        return distinct.to(picture)
+        return distinct.to(image)
     import cv2
 
     cv2.setRNGSeed(0)
     until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 50, 1e-4)
     _, _, centres = cv2.kmeans(pixels.numpy(), count, None, until, 3, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
-    return torch.from_numpy(centres).clamp(0, 1).to(picture)
+    return torch.from_numpy(centres).clamp(0, 1).to(image)
 
 
 def parse_palette(text: str) -> Tensor:

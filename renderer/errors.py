@@ -1,5 +1,5 @@
-"""The one error that a person can mend."""
+"""The error for invalid input."""
 
 
 class InputError(ValueError):
-    """Something given from outside cannot be used. The message is one sentence that says what is wrong and what to do."""
+    """Input from outside cannot be used. The message is one line that says what is wrong and what to do."""

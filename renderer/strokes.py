@@ -1,8 +1,8 @@
-"""Names for the columns of a stroke.
+"""Stroke spaces: names, ranges and units of the columns of a stroke.
 
-Strokes are plain tensors `(..., P)` with every value in [0, 1], so optimisers, replay memories and files need no wrapper.
-What the P columns *mean* lives here, and travels inside every checkpoint and painting: a mismatch is an error at load
-and never a wrong colour.
+Strokes are plain tensors `(..., P)` with every value in [0, 1], so that optimisers, replay memories and files need no
+wrapper. A stroke space says what the P columns mean. Every checkpoint and painting contains its space, so that a mismatch is
+an error when it is loaded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from renderer.errors import InputError
 
 
 class SpaceError(InputError):
-    """Two parts of the program mean different things by a stroke."""
+    """Strokes of one space were given where those of another are needed."""
 
 
 Kind = Literal["position", "length", "shape", "appearance"]
@@ -83,7 +83,7 @@ class StrokeSpace:
         return name in self._columns
 
     def columns(self, name: str) -> slice:
-        """Where the field `name` stands in the last dimension of a stroke tensor."""
+        """The columns of the field `name` in the last dimension of strokes. Raises `SpaceError` when there is none."""
         self.field(name)
         return self._columns[name]
 
@@ -93,20 +93,20 @@ class StrokeSpace:
         return {field.name: slice(end - field.size, end) for field, end in zip(self.fields, ends, strict=True)}
 
     def get(self, strokes: Tensor, name: str) -> Tensor:
-        """`(..., P)` in [0, 1] -> `(..., size)` in the field's physical unit."""
+        """The field `name` of strokes `(..., P)` in [0, 1]: `(..., size)` in the field's unit."""
         field = self.field(name)
         values = strokes[..., self._columns[name]]
         return values if (field.low, field.high) == (0, 1) else field.low + (field.high - field.low) * values
 
     def put(self, strokes: Tensor, name: str, value: Tensor) -> Tensor:
-        """A copy of `strokes` whose field `name` holds `value`, given in physical units and clamped to the field's range."""
+        """A copy of `strokes` whose field `name` is `value`, given in the field's unit and clamped to its range."""
         field = self.field(name)
         strokes = strokes.clone()
         strokes[..., self.columns(name)] = ((value - field.low) / (field.high - field.low)).clamp(0, 1)
         return strokes
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """`(n, P)` strokes drawn uniformly, on the CPU."""
+        """Sample `(n, P)` strokes uniformly, on the CPU."""
         return torch.rand(n, self.width, generator=generator)
 
     def default_strokes(self, n: int) -> Tensor:
@@ -138,7 +138,7 @@ class StrokeSpace:
         return steps
 
     def to_json(self) -> str:
-        """A JSON object that `from_json` reads back."""
+        """A JSON object for `from_json`."""
         fields = [asdict(field) for field in self.fields]
         if self in KNOWN:  # as in files of all versions
             fields = [{key: field[key] for key in ("name", "size", "low", "high", "unit")} for field in fields]
@@ -155,17 +155,17 @@ class StrokeSpace:
         return next((known for known in KNOWN if known == space), space)
 
     def require(self, other: StrokeSpace) -> None:
-        """Raises `SpaceError` unless `other` means the same by every column."""
+        """Raise `SpaceError` unless the columns of `other` have the same meaning."""
         if self != other:
             raise SpaceError(
-                f"These strokes are in the space {other.name!r} with {other.width} columns, but the renderer draws "
-                f"{self.name!r} with {self.width}; choose the renderer that the strokes were made with."
+                f"These strokes are in the space {other.name!r} with {other.width} columns, but the brush draws "
+                f"{self.name!r} with {self.width}; choose the brush that the strokes were made with."
             )
 
 
-# Huang et al. (2019), section 3.3: a quadratic Bezier curve whose thickness and transparency vary linearly along it.
-# The control point is given relative to the box between start and end, as in the authors' code, so that a curve never
-# doubles back. Lengths are relative to the canvas: resolution never enters a stroke.
+# Huang et al. (2019), section 3.3: a quadratic Bezier curve whose thickness and transparency vary linearly along it. The
+# control point is relative to the box between start and end, as in the authors' code, so that a curve is monotone in both
+# axes. Lengths are relative to the canvas: resolution never enters a stroke.
 BEZIER = StrokeSpace(
     "bezier",
     (

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from renderer import Checkpoint, Painting
-from renderer.learned.load import load_brush
+from renderer.brush import load_brush
 
 FOLDER = Path(__file__).parent / "data" / "v0.1"
 VALUES = load_file(FOLDER / "values.safetensors")

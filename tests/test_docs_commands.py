@@ -151,6 +151,27 @@ def test_pages_name_files_and_python_names_that_exist(page: Path) -> None:
     assert not missing, ", ".join(sorted(missing))
 
 
+@cache
+def identifiers() -> frozenset[str]:
+    """All identifiers in the code and the tests, and the names of their files."""
+    found = set[str]()
+    for folder in ("renderer", "agents", "painter", "kaokore", "experiments", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            found |= {path.stem, *re.findall(r"[A-Za-z_]\w*", path.read_text(encoding="utf-8"))}
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_prose_names_identifiers_that_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    words = {word for span in re.findall(r"`([^`]+)`", prose) for word in re.findall(r"[A-Za-z_]\w*", span)}
+    ours = {word for word in words if re.search(r"_|[a-z][A-Z]", word) and not word.startswith("my_")}
+    missing = ours - identifiers() - set(re.findall(r"\w+", "".join(blocks)))
+    assert not missing, ", ".join(sorted(missing))
+
+
 def exists(name: str) -> bool:
     """Whether a dotted name is a module, or what a module defines.
 

@@ -1,7 +1,7 @@
 """Measure speed and fidelity against named baselines, on the CPU.
 
     python -m experiments.bench --json bench.json                  # about two minutes on two idle cores
-    python -m experiments.bench --json bench.json --only renderer  # or painting
+    python -m experiments.bench --json bench.json --only renderer  # or painting, batch, neighbours
 
 Absolute times depend on the machine, so that results are ratios: alternatives run in turns (A, B, A, B ...) in one
 process, after a warm-up, and their medians are divided; a `_range` holds the least and the greatest of single turns.
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from experiments.bench.batch_speed import measure_batch, measure_neighbours
 from experiments.bench.painting_speed import measure_painting
 from experiments.bench.renderer_speed import measure_renderers
 from experiments.bench.timing import Figures
@@ -35,7 +36,8 @@ class Config:
     json: str = "bench.json"
     """The file for the figures."""
     only: str = "renderer,painting"
-    """Sections to measure, separated by commas."""
+    """Sections to measure, separated by commas: renderer, painting, batch (several images at once), neighbours (beside
+    other busy processes)."""
     seconds_each: float = 2.0
     """Time budget for the turns of each measurement; three turns are taken in any case."""
     batch: int = 256
@@ -54,6 +56,10 @@ class Config:
     """Canvas sides of an optimisation step, in pixels; the naive baseline takes the first."""
     agent_counts: tuple[int, ...] = (50, 200, 1000)
     """Strokes that the agent paints."""
+    images: int = 8
+    """Images of the batch (section batch)."""
+    agent_strokes: int = 200
+    """Strokes of each image (sections batch and neighbours)."""
     threads: int | None = None
     """PyTorch's threads; by default, its own choice."""
     seed: int = 0
@@ -114,7 +120,17 @@ def _painting(c: Config) -> Figures:
     )
 
 
-SECTIONS = {"renderer": _renderer, "painting": _painting}
+def _batch(c: Config) -> Figures:
+    return measure_batch(
+        c.renderer, agent=c.agent, images=c.images, strokes=c.agent_strokes, seconds_each=c.seconds_each
+    )
+
+
+def _neighbours(c: Config) -> Figures:
+    return measure_neighbours(c.renderer, agent=c.agent, strokes=c.agent_strokes)
+
+
+SECTIONS = {"renderer": _renderer, "painting": _painting, "batch": _batch, "neighbours": _neighbours}
 
 
 def _check(config: Config) -> list[str]:
@@ -124,8 +140,11 @@ def _check(config: Config) -> list[str]:
         raise InputError(f"--only takes {' and '.join(SECTIONS)}, separated by commas, not {config.only!r}.")
     lists = (config.counts, config.sides, config.agent_counts)
     threads = 1 if config.threads is None else config.threads
-    if not all(lists) or min(config.batch, config.test_strokes, threads, *map(min, lists)) < 1:
-        raise InputError("Batch, strokes, sides and threads must all be at least 1.")
+    if (
+        not all(lists)
+        or min(config.batch, config.test_strokes, threads, config.images, config.agent_strokes, *map(min, lists)) < 1
+    ):
+        raise InputError("Batch, strokes, sides, images and threads must all be at least 1.")
     if not 0 <= config.seconds_each <= 600:
         raise InputError(f"--seconds-each must be between 0 and 600, not {config.seconds_each}.")
     if config.renderer == "exact":

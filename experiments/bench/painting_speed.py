@@ -18,11 +18,10 @@ from experiments.bench.renderer_speed import SIDE
 from experiments.bench.timing import Figures, in_turns, put, why_missing
 from painter import Painter
 from painter.methods import Step
-from renderer.brush import Brush, Mark
+from renderer.brush import Brush, Mark, load_brush
 from renderer.brushes.bezier import bounds
 from renderer.canvas import blank, over, paint
 from renderer.io.images import fit, read_image
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 Ints = tuple[int, ...]

@@ -12,11 +12,10 @@ from torch import Tensor
 
 from experiments.bench.timing import Figures, in_turns, put, why_missing
 from experiments.figures.fidelity_sheet import TEST_SEED
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.huang2019 import Huang2019
-from renderer.learned.load import load_brush
 from renderer.learned.train import alpha_error
 from renderer.strokes import BEZIER
 
@@ -71,7 +70,7 @@ def measure_renderers(
         rows["ratio"][key] = rows["ours"][key] / rows["huang2019"][compared]
 
     brush = ExactBezier()
-    error = partial(alpha_error, brush=brush, n=test_strokes, seed=TEST_SEED, side=SIDE)
+    error = partial(alpha_error, reference=brush, n=test_strokes, seed=TEST_SEED, side=SIDE)
     rows["ours"]["alpha_mse"] = mine = error(ours)
     rows["huang2019"] |= {"alpha_mse": error(theirs)} if trained else _without_weights(baseline)
     other = rows["huang2019"]["alpha_mse"]

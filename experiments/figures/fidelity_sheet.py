@@ -17,11 +17,10 @@ from torch import Tensor
 
 from experiments.cli import run
 from experiments.figures.elements import png_path
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.errors import InputError
 from renderer.io.images import to_bytes, write_png
 from renderer.io.painting import reference_brush
-from renderer.learned.load import load_brush
 
 # The seed of the strokes that every alpha MSE is measured on: never a training's seed, and far from the numbers of the
 # batches that learned brushes are trained on.

@@ -27,7 +27,7 @@ class Curves(NamedTuple):
 
 
 def curves(strokes: Tensor, size: Size) -> Curves:
-    """`(B, P)` strokes of the space BEZIER on a canvas of `size` (height, width) -> their geometry in pixels."""
+    """The geometry of strokes `(B, 13)` on a canvas of `size` (height, width)."""
     height, width = size
     scale = torch.tensor([width, height], dtype=strokes.dtype, device=strokes.device)
     start = BEZIER.get(strokes, "start") * scale
@@ -37,17 +37,17 @@ def curves(strokes: Tensor, size: Size) -> Curves:
 
 
 def bounds(strokes: Tensor, size: Size, margin: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The box that each stroke touches, clipped to the canvas: left, top, right, bottom, `(B,)` whole pixels.
+    """The box that each stroke `(B, 13)` touches, clipped to the canvas: left, top, right, bottom, `(B,)` whole pixels.
 
-    The curve is monotone in both axes, so that the box around its two ends, grown by the larger radius and by
-    `margin` pixels for the soft edge, holds it.
+    The curve is monotone in both axes, so that it lies in the box around its two ends, enlarged by the larger radius and
+    by `margin` pixels for the soft edge.
     """
     curve = curves(strokes.detach(), size)
     return box_around(curve.start, curve.end, curve.radius.amax(-1, keepdim=True) + margin, size)
 
 
 def box_around(start: Tensor, end: Tensor, reach: Tensor, size: Size) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The boxes around points `start` and `end` (B, 2), grown by `reach` (B, 1), all in pixels: as `bounds` gives them."""
+    """Boxes around points `start` and `end` (B, 2), enlarged by `reach` (B, 1), all in pixels, as of `bounds`."""
     height, width = size
     low = (torch.minimum(start, end) - reach).floor().long().clamp(min=0)
     high = (torch.maximum(start, end) + reach).ceil().long()
@@ -56,7 +56,7 @@ def box_around(start: Tensor, end: Tensor, reach: Tensor, size: Size) -> tuple[T
 
 
 def colours(strokes: Tensor, space: StrokeSpace = BEZIER) -> Tensor:
-    """`(B, P)` -> the flat colours of the marks, `(B, 3, 1, 1)`."""
+    """The flat colours of the marks of strokes `(B, P)`: `(B, 3, 1, 1)`."""
     return space.get(strokes, "colour")[:, :, None, None]
 
 
@@ -71,17 +71,17 @@ def pixel_centres(size: Size, window: Window | None, like: Tensor) -> tuple[Tens
 
 
 class BezierBrush(Brush):
-    """A brush of strokes of BEZIER, which knows where they fall."""
+    """A brush of strokes of BEZIER, with their bounds."""
 
     space = BEZIER
 
     def bounds(self, strokes: Tensor, size: Size) -> Bounds:
-        """The box around the curve, a pixel more on each side for the soft edge."""
+        """The box around the curve, with a margin of a pixel for the soft edge."""
         return bounds(strokes, size)
 
 
 class ExactBezier(BezierBrush):
-    """The true brush, drawn by OpenCV: discs at sub-pixel positions on a supersampled canvas, averaged down.
+    """The reference brush, drawn by OpenCV: discs at sub-pixel positions on a supersampled canvas, averaged down.
 
     Not differentiable. Errors of position are below 1/16 of a (supersampled) pixel; antialiasing is a box filter over
     `supersample` squared samples.
@@ -118,11 +118,11 @@ class ExactBezier(BezierBrush):
         s = self.supersample
         points = (np.stack((start, control, end)) - origin) * s
         length = np.abs(np.diff(points, axis=0)).sum()
-        # Steps of at most 1.5 samples keep the outline smooth; at least 64 keep the run of opacity smooth.
+        # Steps of at most 1.5 samples keep the outline smooth; at least 64 keep the change of opacity smooth.
         steps = int(np.clip(length / 1.5, 64, 2048))
         t = np.linspace(0, 1, steps)[:, None]
         centres = (1 - t) ** 2 * points[0] + 2 * t * (1 - t) * points[1] + t**2 * points[2]
-        # OpenCV counts from pixel centres, in sixteenths here (shift=4); its discs are too large by .4 samples.
+        # OpenCV's coordinates start at pixel centres, here in sixteenths (shift=4); its discs are .4 samples too large.
         centres = np.rint((centres - 0.5) * 16).astype(int)
         radii = np.rint((((1 - t) * radius[0] + t * radius[1]) * s - 0.4) * 16).astype(int).ravel()
         values = ((1 - t) * opacity[0] + t * opacity[1]).ravel()
@@ -134,10 +134,10 @@ class ExactBezier(BezierBrush):
 
 
 class AnalyticBezier(BezierBrush):
-    """A differentiable reference: the distance of every pixel to many discs along the curve.
+    """A differentiable brush without weights: the distance of every pixel to many discs along the curve.
 
-    Slow (pixels x `discs` values a stroke) and simple; the learned renderer is held against it in tests. A pixel is
-    covered as far as the nearest disc covers it, and has the opacity of the last disc that holds it.
+    Simple and slow (pixels times `discs` values a stroke); tests compare the learned brush with it. A pixel is covered as
+    far as the nearest disc covers it, and has the opacity of the last disc that holds it.
     """
 
     differentiable = True
@@ -169,8 +169,8 @@ class AnalyticBezier(BezierBrush):
 
 
 def edge(depth: Tensor, sharpness: float | Tensor = 4.5) -> Tensor:
-    """How much of a pixel lies inside an outline whose distance from its centre is `depth` pixels (positive inside).
+    """Coverage of a pixel whose centre lies `depth` pixels inside an outline (negative outside).
 
-    A sigmoid instead of the box filter's ramp: nearly the same values, and a gradient that reaches strokes from outside.
+    A sigmoid instead of the ramp of a box filter: nearly the same values, and a gradient outside the stroke, too.
     """
     return torch.sigmoid(sharpness * depth)

@@ -1,7 +1,7 @@
-"""Several brushes of MyPaint in one painting: a further number of each stroke says which one draws it.
+"""Several brushes of MyPaint in one painting: a field of each stroke says which one draws it.
 
-0 is the first brush and 1 the last; between two brushes a mark is a mixture of both of theirs. So one painting lays masses
-with a broad brush and lines with ink, a style is interpolated between brushes, and an optimiser may choose the brush.
+0 is the first brush and 1 the last; between two brushes, a mark is a mixture of theirs. So a painting can have masses of a
+broad brush and lines of ink, a style can be interpolated between brushes, and an optimiser can choose the brush.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from renderer.strokes import MYPAINT
 
 
 def mixed(brushes: Sequence[Brush]) -> Mixed:
-    """One brush of strokes of MIXED from two or more brushes, all learned or all reference brushes.
+    """Combine two or more brushes, all learned or all reference brushes, to a brush of strokes of MIXED.
 
     Raises `InputError` for fewer, and for reference and learned ones together; `SpaceError` for brushes of another space.
     """
@@ -40,7 +40,7 @@ def shares(strokes: Tensor, count: int) -> Tensor:
 
 
 class Mixed(Brush):
-    """Learned brushes, see `mixed`. A stroke costs what the one or two brushes in it cost."""
+    """Learned brushes, see `mixed`. Only the one or two brushes in a stroke are computed."""
 
     space = MIXED
     differentiable = True

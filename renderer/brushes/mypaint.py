@@ -1,4 +1,4 @@
-"""MyPaint brushes, drawn by MyPaint's own engine: ink, charcoal, watercolour, and any other .myb file.
+"""Reference brushes of MyPaint, drawn by its own engine: ink, charcoal, watercolour, and any other .myb file.
 
 Not differentiable. The engine is that of SPIRAL (Ganin et al., 2018) and Neural Painters (Nakano, 2019), as Linux
 distributions ship it: `make brushes` installs it. `docs/brushes.md` shows brushes and measures them.
@@ -46,14 +46,14 @@ BRUSHES = {
 
 FOLDER = Path("/usr/share/mypaint-data")  # of Debian's package mypaint-brushes, below it VERSION/brushes/GROUP/NAME.myb
 EVENTS = 64  # of the pen's movement in a stroke
-# A dab of a pixel or two knows no shape: below a radius of FINE_RADIUS pixels, strokes are drawn on a canvas 2, 4, 8 ...
-# times as large, of at most FINE_SIDE pixels on the long side, and averaged down.
+# Dabs of a pixel or two have no shape: below a radius of FINE_RADIUS pixels, strokes are drawn on a canvas 2, 4, 8 ... times
+# as large, of at most FINE_SIDE pixels on the long side, and averaged down.
 FINE_RADIUS, FINE_SIDE = 8.0, 1024
 COLOURING = ("change_color_h", "change_color_l", "change_color_hsl_s", "change_color_v", "change_color_hsv_s")
 
 
 class Patch(NamedTuple):
-    """A stroke's mark where it is: alpha (h, w) and colour (3, h, w) or flat (3, 1, 1), at canvas pixel left, top."""
+    """The mark of one stroke: alpha (h, w), and colour (3, h, w) or flat (3, 1, 1), at canvas pixel left, top."""
 
     left: int
     top: int
@@ -62,9 +62,14 @@ class Patch(NamedTuple):
 
 
 def find_brush(brush: str | Path, folder: Path = FOLDER) -> Path:
-    """A .myb file, or a name such as `deevad/liner` in the installed collection (of the newest version that has it).
+    """Find the file of a brush.
 
-    Raises `InputError` when there is neither.
+    Args:
+        brush: a .myb file, a name of `BRUSHES`, or a name such as `deevad/liner` in the installed collection.
+        folder: where collections are installed; the newest version that has the brush counts.
+
+    Raises:
+        InputError: when there is no such brush.
     """
     if os.path.isfile(brush):
         return Path(brush)
@@ -82,18 +87,18 @@ def find_brush(brush: str | Path, folder: Path = FOLDER) -> Path:
 
 
 class MyPaint(Brush):
-    """One brush of MyPaint as a renderer. A mark depends on its stroke, `seed` and the canvas' size, and on nothing else.
+    """One brush of MyPaint. A mark depends only on its stroke, `seed` and the canvas' size.
 
-    The engine's random numbers follow from `seed` and the stroke's geometry, radius and pressure, not from its colour,
-    its place in a batch or the size. A mark is made without sight of the canvas: the brush does not smudge, as if it
-    were always newly loaded.
+    The engine's random numbers are a function of `seed` and the stroke's geometry, radius and pressure, not of its colour,
+    its position in a batch or the size. A mark does not depend on the canvas below: the brush does not smudge.
 
-    brush: a .myb file or a short name, see `find_brush`
-    seed: another seed, another hand
-    threads: strokes drawn at the same time
-    textured: whether the brush varies its colour, so that marks have a colour for every pixel
+    Args:
+        brush: a .myb file or a name, see `find_brush`.
+        seed: of the per-stroke noise.
+        threads: strokes drawn at the same time.
 
-    Raises `InputError` where the engine is missing, the file is no brush, or the brush leaves no mark of its own.
+    Raises:
+        InputError: when the engine is missing, the file is not a brush, or the brush leaves no mark of its own.
     """
 
     space = MYPAINT
@@ -114,7 +119,7 @@ class MyPaint(Brush):
         probe[:, MYPAINT.columns("start")], probe[:, MYPAINT.columns("end")] = 0.1, 0.9
         probe[:, MYPAINT.columns("pressure")] = probe[:, MYPAINT.columns("opacity")] = 1
         if not self(probe, (64, 64)).alpha.any():
-            raise InputError(f"The brush {self.path} leaves no mark of its own: it only changes what is there already.")
+            raise InputError(f"The brush {self.path} leaves no mark of its own: it only changes the canvas.")
 
     @torch.no_grad()
     def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
@@ -135,7 +140,7 @@ class MyPaint(Brush):
         return Mark(alpha.to(strokes), colour.to(strokes))
 
     def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
-        """See `renderer.brush.Brush`; by default, the boxes are those of the pixels that the engine touched."""
+        """See `renderer.brush.Brush`; by default, the boxes hold the pixels that the engine touched."""
         if box is not None or len(strokes) == 0:
             return super().patches(strokes, size, box)
         return concatenated(list(self.stream(strokes, size)))
@@ -171,7 +176,7 @@ class MyPaint(Brush):
     def _draw(
         self, row: NDArray[np.float32], size: Size, shape: tuple[int, int], origin: Sequence[int]
     ) -> Patch | None:
-        """Draws one stroke (14,) of a canvas of `size` on `shape` pixels of it from `origin` (x, y) on."""
+        """Draw one stroke (14,) on the part of a canvas of `size` that has the given shape and origin (x, y)."""
         stroke = torch.from_numpy(row).double()
         pressure, colour = (MYPAINT.get(stroke, name).tolist() for name in ("pressure", "colour"))
         radius, opacity = (float(MYPAINT.get(stroke, name)) for name in ("radius", "opacity"))
@@ -183,9 +188,9 @@ class MyPaint(Brush):
         radius *= k * short
         t = np.linspace(0, 1, EVENTS + 1)
         path = k * (_path(stroke, t) * (size[1], size[0]) - origin)
-        if np.ptp(path, axis=0).max() < 0.01 * radius:  # a dot: the engine draws only what moves
+        if np.ptp(path, axis=0).max() < 0.01 * radius:  # a dot: the engine draws only moving pens
             path[:, 0] += 0.01 * radius * t
-        # Colour is left out, so that another colour is the same mark.
+        # Without the colour, so that alpha does not depend on it.
         seed = zlib.crc32(row[: MYPAINT.columns("opacity").start].tobytes(), self.seed & 0xFFFFFFFF)
         engine = self._engines.get()
         try:
@@ -201,12 +206,12 @@ class MyPaint(Brush):
         flat = torch.tensor(colour)[:, None, None]
         alpha, pigment = values[-1], values[:-1]
         pigment = torch.where(alpha > 0, pigment / alpha, flat).clamp(max=1) if self.textured else flat
-        # Thinner than the engine can draw, a line fades instead.
+        # Strokes thinner than the engine can draw fade instead.
         return Patch(left, top, alpha * (opacity * min(1.0, radius / LEAST_RADIUS) / FULL), pigment)
 
 
 def _rows(strokes: Tensor) -> NDArray[np.float32]:
-    """The strokes as `(N, 14)` numbers for the engine. Raises `InputError` for what cannot be strokes."""
+    """The strokes as an array `(N, 14)`. Raises `InputError` for other shapes, and values outside [0, 1]."""
     if strokes.dim() != 2 or strokes.shape[1] != MYPAINT.width:
         raise SpaceError(f"Strokes of the space mypaint are (N, {MYPAINT.width}), not {tuple(strokes.shape)}.")
     rows = strokes.detach().float().cpu().contiguous().numpy()
@@ -216,7 +221,7 @@ def _rows(strokes: Tensor) -> NDArray[np.float32]:
 
 
 def _path(stroke: Tensor, t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The pen's way in fractions of width and height, `(len(t), 2)`: the curve of `renderer.brushes.bezier.curves`."""
+    """The path in fractions of width and height, `(len(t), 2)`: the curve of `renderer.brushes.bezier.curves`."""
     start, bend, end = (MYPAINT.get(stroke, name).numpy() for name in ("start", "bend", "end"))
     control, t = start + (end - start) * bend, t[:, None]
     path: NDArray[np.float64] = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
@@ -224,7 +229,7 @@ def _path(stroke: Tensor, t: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _reduced(pixels: Pixels, k: int, first: int) -> tuple[int, int, Tensor]:
-    """Averages squares of k x k pixels: left, top, and premultiplied RGBA from channel `first` on, `(4 - first, h, w)`."""
+    """Average squares of k x k pixels: left, top, and premultiplied RGBA from channel `first` on, `(4 - first, h, w)`."""
     left, top, rgba = pixels
     values = torch.from_numpy(rgba[..., first:].astype(np.float32)).permute(2, 0, 1)
     if k == 1:

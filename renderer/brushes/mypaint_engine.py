@@ -1,4 +1,4 @@
-"""The brush engine of MyPaint through ctypes: libmypaint 1.6 as Debian and Ubuntu ship it (`make brushes`)."""
+"""MyPaint's brush engine through ctypes: libmypaint 1.6 as Debian and Ubuntu ship it (`make brushes`)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from renderer.brushes.mypaint_settings import Setting, fitted
+from renderer.brushes.mypaint_settings import Setting, scaled
 from renderer.errors import InputError
 
 LIBRARY = "libmypaint-1.5.so.1"
 TILE = 64  # pixels
 FULL = 1 << 15  # the engine's 1.0
 STATE_X, STATE_Y, STATE_PARTIAL_DABS = 0, 1, 3
-LEAST_RADIUS = 2.0  # pixels; thinner, anti-aliasing makes the engine draw nothing at all
-MOST_SURFACES = 6  # that an engine keeps: small canvases are also drawn 2, 4, 8 and 16 times as large
-REFERENCE = 512  # pixels: canvases of this short side are drawn with a brush's own numbers
-OF_STROKES = (b"radius_logarithmic", b"color_h", b"color_s", b"color_v")  # the settings that a stroke decides
+LEAST_RADIUS = 2.0  # pixels; thinner strokes vanish by the engine's anti-aliasing
+MOST_SURFACES = 6  # kept by an engine: small canvases are also drawn 2, 4, 8 and 16 times as large
+REFERENCE = 512  # pixels: the short side of canvases that are drawn with a brush's settings as they are
+OF_STROKES = (b"radius_logarithmic", b"color_h", b"color_s", b"color_v")  # the settings given by a stroke
 
 
 class Pixels(NamedTuple):
-    """What a stroke left: the patch's upper left corner, and premultiplied RGBA (h, w, 4) where 1.0 is `FULL`."""
+    """The pixels that a stroke touched: the upper left corner, and premultiplied RGBA (h, w, 4) where 1.0 is `FULL`."""
 
     left: int
     top: int
@@ -64,9 +64,9 @@ class _SettingInfo(ctypes.Structure):
 
 @functools.cache
 def load(name: str = LIBRARY) -> ctypes.CDLL:
-    """The library, ready. Raises `InputError` where it is not installed."""
+    """Load the library. Raises `InputError` when it is not installed."""
     try:
-        # Calls that take microseconds keep Python's lock; drawing, nearly all of the time, lets other threads work.
+        # Short calls keep Python's lock; drawing, which takes nearly all of the time, releases it for other threads.
         library, unlocked = ctypes.PyDLL(name), ctypes.CDLL(name)
     except OSError as error:
         raise InputError(f"The brush engine {name} is not installed; run `make brushes` first.") from error
@@ -105,11 +105,11 @@ def load(name: str = LIBRARY) -> ctypes.CDLL:
 
 
 class Engine:
-    """One brush and the surface that it draws on: for one thread at a time."""
+    """One brush and its surfaces; for one thread at a time."""
 
     def __init__(self, brush: Mapping[str, Setting]) -> None:
         self._library = load()
-        self._stretched = {name: setting for name, setting in brush.items() if fitted(name, setting, 2.0) != setting}
+        self._scaled = {name: setting for name, setting in brush.items() if scaled(name, setting, 2.0) != setting}
         self._brush = self._library.mypaint_brush_new()
         weakref.finalize(self, self._library.mypaint_brush_unref, self._brush)
         self._random = _generator(self._library, self._brush)
@@ -120,11 +120,11 @@ class Engine:
         self._surfaces: dict[tuple[int, int], _Surface] = {}
 
     def resize(self, height: int, width: int, short_side: int) -> None:
-        """Makes room for `height` by `width` pixels of a canvas whose shorter side has `short_side` pixels."""
+        """Prepare a surface of `height` x `width` pixels, of a canvas whose short side has `short_side` pixels."""
         scale = short_side / REFERENCE
         if scale != self._scale:
-            for name, setting in self._stretched.items():
-                self._set(name, fitted(name, setting, scale))
+            for name, setting in self._scaled.items():
+                self._set(name, scaled(name, setting, scale))
             self._scale = scale
         if (height, width) not in self._surfaces:
             if len(self._surfaces) == MOST_SURFACES:
@@ -135,9 +135,17 @@ class Engine:
     def draw(
         self, path: NDArray[np.float64], pressure: NDArray[np.float64], radius: float, hsv: Sequence[float], seed: int
     ) -> Pixels | None:
-        """Draws one stroke in pixels: points `path` (E, 2), E >= 2, evenly in time; None where it left nothing.
+        """Draw one stroke.
 
-        pressure (E,) in [0, 1]; radius in pixels; the colour's hsv in [0, 1]; every random number comes from `seed`.
+        Args:
+            path: `(E, 2)` points in pixels, evenly spaced in time, E at least 2.
+            pressure: `(E,)` in [0, 1].
+            radius: in pixels.
+            hsv: the colour, in [0, 1].
+            seed: of all random numbers.
+
+        Returns:
+            The pixels that it touched; None when there are none.
         """
         library, brush, surface = self._library, self._brush, self._surface
         library.rng_double_set_seed(self._random, seed)
@@ -145,15 +153,15 @@ class Engine:
             library.mypaint_brush_set_base_value(brush, library.mypaint_brush_setting_from_cname(name), value)
         duration = self._scale / (len(path) - 1)
         x, y = _before(path, radius)
-        # Where pressure starts from 0, the engine would fill in a pause.
+        # The engine would insert a pause where pressure starts at 0.
         points = list(zip(*path.T.tolist(), np.maximum(pressure, 1e-6).tolist(), strict=True))
         library.mypaint_brush_reset(brush)
         library.mypaint_brush_new_stroke(brush)
-        # A brush that follows the pen slowly would come from where the last stroke ended.
+        # A brush with slow tracking would otherwise start at the end of the last stroke.
         library.mypaint_brush_set_state(brush, STATE_X, x)
         library.mypaint_brush_set_state(brush, STATE_Y, y)
         with surface:
-            # The pen comes in along the stroke, so that it knows its direction, and its first dab is at the start.
+            # The pen arrives along the stroke, so that its direction is defined and the first dab is at the start.
             for point in ((x, y, points[0][2]), points[0]):
                 library.mypaint_brush_stroke_to(brush, surface.pointer, *point, 0, 0, duration)
             library.mypaint_brush_set_state(brush, STATE_PARTIAL_DABS, 1 - 1e-4)
@@ -174,7 +182,7 @@ class Engine:
 
 
 class _Surface:
-    """Tiles of 64 x 64 pixels, transparent between strokes. A `with` block holds one stroke."""
+    """Tiles of 64 x 64 pixels, transparent between strokes. A `with` block draws one stroke."""
 
     def __init__(self, library: ctypes.CDLL, height: int, width: int) -> None:
         self._library, self._height, self._width = library, height, width
@@ -198,9 +206,9 @@ class _Surface:
         self._library.mypaint_surface_end_atomic(self.pointer, self._touched)
 
     def take(self) -> Pixels | None:
-        """The pixels of the last stroke, which are wiped off the surface: only its tiles are looked at.
+        """Return the pixels of the last stroke and clear them; only its tiles are read.
 
-        What lies beyond the edge, on the rest of the last tiles, is never seen.
+        Pixels beyond the canvas, on the rest of the last tiles, are left out.
         """
         box = self._touched
         left, right = max(box.x, 0), min(box.x + box.width, self._width)
@@ -223,7 +231,7 @@ class _Surface:
 
 
 def _before(path: NDArray[np.float64], radius: float) -> tuple[float, float]:
-    """A point a hundredth of a radius before the path, in the direction that it sets out in."""
+    """A point a hundredth of a radius before the path, against its first direction."""
     steps = path[1:] - path[0]
     lengths = np.hypot(*steps.T)
     first = int(np.argmax(lengths > 1e-6 * radius))
@@ -232,10 +240,10 @@ def _before(path: NDArray[np.float64], radius: float) -> tuple[float, float]:
 
 
 def _generator(library: ctypes.CDLL, brush: int) -> int:
-    """Where a new brush keeps its random numbers: libmypaint has no function that seeds them.
+    """Find the address of a new brush's random state, since libmypaint has no function that seeds it.
 
-    Every new brush starts them from the seed 1000, so they are found by what they look like. The operating system reads
-    the memory that a word of the brush points to, and refuses where that is none.
+    Every new brush starts with the seed 1000, so that the state's bytes are known. Each word of the brush is tried as an
+    address; it is read through the operating system, which reports an error where there is no memory.
     """
     example = library.rng_double_new(1000)
     state = ctypes.string_at(example, 80)  # ten numbers

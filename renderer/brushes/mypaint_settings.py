@@ -1,4 +1,4 @@
-"""What a .myb file says: the settings of a MyPaint brush, checked, and fitted to the size of a canvas."""
+"""Settings of MyPaint brushes: read from .myb files, checked, and scaled to the size of a canvas."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from renderer.errors import InputError
 
 VERSION = 3  # of .myb files
 MOST_POINTS = 64  # of a curve from an input to a setting
-# What the engine measures in pixels or seconds even where a file leaves it out.
-STRETCHED = ("speed1_slowness", "speed2_slowness", "offset_by_speed_slowness", "direction_filter")
+# Settings in pixels or seconds, whose defaults count where a file leaves them out.
+SCALED = ("speed1_slowness", "speed2_slowness", "offset_by_speed_slowness", "direction_filter")
 
 Curve = tuple[tuple[float, float], ...]
 
@@ -31,14 +31,15 @@ class Setting:
 
     @property
     def varies(self) -> bool:
-        """Whether it is ever anything but 0."""
+        """Whether it can differ from 0."""
         return self.base != 0 or bool(self.inputs)
 
 
 def read_brush(path: Path, library: ctypes.CDLL) -> dict[str, Setting]:
-    """The settings of a .myb file that the engine knows. Raises `InputError` for anything but a whole brush of version 3.
+    """Read the settings of a .myb file that the engine knows.
 
-    Values are held to the engine's own ranges: it checks none, and stops the whole process at some.
+    Values are checked against the engine's ranges, which it does not do itself: some values would end the process.
+    Raises `InputError` for anything but a complete brush of version 3.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -50,7 +51,7 @@ def read_brush(path: Path, library: ctypes.CDLL) -> dict[str, Setting]:
             number = library.mypaint_brush_setting_from_cname(name.encode())
             info = library.mypaint_brush_setting_info(number).contents if number >= 0 else None
             if info is None or info.cname != name.encode():
-                continue  # a setting of another version of the engine; MyPaint passes over it, too
+                continue  # a setting of another version of the engine; MyPaint ignores it, too
             setting = Setting(float(value["base_value"]), _curves(library, value["inputs"]))
             if not info.least - 1e-5 <= setting.base <= info.most + 1e-5:
                 raise InputError(
@@ -62,10 +63,10 @@ def read_brush(path: Path, library: ctypes.CDLL) -> dict[str, Setting]:
     except OSError as error:
         raise InputError(f"The brush {path} cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path} is not a whole MyPaint brush (a .myb file of version {VERSION}).") from error
+        raise InputError(f"{path} is not a complete MyPaint brush (a .myb file of version {VERSION}).") from error
     if not brush:
         raise InputError(f"The brush {path} has no setting that the engine knows.")
-    for name in STRETCHED:  # what the file leaves out is stretched as well
+    for name in SCALED:  # defaults are scaled as well
         info = library.mypaint_brush_setting_info(library.mypaint_brush_setting_from_cname(name.encode())).contents
         brush.setdefault(name, Setting(info.default, {}))
     return brush
@@ -84,18 +85,18 @@ def _curves(library: ctypes.CDLL, inputs: Mapping[str, Sequence[Sequence[float]]
     return curves
 
 
-def fitted(name: str, setting: Setting, scale: float) -> Setting:
+def scaled(name: str, setting: Setting, scale: float) -> Setting:
     """The setting `name` for a canvas `scale` times as large, drawn `scale` times as slowly.
 
-    Speeds in pixels a second then stay what they are, and so do curves of speed. What is measured in pixels or seconds
-    is stretched, and what counts per second is shrunk. Lengths relative to the radius need nothing. Anti-aliasing and
-    snapping are about pixels, and stay.
+    So speeds in pixels a second stay the same, and with them curves of speed. Settings in pixels or seconds are multiplied
+    by the scale, settings per second divided. Lengths relative to the radius do not change, nor do anti-aliasing and
+    snapping, which concern single pixels.
     """
     base, inputs = setting.base, dict(setting.inputs)
     match name:
         case "slow_tracking" | "speed1_slowness" | "speed2_slowness" | "offset_by_speed":
             base, inputs = base * scale, {i: tuple((x, y * scale) for x, y in inputs[i]) for i in inputs}
-        case "dabs_per_second":  # the engine reads the base of this one only
+        case "dabs_per_second":  # the engine reads only the base of this one
             base /= scale
         case "direction_filter":  # a distance of exp(base / 2) - 1 pixels
             base = 2 * math.log1p(math.expm1(base / 2) * scale)

@@ -1,4 +1,4 @@
-"""A file that only grows and outlives a crash: what every record of a long work is kept in."""
+"""An append-only file that survives a crash, for the records of long jobs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from renderer.errors import InputError
 
 
 class AppendOnlyFile:
-    """A file of lines in the hands of one process. `append` returns when its line is on the disk.
+    """A file of lines that one process writes. `append` returns when its line is on the disk.
 
-    `whole` is what was in the file: whole lines. What a crash left of an unfinished last line is cut off when the file is
-    opened. The file is locked while it is open; the lock goes with the process, however that ends.
+    An unfinished last line, which a crash may have left, is cut off when the file is opened. The file is locked while it
+    is open; the lock ends with the process, in whatever way that ends.
 
-    Raises `InputError` when the file cannot be written, or is open in another process (then with `advice`).
+    Attributes:
+        whole: the lines that were in the file.
+
+    Raises:
+        InputError: when the file cannot be written, or is open in another process (then with `advice`).
     """
 
     def __init__(self, path: str | Path, advice: str) -> None:
@@ -37,7 +41,7 @@ class AppendOnlyFile:
             raise
 
     def append(self, line: bytes) -> None:
-        """Adds a line. Raises `InputError` when the disk does not take it; the file is then as it was."""
+        """Add a line. Raises `InputError` when it cannot be written; the file is then as it was."""
         try:
             if os.write(self._file, line) < len(line):
                 raise OSError(0, "the disk is full")
@@ -48,7 +52,7 @@ class AppendOnlyFile:
         self._size += len(line)
 
     def close(self) -> None:
-        """Lets go of the file, and so of its lock."""
+        """Close the file, which ends its lock."""
         os.close(self._file)
 
     def _lock(self, advice: str) -> None:
@@ -61,7 +65,7 @@ class AppendOnlyFile:
 
 
 def _keep_name(folder: Path) -> None:
-    """A new file's name is on the disk only when its folder is."""
+    """Write a folder to the disk: only then does a new file in it survive a crash."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Checkpoints: weights and everything needed to rebuild them in one safetensors file; no pickle, no code inside."""
+"""Checkpoints: weights and the metadata to rebuild their network, in one safetensors file without pickle or code."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ FOLDER = Path(__file__).resolve().parents[2] / "checkpoints"
 
 
 class CheckpointError(InputError):
-    """A checkpoint is missing, damaged, or of another kind than asked for."""
+    """A checkpoint is missing, damaged, or of the wrong kind."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a trained network is.
+    """A trained network.
 
-    kind: which network, for example "stroke-map"
-    config: the keyword arguments that build it
-    tensors: its weights by name
-    space: the strokes it works on; None for networks that know no strokes
-    about: metrics, command, seed, attribution, the renderer's hash of an agent ... (JSON)
+    Attributes:
+        kind: which network, for example "stroke-map".
+        config: the keyword arguments that build it.
+        tensors: its weights by name.
+        space: the strokes that it works on; None for networks without strokes.
+        about: metrics, command, seed, attribution, of an agent the hash of its brush ...; anything that JSON can hold.
     """
 
     kind: str
@@ -45,7 +46,7 @@ class Checkpoint:
     about: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> None:
-        """Writes the file whole or not at all. Raises `InputError` when it cannot be written."""
+        """Write the file, whole or not at all. Raises `InputError` when it cannot be written."""
         metadata = {
             "format": FORMAT,
             "kind": self.kind,
@@ -60,9 +61,9 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path_or_name: str | Path, *kinds: str) -> Checkpoint:
-        """Reads a file, or `checkpoints/NAME.safetensors` for a bare name.
+        """Read a file, or `checkpoints/NAME.safetensors` for a shipped name.
 
-        Raises `CheckpointError` unless it is a sound checkpoint of one of `kinds` (of any, when none are named).
+        Raises `CheckpointError` unless it is a valid checkpoint of one of `kinds` (of any kind, when none are given).
         """
         path = find(path_or_name)
         try:
@@ -84,9 +85,9 @@ class Checkpoint:
         return checkpoint
 
     def build(self, kinds: Mapping[str, Callable[..., torch.nn.Module]], device: torch.device | str = "cpu") -> Any:
-        """The network, built by the function that `kinds` has for this kind, with its weights: frozen, ready to be used.
+        """Build the network by the function that `kinds` has for this kind, with its weights, frozen, in eval mode.
 
-        Raises `CheckpointError` when this version builds no such network.
+        Raises `CheckpointError` when this version cannot build it.
         """
         try:
             module = kinds[self.kind](**self.config)
@@ -96,7 +97,7 @@ class Checkpoint:
         return module.to(device).eval().requires_grad_(False)
 
     def fill(self, module: torch.nn.Module) -> None:
-        """Puts the weights into `module`. Raises `CheckpointError` when they do not fit."""
+        """Load the weights into `module`. Raises `CheckpointError` when they do not fit."""
         try:
             module.load_state_dict(self.tensors)
         except RuntimeError as error:
@@ -104,7 +105,7 @@ class Checkpoint:
             raise CheckpointError(f"The weights do not fit the network {self.kind} {self.config}: {first}") from error
 
     def hash(self) -> str:
-        """A fingerprint of kind, configuration and weights, to recognise the same network again."""
+        """A hash of kind, configuration and weights, which identifies the network."""
         digest = hashlib.sha256(json.dumps([self.kind, self.config], sort_keys=True).encode())
         for name in sorted(self.tensors):
             digest.update(name.encode() + self.tensors[name].cpu().contiguous().numpy().tobytes())
@@ -127,7 +128,7 @@ def is_checkpoint(path_or_name: str | Path) -> bool:
 
 
 def find(path_or_name: str | Path) -> Path:
-    """The file of a checkpoint given by path or by name. Raises `CheckpointError`, naming those that are there."""
+    """The file of a checkpoint given by path or name. Raises `CheckpointError` that lists the shipped ones."""
     found = _existing(path_or_name)
     if found is not None:
         return found

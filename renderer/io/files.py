@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from renderer.errors import InputError
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` (same suffix) to write to; renamed to `path` at the end, removed after an error.
+    """Write a file whole or not at all.
 
-    Creates the folder. Raises `InputError` when the file cannot be written (permissions, a full disk).
+    Yields a temporary path beside `path` with the same suffix, which is renamed to `path` at the end and removed after an
+    error. Creates the folder. Raises `InputError` when the file cannot be written (permissions, a full disk).
     """
     path = Path(path)
     temporary = None
@@ -38,7 +39,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def check_writable(folder: str | Path) -> None:
-    """Makes the folder if need be. Raises `InputError` where no file can be written: better before long work than after."""
+    """Create the folder if needed. Raises `InputError` when no file can be written there; call it before long work."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -93,7 +93,7 @@ def read_image(path: str | Path, longest: int | None = None, *, background: Colo
     """
     path = Path(path)
     if not os.path.isfile(path):  # unlike Path.is_file, also where a name is too long
-        raise ImageError(f"There is no picture {path}.")
+        raise ImageError(f"There is no image {path}.")
     with _image_errors(str(path)) as notes, _open(path) as image:
         wanted = _wanted(image, longest)
         _bound(image, path, wanted)
@@ -150,14 +150,14 @@ def _image_errors(name: str) -> Iterator[list[str]]:
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is not a picture that can be read.") from error
+        raise ImageError(f"{name} is not an image that can be read.") from error
     except Image.DecompressionBombError as error:
         raise ImageError(
             f"{name} has more than the {MAX_PIXELS:,} pixels that can be read; {HOW_TO_REDUCE}."
         ) from error
     except MemoryError as error:
-        raise ImageError(f"There is not enough memory for the picture {name}; reduce it first.") from error
-    except Exception as error:  # Pillow lets through whatever it stumbles over in a damaged file
+        raise ImageError(f"There is not enough memory for the image {name}; reduce it first.") from error
+    except Exception as error:  # Pillow raises errors of many types for damaged files
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise ImageError(f"{name} cannot be read or is damaged ({reason.rstrip('.')}).") from error
     for note in notes:
@@ -438,10 +438,10 @@ def fitted_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return height, width
 
 
-def fit(picture: Tensor, longest: int) -> Tensor:
-    """The whole picture `(3, H, W)` with `longest` pixels on its long side, by area interpolation (OpenCV's INTER_AREA)."""
-    height, width = picture.shape[1:]
-    resized = _resize(picture.permute(1, 2, 0).cpu().numpy(), fitted_size((height, width), longest))
+def fit(image: Tensor, longest: int) -> Tensor:
+    """Resize an image `(3, H, W)` to `longest` pixels on its long side, by area interpolation (OpenCV's INTER_AREA)."""
+    height, width = image.shape[1:]
+    resized = _resize(image.permute(1, 2, 0).cpu().numpy(), fitted_size((height, width), longest))
     return torch.from_numpy(resized).permute(2, 0, 1).contiguous().clamp(0, 1)
 
 
@@ -480,14 +480,14 @@ def find_images(inputs: Iterable[str | Path], on_skip: Callable[[str], object] |
             inside, skipped = _scan(path)
             line = _skipped_line(path, skipped)
             if not inside:
-                raise ImageError(f"The folder {path} holds no pictures that can be read{line and ': ' + line}.")
+                raise ImageError(f"The folder {path} holds no images that can be read{line and ': ' + line}.")
             if skipped and on_skip is not None:
                 on_skip(f"{line}.")
             found += inside
         elif os.path.exists(path):
             found.append(path)
         else:
-            raise ImageError(f"There is no picture or folder {path}.")
+            raise ImageError(f"There is no image or folder {path}.")
     return found
 
 

@@ -1,10 +1,10 @@
-"""A painting as true vectors, at home in any drawing program: every stroke one shape, in the order of painting.
+"""SVG export: every stroke one shape, in painting order, editable in any drawing program.
 
-Of Bezier strokes the outline is known: one filled path each. A departure from the raster: where opacity changes along a
-stroke, the brush gives each place the opacity of the last disc that touches it, and the outline is filled with a gradient
-that SVG knows: around a point where the stroke closes in on itself, else along a straight line. The two differ in bends.
+A Bezier stroke is one filled outline. A difference from the raster image: where opacity changes along a stroke, the brush
+gives each point the opacity of the last disc that touches it, and the outline is filled with a gradient of SVG: around a
+point where the last disc lies inside the first, else along a straight line. The two differ where a stroke bends.
 
-Marks of any other brush are traced (`renderer.io.svg_marks`): one group each, of nested paths.
+Marks of other brushes are traced (`renderer.io.svg_marks`): one group each, of nested paths.
 """
 
 from __future__ import annotations
@@ -26,26 +26,32 @@ from renderer.strokes import BEZIER
 if TYPE_CHECKING:
     from renderer.io.painting import Painting
 
-SAME = 1 / 255  # opacities nearer than this are one
-UNSEEN = 0.005  # pixels: what the two decimals of the file cannot tell from nothing
-# The last disc to touch a place lies ahead of it, by a radius in the middle of the stroke and by nothing at its sides;
-# this is the mean, of sqrt(1 - x^2).
+SAME = 1 / 255  # opacities closer than this count as equal
+INVISIBLE = 0.005  # pixels: less than the two decimals of the file can show
+# The last disc that touches a point lies ahead of it, by a radius in the middle of the stroke and by 0 at its sides; this is
+# the mean, of sqrt(1 - x^2).
 AHEAD = np.pi / 4
 
 
-def write_svg(painting: Painting, path: str | Path, longest: int | None = None, renderer: Brush | None = None) -> None:
-    """Writes `to_svg(painting)`, whole or not at all. Raises `InputError`."""
-    text = to_svg(painting, longest, renderer)
+def write_svg(painting: Painting, path: str | Path, longest: int | None = None, brush: Brush | None = None) -> None:
+    """Write `to_svg(painting, longest, brush)`, whole or not at all. Raises `InputError`."""
+    text = to_svg(painting, longest, brush)
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def to_svg(painting: Painting, longest: int | None = None, renderer: Brush | None = None) -> str:
-    """An SVG 1.1 document; `longest`: pixels at which it is first shown.
+def to_svg(painting: Painting, longest: int | None = None, brush: Brush | None = None) -> str:
+    """Convert a painting to an SVG 1.1 document. Invisible strokes, without width or opacity, are left out.
 
-    Marks are traced as `renderer` draws them. Without one, Bezier strokes are outlines, and others are traced as the true
-    brush draws them, `Painting.default_brush`. Strokes that cannot be seen, for want of width or opacity, are left
-    out. Raises `SpaceError` for a renderer of other strokes, `PaintingError` where the true brush is missing.
+    Args:
+        painting: the painting.
+        longest: pixels on the long side at which the document is first shown; as it was painted for None.
+        brush: marks are traced as this brush draws them. By default, Bezier strokes are outlines, and other strokes are
+            traced as `Painting.default_brush` draws them.
+
+    Raises:
+        SpaceError: for a brush of another space.
+        PaintingError: when the reference brush is missing.
     """
     height, width = painting.size(longest)
     view = f'width="{width}" height="{height}" viewBox="0 0 {painting.width} {painting.height}"'
@@ -53,14 +59,14 @@ def to_svg(painting: Painting, longest: int | None = None, renderer: Brush | Non
         f'<svg xmlns="http://www.w3.org/2000/svg" {view}>',
         f'<rect width="100%" height="100%" fill="{_hex(painting.background)}"/>',
     ]
-    if renderer is None and painting.space == BEZIER:
+    if brush is None and painting.space == BEZIER:
         lines.extend(_outlines(painting))
     else:
         size = painting.height, painting.width
-        renderer = painting.default_brush(longest) if renderer is None else renderer
-        renderer.space.require(painting.space)
+        brush = painting.default_brush(longest) if brush is None else brush
+        brush.space.require(painting.space)
         for i, stroke in enumerate(painting.strokes.detach().cpu().float()):
-            mark = trace(renderer, stroke, size)
+            mark = trace(brush, stroke, size)
             if mark is not None:
                 lines.append(_group(f"stroke{i}", mark))
     return "\n".join([*lines, "</svg>", ""])
@@ -72,10 +78,10 @@ def _outlines(painting: Painting) -> Iterator[str]:
     colours = map(_hex, BEZIER.get(strokes, "colour").tolist())
     parts = (part.numpy() for part in curves(strokes, (painting.height, painting.width)))
     for i, (colour, start, control, end, radius, opacity) in enumerate(zip(colours, *parts, strict=True)):
-        if radius.max() < UNSEEN or opacity.max() < SAME / 2:
+        if radius.max() < INVISIBLE or opacity.max() < SAME / 2:
             continue
-        # From here on in the stroke's own frame: x along the chord, in which the curve never turns back.
-        chord = end - start if np.hypot(*(end - start)) > UNSEEN else np.array([1.0, 0.0])
+        # From here on in the stroke's own frame: x along the chord, in which the curve is monotone.
+        chord = end - start if np.hypot(*(end - start)) > INVISIBLE else np.array([1.0, 0.0])
         x, y = chord / np.hypot(*chord)
         frame = np.array([[x, y], [-y, x]])  # local points @ frame + start are points of the picture
         curve = (np.stack((start, control, end)) - start) @ frame.T
@@ -107,18 +113,18 @@ def _gradient(
     frame: np.ndarray,
     start: np.ndarray,
 ) -> str:
-    """How opacity changes over a stroke, given in its own frame."""
+    """The gradient element of a stroke, given in its own frame."""
     first, last = opacity
     if radius[0] - radius[1] > 1.02 * curve[2, 0]:
-        # The last disc lies inside the first: circles around a point, which is the tip of the cone that they lie on.
+        # The last disc lies inside the first: circles around a focus, which is the tip of the cone that they lie on.
         inner = radius[1] / radius[0]
         focus = curve[2] / (1 - inner) @ frame + start
         circle = f'cx="{_number(start[0])}" cy="{_number(start[1])}" r="{_number(radius[0])}"'
         circle += f' fx="{_number(focus[0])}" fy="{_number(focus[1])}"'
         return f"<radialGradient {name} {circle}>{_stops(colour, ((inner, last), (1, first)))}</radialGradient>"
     centres, _, radii = discs(curve, radius, 3)
-    reach = np.maximum.accumulate(centres[:, 0] - AHEAD * radii)  # where each disc begins to be the last
-    length = max(reach[2] - reach[0], UNSEEN)
+    reach = np.maximum.accumulate(centres[:, 0] - AHEAD * radii)  # where each disc begins to be the last one
+    length = max(reach[2] - reach[0], INVISIBLE)
     (x1, y1), (x2, y2) = np.array([[reach[0], 0], [reach[0] + length, 0]]) @ frame + start
     halfway = (reach[1] - reach[0]) / length
     bent = abs((halfway - 0.5) * (last - first)) > SAME
@@ -135,7 +141,7 @@ def _stops(colour: str, stops: Iterable[tuple[float, float]]) -> str:
 
 
 def _path(pieces: np.ndarray) -> str:
-    """Cubics (n, 4, 2) as path data. Steps are between rounded points, so that roundings do not add up."""
+    """Cubics (n, 4, 2) as path data. Steps are between rounded points, so that rounding errors do not add up."""
     pieces = pieces.round(2)
     moving = (pieces != pieces[:, :1]).any((1, 2))
     pieces = pieces[moving] if moving.any() else pieces
@@ -154,11 +160,11 @@ def _hex(colour: Iterable[float]) -> str:
 
 def _numbers(values: np.ndarray) -> str:
     text = " ".join(map(_number, values.ravel())).replace(" -", "-")
-    return re.sub(r"(\.\d+) (?=\.)", r"\1", text)  # after one point the next begins a number
+    return re.sub(r"(\.\d+) (?=\.)", r"\1", text)  # after a decimal point, the next point begins a number
 
 
 def _number(value: float, digits: int = 2) -> str:
-    """As few characters as say the number.
+    """The shortest text of a number.
 
     >>> _number(-0.5), _number(30.0), _number(-0.001)
     ('-.5', '30', '0')

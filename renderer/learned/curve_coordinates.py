@@ -1,10 +1,10 @@
-"""Curve coordinates that do not fold: where along and across a quadratic curve every pixel lies.
+"""Curve coordinates without folds: where along and across a quadratic curve every pixel lies.
 
 The nearest point of a curve is not a smooth function: beyond the centre of curvature it jumps. Here a pixel x belongs to
-the point B(t) where (x - B(t)) . (B'(t) + l c) = 0: for l = 0 that is the nearest point, and lines across the curve are its
-normals. The constant c points along the bisector of both ends' tangents; l grows with the width of the stroke against
-its length and bend, and turns the lines towards one another until none cross within the stroke's reach. Thin strokes
-thus have exact distances, broad and short ones smooth coordinates.
+the point B(t) where (x - B(t)) . (B'(t) + l c) = 0: for l = 0 that is the nearest point, and the lines across the curve are
+its normals. The constant c points along the bisector of the tangents at both ends; l grows with the stroke's width relative
+to its length and bend, and rotates the lines until none cross within the stroke's reach. So thin strokes have exact
+distances, broad and short ones smooth coordinates.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from torch import Tensor
 
 from renderer.strokes import MYPAINT
 
-STARTS, ITERATIONS = 8, 6  # points and steps of Newton's method
-TURN = 2.0  # how much l is turned up, so that lines do not cross
-ARCS = 16  # pieces of the path for its length
-LEAST = 3e-5  # pixels: a stroke that is almost a dot may look back along itself, and its lines across have no direction then
+STARTS, ITERATIONS = 8, 6  # starting points and steps of Newton's method
+TURN = 2.0  # the factor of l, so that lines do not cross
+ARCS = 16  # pieces into which a path is divided for its length
+LEAST = 3e-5  # pixels: the lines across a stroke that is almost a dot may have no direction
 
 
 class Place(NamedTuple):
-    """Of pixels, each `(T,)`, lengths in reaches.
+    """Curve coordinates of pixels, each `(T,)`, lengths in reaches.
 
     t: the curve's parameter in [0, 1]
-    before, behind: how far before the start ([-1, 0]) and behind the end ([0, 1]), along the path's tangent there
-    side: how far to the right of it, and negative to the left
-    distance: from the path's point that the pixel belongs to; at most 1 where a mark may be
+    before, behind: how far before the start ([-1, 0]) and behind the end ([0, 1]), along the tangent there
+    side: how far to the right of the path; negative to the left
+    distance: from the point of the path that the pixel belongs to; at most 1 where a mark may be
     """
 
     t: Tensor
@@ -61,16 +61,16 @@ class Sweep:
     bend: tuple[Tensor, Tensor]
 
     def packed(self) -> Tensor:
-        """All that a pixel needs to know, `(B, 13)`."""
+        """The numbers that `locate` needs, `(B, 13)`: start, linear, square, first, last, extra, reach."""
         return torch.cat((self.start, self.linear, self.square, self.first, self.last, self.extra, self.reach), -1)
 
     def locate(self, owner: Tensor, x: Tensor, y: Tensor) -> Place:
-        """The places of pixel centres x, y (T,) on the strokes `owner` (T,). Differentiable in the strokes."""
+        """The curve coordinates of points x, y (T,) in pixels on the strokes `owner` (T,). Differentiable in the strokes."""
         return locate(self.packed(), owner, x, y)
 
     @torch.no_grad()
     def arc(self, owner: Tensor, t: Tensor) -> Tensor:
-        """The path's length from its start to t (T,), in pixels: `(T,)`."""
+        """The length of the path from its start to t (T,), in pixels: `(T,)`."""
         ends = torch.linspace(0, 1, ARCS + 1, device=t.device, dtype=t.dtype)
         middle = (ends[1:] + ends[:-1])[:, None] / 2
         pieces = (self.linear[:, None] + 2 * self.square[:, None] * middle).norm(dim=-1) / ARCS
@@ -86,10 +86,10 @@ def locate(packed: Tensor, owner: Tensor, x: Tensor, y: Tensor) -> Place:
     px, py = x - sx, y - sy
     with torch.no_grad():
         t = _solve(px, py, bx, by, ax, ay, cx, cy)
-    # One more step of Newton's, to differentiate: the derivative of the root (implicit function theorem).
+    # One more Newton step with a gradient gives the derivative of the root (implicit function theorem).
     value, slope = _sweep(t, px, py, bx, by, ax, ay, cx, cy)
     t = (t - value / slope.detach()).clamp(0, 1)
-    # What remains: before the start and behind the end, along the tangent; across.
+    # The rest of the offset: along the tangent beyond the ends, and across the path.
     rx, ry = px - (ax * t + bx) * t, py - (ay * t + by) * t
     mx, my = 2 * ax * t + bx + cx, 2 * ay * t + by + cy
     ox, oy = bx + cx, by + cy
@@ -103,12 +103,12 @@ def locate(packed: Tensor, owner: Tensor, x: Tensor, y: Tensor) -> Place:
 
 
 def sweeps(strokes: Tensor, size: tuple[int, int], reach: Tensor) -> Sweep:
-    """Strokes `(B, 14)` of MYPAINT on a canvas of `size` (height, width), whose marks reach `reach` (B, 1) pixels."""
+    """The paths of strokes `(B, 14)` of MYPAINT on a canvas of `size`, whose marks reach `reach` (B, 1) pixels."""
     scale = torch.tensor([size[1], size[0]], dtype=strokes.dtype, device=strokes.device)
     start, end = (MYPAINT.get(strokes, name) * scale for name in ("start", "end"))
     to_control = (end - start) * MYPAINT.get(strokes, "bend")
     to_end = end - start - to_control
-    # A dot has no direction: it is drawn to the right, as the true brush does. Ends without one look along the chord.
+    # A dot has no direction: it is drawn to the right, as by the reference brush. Ends without one take the chord's.
     right = 0.01 * reach * torch.tensor([1.0, 0.0], dtype=strokes.dtype, device=strokes.device)
     chord, chord_length = _unit(end - start + right)
     bias = 0.01 * (end - start) + 1e-3 * reach * chord
@@ -118,7 +118,7 @@ def sweeps(strokes: Tensor, size: tuple[int, int], reach: Tensor) -> Sweep:
     length = before + behind
     turned = (
         4 * _cross(to_control, to_end).square().add(1e-12).sqrt() / length.square()
-    )  # 0 if straight, about 1 at most
+    )  # 0 for a straight path, at most about 1
     extra = (TURN * turned * reach + 1e-3 * reach) * bisector
     control = to_control / length
     bend = ((control * chord).sum(-1, keepdim=True), _cross(chord, control))
@@ -127,7 +127,7 @@ def sweeps(strokes: Tensor, size: tuple[int, int], reach: Tensor) -> Sweep:
 
 
 def _unit(vector: Tensor) -> tuple[Tensor, Tensor]:
-    """Direction and length, the length (..., 1)."""
+    """Unit vector and length (..., 1)."""
     length = vector.square().sum(-1, keepdim=True).add(1e-12).sqrt()
     return vector / length, length
 
@@ -139,21 +139,21 @@ def _cross(a: Tensor, b: Tensor) -> Tensor:
 def _sweep(
     t: Tensor, px: Tensor, py: Tensor, bx: Tensor, by: Tensor, ax: Tensor, ay: Tensor, cx: Tensor, cy: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(x - B(t)) . (B'(t) + l c), falling in t, and its slope."""
+    """The value of (x - B(t)) . (B'(t) + l c), which falls with t, and its slope."""
     rx, ry = px - (ax * t + bx) * t, py - (ay * t + by) * t
     tx, ty = 2 * ax * t + bx, 2 * ay * t + by
     mx, my = tx + cx, ty + cy
     slope = 2 * (rx * ax + ry * ay) - tx * mx - ty * my
-    # Beyond the reach, lines may cross: there it does not matter.
+    # Lines may cross beyond the reach, where it does not matter.
     return rx * mx + ry * my, slope.clamp(max=-1e-2) - 1e-2
 
 
 def _solve(px: Tensor, py: Tensor, bx: Tensor, by: Tensor, ax: Tensor, ay: Tensor, cx: Tensor, cy: Tensor) -> Tensor:
-    """The t in [0, 1] where `_sweep` is 0, or the end that is nearest to being so."""
+    """The t in [0, 1] where `_sweep` is 0; 0 or 1 beyond the ends."""
     ex, ey = ax + bx, ay + by
     before = px * (bx + cx) + py * (by + cy) <= 0
     behind = (px - ex) * (ax + ex + cx) + (py - ey) * (ay + ey + cy) >= 0
-    # From the nearest of a few points, by Newton's method, and by halves where that leads out of what is known.
+    # Newton's method from the nearest of a few points; bisection where a step leaves the bracket.
     t, least = torch.zeros_like(px), px * px + py * py
     for k in range(1, STARTS + 1):
         at = k / STARTS

@@ -1,4 +1,4 @@
-"""What a neural brush learns from: the true brush's strokes, at places along them or through windows."""
+"""Training data for neural brushes: strokes of the reference brush, sampled at points or in windows."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from renderer.brush import Window
 from renderer.brushes.mypaint import MyPaint
 from renderer.strokes import MYPAINT
 
-# Canvas sides to learn at, in turn: small ones are cheap, and know thin lines; large ones know sharp edges.
+# Canvas sides to train on, in turn: small ones are cheap and have thin lines, large ones have sharp edges.
 SIDES = (48, 96, 64, 192, 128, 256)
 
 
 class Points(NamedTuple):
-    """Places on strokes `(B, 14)` of a canvas of `size`: whose (T,), pixel centres x, y (T,), and the true alpha (T,)."""
+    """Reference alphas at points of strokes.
+
+    strokes: (B, 14); size: height and width of the canvas
+    owner: (T,) the stroke of each point; x, y: (T,) pixel centres; alpha: (T,) of the reference brush
+    """
 
     strokes: Tensor
     size: tuple[int, int]
@@ -30,7 +34,11 @@ class Points(NamedTuple):
 
 
 class Views(NamedTuple):
-    """Windows (their corners left, top (B,)) onto strokes `(B, 14)` of a canvas of `size`: alpha (B, 1, h, w)."""
+    """Reference alphas in one window of each stroke.
+
+    strokes: (B, 14); size: height and width of the canvas
+    left, top: (B,) corners of the windows; alpha: (B, 1, h, w) of the reference brush
+    """
 
     strokes: Tensor
     size: tuple[int, int]
@@ -40,14 +48,14 @@ class Views(NamedTuple):
 
     @property
     def window(self) -> Window:
-        """The windows, as renderers take them."""
+        """The windows, as brushes take them."""
         return Window(self.left, self.top, self.alpha.shape[-2], self.alpha.shape[-1])
 
 
 def painterly(n: int, generator: torch.Generator) -> Tensor:
-    """`(n, 14)` opaque strokes: of each four, one uniformly random, one thinner, two short for their radius.
+    """Sample `(n, 14)` opaque strokes as painters use them: many thin and short ones, of which a uniform sample has few.
 
-    Painters use many thin and short strokes; a uniform sample holds few. Half are evenly pressed.
+    A quarter is uniformly random, a quarter thinner, half short for its radius. Every second one has even pressure.
     """
     strokes = MYPAINT.sample(n, generator)
     radius, start, end, pressure = (MYPAINT.columns(name) for name in ("radius", "start", "end", "pressure"))
@@ -62,7 +70,11 @@ def painterly(n: int, generator: torch.Generator) -> Tensor:
 
 
 class BrushPoints(Dataset[Points]):
-    """Batch `i` of an endless supply: `places` on each of `batch` strokes. It depends on (seed, i) alone."""
+    """`count` batches of `batch` strokes of a brush, with `places` points each. Batch i depends on (seed, i) alone.
+
+    reach: how far points lie from the path at most, in radii
+    sides: of the canvases, in turn
+    """
 
     def __init__(
         self,
@@ -83,7 +95,7 @@ class BrushPoints(Dataset[Points]):
     def __getitem__(self, i: int) -> Points:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + i)
         strokes, side = painterly(self.batch, generator), self.sides[i % len(self.sides)]
-        # Within reach of a random point of the path, nearer ones more often.
+        # Points around random points of the path, within the reach, near ones more often.
         shape = (self.batch, self.places)
         t, far, turn = (torch.rand(shape, generator=generator) for _ in range(3))
         far = (self.reach * side * MYPAINT.get(strokes, "radius") + 1) * far**0.75
@@ -102,9 +114,9 @@ class BrushPoints(Dataset[Points]):
 
 
 class BrushViews(Dataset[Views]):
-    """Batch `i` of an endless supply of windows of `side` pixels. It depends on (seed, i) alone.
+    """`count` batches of `batch` strokes of a brush in windows of `side` pixels. Batch i depends on (seed, i) alone.
 
-    whole: the windows are whole canvases, instead of windows around a point of each stroke's path on larger ones
+    whole: the windows are whole canvases; otherwise they lie around a point of each path, on larger canvases
     """
 
     def __init__(self, brush: MyPaint, batch: int, count: int, seed: int, side: int, whole: bool) -> None:
@@ -129,8 +141,8 @@ class BrushViews(Dataset[Views]):
         return Views(strokes, (side, side), left, top, alpha)
 
 
-class Draws(Dataset[tuple[Tensor, ...]]):
-    """Item `i`: a normal random tensor of each of `shapes`. It depends on (seed, i) alone."""
+class RandomNormals(Dataset[tuple[Tensor, ...]]):
+    """Tuples of standard normal tensors of the given shapes. Item i depends on (seed, i) alone."""
 
     def __init__(self, shapes: tuple[tuple[int, ...], ...], count: int, seed: int) -> None:
         self.shapes, self.count, self.seed = shapes, count, seed
@@ -144,9 +156,9 @@ class Draws(Dataset[tuple[Tensor, ...]]):
 
 
 class Pool(Dataset[Any]):
-    """Batches that were drawn once, each met again and again, in another order every time: `steps` in all.
+    """`steps` batches from a fixed list, in a new random order for each pass, which depends on (seed, pass) alone.
 
-    The order depends on (seed, step) alone. Drawing a stroke takes a hundred times as long as learning from it.
+    Drawing a reference stroke takes a hundred times as long as a training step on it, so that strokes are used many times.
     """
 
     def __init__(self, batches: list[Any], steps: int, seed: int) -> None:
@@ -164,8 +176,8 @@ class Pool(Dataset[Any]):
         return self.batches[int(self._order[place])]
 
 
-class Together(Dataset[tuple[Any, ...]]):
-    """Item `i` of several equally long sets, as a tuple."""
+class Zipped(Dataset[tuple[Any, ...]]):
+    """Several data sets in parallel: item i is the tuple of their items i."""
 
     def __init__(self, *sets: Dataset[Any]) -> None:
         self.sets = sets
@@ -177,8 +189,8 @@ class Together(Dataset[tuple[Any, ...]]):
         return tuple(part[i] for part in self.sets)
 
 
-def drawn(data: Dataset[Any], workers: int) -> Iterator[Any]:
-    """All batches in order, drawn by `workers` processes (0: by this one)."""
+def iterate(data: Dataset[Any], workers: int) -> Iterator[Any]:
+    """Yield all batches in order, computed by `workers` processes (0: by this one)."""
     yield from DataLoader(data, batch_size=None, num_workers=workers, worker_init_fn=_one_thread)
 
 

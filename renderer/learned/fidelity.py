@@ -1,4 +1,4 @@
-"""How like the true brush a learned one is, and what kind of brush the true one is."""
+"""Fidelity of a learned brush to its reference brush, and traits of the reference brush."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from renderer.learned.kernel_distance import kernel_distance
 from renderer.learned.train import alpha_error
 from renderer.strokes import MYPAINT
 
-SEEN = 0.01  # alpha
+VISIBLE = 0.01  # alpha
 PATCH = 16  # pixels
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What kind of brush one is, measured on strokes.
+    """Traits of a brush, measured on strokes; they choose the inputs of a `NeuralBrush`.
 
-    reach: how far marks reach from their paths, in basic radii
-    directed: whether the mark of a mirrored stroke is another than the mirrored mark
-    sized: whether a stroke half as large, on the same canvas, has another mark than half the size
+    reach: how far marks reach from their paths, in radii
+    directed: whether the mark of a mirrored stroke differs from the mirrored mark
+    sized: whether the mark of a stroke half as large, on the same canvas, differs from the mark at half the size
     """
 
     reach: float
@@ -34,7 +34,7 @@ class Traits:
 
 
 def traits(brush: MyPaint, n: int = 64, seed: int = 0, side: int = 128) -> Traits:
-    """Measures a brush on `n` strokes; takes about a second."""
+    """Measure a brush on `n` strokes on a canvas side x side; takes about a second."""
     strokes = MYPAINT.sample(n, torch.Generator().manual_seed(seed))
     strokes[:, MYPAINT.columns("opacity")] = 1
     # In the middle, so that nothing is cut off.
@@ -50,15 +50,15 @@ def traits(brush: MyPaint, n: int = 64, seed: int = 0, side: int = 128) -> Trait
     other = MyPaint(brush.path, brush.seed + 1)(strokes, (side, side)).alpha[:, 0]
     mirror = brush(mirrored, (side, side)).alpha[:, 0].flip(-1)
     small = brush(half, (2 * side, 2 * side)).alpha[:, 0, :side, :side]
-    limit = _difference(alpha, other) + 0.01  # brushes of chance differ anyhow
+    limit = _difference(alpha, other) + 0.01  # stochastic brushes differ from seed to seed
     directed, sized = _difference(alpha, mirror) > limit, _difference(alpha, small) > limit
     pressed = MYPAINT.put(strokes, "pressure", 0.5 + 0.5 * MYPAINT.get(strokes, "pressure"))
     return Traits(round(_reach(brush, pressed, side) + 0.1, 2), directed, sized)
 
 
 def _reach(brush: MyPaint, strokes: Tensor, side: int) -> float:
-    """The largest distance of a pixel that is seen from its stroke's path, in basic radii."""
-    seen = brush(strokes, (side, side)).alpha[:, 0] > SEEN / 2
+    """The largest distance of a visible pixel from the path of its stroke, in radii."""
+    seen = brush(strokes, (side, side)).alpha[:, 0] > VISIBLE / 2
     path_x, path_y = on_path(strokes, side, torch.linspace(0, 1, 65).expand(len(strokes), -1))
     radius = side * MYPAINT.get(strokes, "radius")[:, 0]
     reach = 0.1
@@ -71,48 +71,50 @@ def _reach(brush: MyPaint, strokes: Tensor, side: int) -> float:
 
 
 def _difference(a: Tensor, b: Tensor) -> float:
-    """Mean absolute difference where either is seen."""
-    seen = torch.maximum(a, b) > SEEN
+    """Mean absolute difference where either is visible."""
+    seen = torch.maximum(a, b) > VISIBLE
     return float((a - b).abs()[seen].mean()) if seen.any() else 0.0
 
 
-def fidelity(renderer: Brush, brush: MyPaint, n: int, seed: int) -> dict[str, float]:
-    """Figures for a checkpoint, on `n` strokes.
+def fidelity(learned: Brush, reference: MyPaint, n: int, seed: int) -> dict[str, float]:
+    """Measure a learned brush against its reference brush on `n` strokes.
 
-    alpha_mse: see `renderer.learned.train.alpha_error`; alpha_mse_of_chance: below it no network falls that knows only the
-    stroke (half the mean squared difference of two seeds). kernel_distance: see `appearance_distance`, in thousandths;
-    kernel_distance_of_chance: between two seeds of the true brush.
+    Returns:
+        alpha_mse: see `renderer.learned.train.alpha_error`.
+        alpha_mse_of_noise: the least alpha_mse of a network that does not know the seed, half the mean squared difference
+            of two seeds.
+        kernel_distance: see `appearance_distance`, in thousandths.
+        kernel_distance_of_noise: the same between two seeds of the reference brush.
     """
-    other = MyPaint(brush.path, brush.seed + 1)
+    other = MyPaint(reference.path, reference.seed + 1)
     return {
-        "alpha_mse": alpha_error(renderer, brush, n, seed),
-        "alpha_mse_of_chance": alpha_error(other, brush, n, seed) / 2,
-        "kernel_distance": 1e3 * appearance_distance(renderer, brush, n, seed),
-        "kernel_distance_of_chance": 1e3 * appearance_distance(other, brush, n, seed),
+        "alpha_mse": alpha_error(learned, reference, n, seed),
+        "alpha_mse_of_noise": alpha_error(other, reference, n, seed) / 2,
+        "kernel_distance": 1e3 * appearance_distance(learned, reference, n, seed),
+        "kernel_distance_of_noise": 1e3 * appearance_distance(other, reference, n, seed),
     }
 
 
 @torch.no_grad()
-def appearance_distance(renderer: Brush, brush: Brush, n: int, seed: int, side: int = 128) -> float:
-    """Distance between the looks of two brushes, regardless of the positions of their dabs.
+def appearance_distance(learned: Brush, reference: Brush, n: int, seed: int, side: int = 128) -> float:
+    """Compare the appearance of two brushes, whatever their noise is where.
 
-    It is 0 for the same brush, .01 for ink and liner, 1.9 for ink and an empty canvas. Kernel Inception Distance (Binkowski
-    et al. 2018): the squared maximum mean discrepancy of a cubic polynomial kernel, unbiased; here of patches of alpha
-    around points of `n` strokes, each as its pixels and its coarser levels.
+    The kernel distance (`renderer.learned.kernel_distance`) of patches of alpha around points of `n` strokes, each patch
+    as its pixels and its coarser levels. 0 for the same brush, .01 for ink and liner, 1.9 for ink and an empty canvas.
     """
     generator = torch.Generator().manual_seed(seed)
     strokes = painterly(n, generator)
     x, y = on_path(strokes, side, torch.rand(n, 1, generator=generator))
     left, top = ((at[:, 0] - PATCH / 2).round().long().clamp(0, side - PATCH) for at in (x, y))
     window = Window(left, top, PATCH, PATCH)
-    device = renderer.device
+    device = learned.device
     there = Window(left.to(device), top.to(device), PATCH, PATCH)
-    ours = _looks(renderer(strokes.to(device), (side, side), there).alpha.cpu())
-    theirs = _looks(brush(strokes, (side, side), window).alpha)
-    return kernel_distance(ours, theirs, divisor=1.0, paired=True)  # paired: the same stroke at the same place
+    ours = _features(learned(strokes.to(device), (side, side), there).alpha.cpu())
+    theirs = _features(reference(strokes, (side, side), window).alpha)
+    return kernel_distance(ours, theirs, divisor=1.0, paired=True)  # pairs show the same stroke
 
 
-def _looks(alpha: Tensor) -> Tensor:
-    """(n, 1, PATCH, PATCH) -> (n, D): four levels, each of the same weight."""
+def _features(alpha: Tensor) -> Tensor:
+    """(n, 1, PATCH, PATCH) -> (n, D): four levels of equal weight."""
     levels = [avg_pool2d(alpha, 2**k).flatten(1) * 2**k / PATCH for k in range(4)]
     return torch.cat(levels, 1).double() / 2

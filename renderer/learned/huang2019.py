@@ -1,4 +1,4 @@
-"""The baseline: a stroke network of the shape that Huang et al. (2019) use."""
+"""The baseline: the stroke network of Huang et al. (2019)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from renderer.learned.learned_brush import LearnedBrush
 class Huang2019(LearnedBrush, BezierBrush):
     """Four linear layers, six convolutions, three pixel shuffles (Huang et al. 2019, section 3.4 and the authors' code).
 
-    Draws the whole canvas at one fixed resolution of 128x128; other sizes and windows are interpolated and cut from it.
-    The authors' network puts out one minus alpha; this one alpha.
+    Draws the whole canvas at a fixed resolution of 128x128; other sizes and windows are interpolated and cropped from it.
+    The authors' network returns one minus alpha; this one returns alpha.
     """
 
     resolution = 128
@@ -35,7 +35,7 @@ class Huang2019(LearnedBrush, BezierBrush):
         for i, layer in enumerate(self.convolution):
             x = layer(x)
             x = F.relu(x) if i % 2 == 0 else F.pixel_shuffle(x, 2)
-        # A sigmoid is never quite 0: a stroke without any opacity is cut out, so that a blank one leaves no trace.
+        # A sigmoid is never exactly 0: the alpha of a stroke without opacity is set to 0.
         visible = (self.space.get(strokes, "opacity") > 0).any(-1)
         alpha = torch.sigmoid(x) * visible[:, None, None, None]
         if size != (self.resolution, self.resolution):
@@ -46,7 +46,7 @@ class Huang2019(LearnedBrush, BezierBrush):
 
 
 def crop(image: Tensor, window: Window) -> Tensor:
-    """Each picture of `(B, C, H, W)` cut to its window; zero where a window hangs over the edge."""
+    """Crop each image of `(B, C, H, W)` to its window; zero where a window hangs over the edge."""
     H, W = image.shape[-2:]
     y = window.top[:, None] + torch.arange(window.height, device=image.device)
     x = window.left[:, None] + torch.arange(window.width, device=image.device)

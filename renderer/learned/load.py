@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from renderer.brush import load_brush as load_brush
 from renderer.io.checkpoint import FOLDER, Checkpoint, read_kind
 from renderer.learned.huang2019 import Huang2019
 from renderer.learned.learned_brush import LearnedBrush

@@ -1,4 +1,4 @@
-"""A neural painter (Nakano 2019): a network that has learned the strokes of one brush of MyPaint, at any size."""
+"""The neural brush: a network that draws the strokes of one brush of MyPaint at any size (Nakano 2019)."""
 
 from __future__ import annotations
 
@@ -19,29 +19,35 @@ from renderer.ops.triton_strokes import StrokeCodes, corners
 from renderer.strokes import MYPAINT
 
 OUTSIDE = -12.0  # the logit on the border of every texture
-PIXELS = 1.0  # how far beyond its reach a brush may touch pixels, by anti-aliasing
-FINE, COARSE = 0.25, 32.0  # basic radii in pixels between which anti-aliasing matters
+PIXELS = 1.0  # how far beyond its reach a brush may touch pixels, because of anti-aliasing
+FINE, COARSE = 0.25, 32.0  # radii in pixels between which anti-aliasing matters
 
 
 class NeuralBrush(LearnedBrush):
     """Maps the *shape* of a stroke to a texture in curve coordinates, which is wrapped around the stroke's path.
 
-    A multilayer perceptron turns what is left of a stroke without its place (lengths in radii, bend, pressures; where
-    the brush asks for it also its direction and its size on the canvas) into logits of alpha on a grid of `along` x
-    `across` nodes: along the path, with room before its start and behind its end, and across it, out to the brush's
-    reach on both sides. Every pixel looks up its own place there (`renderer.learned.curve_coordinates`), so that a
-    thin line is as sharp as a broad one, at any resolution. Alpha is 0 beyond the reach, without pressure and without
-    radius, and proportional to opacity, as the reference brush's.
+    A multilayer perceptron takes what remains of a stroke without its position (lengths in radii, bend, pressures; for
+    some brushes also the direction and the size on the canvas) and returns logits of alpha on a grid of `along` x `across`
+    nodes: along the path, with room before its start and after its end, and across it, out to the brush's reach on both
+    sides. Every pixel looks up its own curve coordinates there (`renderer.learned.curve_coordinates`), so that a thin line
+    is as sharp as a broad one, at any resolution. As of the reference brush, alpha is 0 beyond the reach, without pressure
+    and without radius, and proportional to opacity.
 
-    Brushes of chance (charcoal, impressionist) are drawn in one of two ways, both fixed by the stroke, so that a stroke
-    is the same whenever it is drawn: with `grain`, noise that a small convolutional network has shaped, laid along the
-    stroke and modulated by further textures (learned against a critic, the paper's GAN); with `latent`, numbers that
-    choose among textures (the paper's VAE). What they are for a stroke changes smoothly with its ends.
+    Stochastic brushes (charcoal, impressionist) have per-stroke noise of one of two kinds, both a function of the stroke,
+    so that a stroke is the same whenever it is drawn: with `grain`, noise shaped by a small convolutional network, laid
+    along the stroke and modulated by further textures (trained against a critic, the paper's GAN); with `latent`, numbers
+    that choose among textures (the paper's VAE). The noise changes smoothly with the stroke's ends.
 
-    brush: its name, so that a painting can be drawn again with the true one; `myb` is its file's text
-    reach: how far a mark reaches from its path, in basic radii
-    directed: whether its mark depends on where the stroke points to, or on which side it bends to
-    sized: whether its mark depends on the stroke's size on the canvas
+    Args:
+        brush: name of the reference brush, recorded in paintings.
+        reach: how far a mark reaches from its path, in radii.
+        directed: whether the mark depends on the stroke's direction, or on the side it bends to.
+        sized: whether the mark depends on the stroke's size on the canvas.
+        hidden: width of the perceptron.
+        along, across: nodes of a texture along and across the path.
+        latent: how many numbers choose among textures.
+        grain: how many channels of noise.
+        myb: the text of the reference brush's file, recorded in paintings.
     """
 
     space = MYPAINT
@@ -61,11 +67,13 @@ class NeuralBrush(LearnedBrush):
     ) -> None:
         super().__init__()
         if along < 2 * CAP + 2 or across < 3 or reach <= 0:
-            raise ValueError(f"a texture of {along} x {across} nodes and a reach of {reach} radii hold no stroke")
+            raise ValueError(f"a texture of {along} x {across} nodes and a reach of {reach} radii cannot hold a stroke")
         self.brush, self.myb = brush, myb
         self.reach, self.directed, self.sized = reach, directed, sized
         self.along, self.across, self.latent = along, across, latent
-        self.textures = 1 if grain == 0 else 2 + grain  # the mean; with grain also its ground, and its amplitudes
+        self.textures = (
+            1 if grain == 0 else 2 + grain
+        )  # the mean; with grain also a base and the amplitudes of the grain
         inputs = 10 + 2 * sized + 4 * directed + latent
         self.body = nn.Sequential(
             nn.Linear(inputs, hidden),
@@ -86,7 +94,7 @@ class NeuralBrush(LearnedBrush):
         stroke_noise: StrokeNoise | None = None,
         mean: bool = False,
     ) -> Mark:
-        """See `renderer.brush.Brush`; and for `chance` and `mean`, see `at`."""
+        """See `renderer.brush.Brush`; for `stroke_noise` and `mean`, see `at`."""
         x, y = pixel_centres(size, window, strokes)
         x, y = x.expand(len(strokes), -1), y.expand(len(strokes), -1)
         left, top, right, bottom = (side[:, None] for side in self.bounds(strokes, size))
@@ -98,7 +106,7 @@ class NeuralBrush(LearnedBrush):
         return Mark(canvas, colours(strokes, MYPAINT))
 
     def bounds(self, strokes: Tensor, size: Size) -> Bounds:
-        """The box around the path, and the brush's reach more on each side."""
+        """The box around the path, enlarged by the brush's reach."""
         start, end = (MYPAINT.get(strokes.detach(), name) * _scale(strokes, size) for name in ("start", "end"))
         return box_around(start, end, self._reach(strokes.detach(), size), size)
 
@@ -114,7 +122,7 @@ class NeuralBrush(LearnedBrush):
         return Patches(alpha, self.space.get(strokes, "colour"), box, start)
 
     def provenance(self) -> dict[str, Any]:
-        """The name and the file's text of the brush of MyPaint that this one was learned from."""
+        """The name and the file's text of the reference brush."""
         return {"brush": self.brush, "myb": self.myb}
 
     def codes(self, strokes: Tensor, size: Size) -> StrokeCodes | None:
@@ -142,10 +150,19 @@ class NeuralBrush(LearnedBrush):
         stroke_noise: StrokeNoise | None = None,
         mean: bool = False,
     ) -> Tensor:
-        """Alpha `(T,)` of stroke `owner` (T,) at the places x, y (T,) in pixels; the strokes need not be in order.
+        """Compute alphas at points.
 
-        chance: instead of what strokes `(B, 14)` themselves choose
-        mean: what a brush with grain looks like on average
+        Args:
+            strokes: `(B, 14)`.
+            size: height and width of the canvas.
+            owner: `(T,)` the stroke of each point, in any order.
+            x: `(T,)` in pixels.
+            y: `(T,)` in pixels.
+            stroke_noise: instead of the strokes' own.
+            mean: the mean of a brush with grain, instead of one sample.
+
+        Returns:
+            Alphas `(T,)`.
         """
         stroke_noise = self.stroke_noise(strokes) if stroke_noise is None else stroke_noise
         sweep = sweeps(strokes, size, self._reach(strokes, size))
@@ -164,10 +181,7 @@ class NeuralBrush(LearnedBrush):
         return alpha
 
     def mean_brush(self) -> NeuralBrush:
-        """The brush without its grain, which draws the mean mark; itself, if it has no grain.
-
-        Painters plan with it, because the positions of grains cannot be planned. It is as fast as a deterministic brush.
-        """
+        """The brush without its grain, which is as fast as a brush without noise; itself, if it has no grain."""
         if self.grain is None:
             return self
         sizes = {"along": self.along, "across": self.across, "latent": self.latent, "myb": self.myb}
@@ -181,23 +195,23 @@ class NeuralBrush(LearnedBrush):
         return brush.to(self.body[0].get_parameter("weight")).requires_grad_(False).eval()
 
     def stroke_noise(self, strokes: Tensor) -> StrokeNoise:
-        """What strokes `(B, 14)` themselves leave to chance."""
+        """The noise of strokes `(B, 14)`."""
         return stroke_noise(strokes, self.latent, self.grain)
 
     def _strength(self, strokes: Tensor) -> Tensor:
-        """By what a texture's alpha is multiplied, `(B, 1)`: opacity, or 0 where nothing is pressed or of any breadth."""
+        """The factor of a texture's alpha, `(B, 1)`: opacity, or 0 without pressure or radius."""
         pressed = MYPAINT.get(strokes, "pressure").amax(-1, keepdim=True) * MYPAINT.get(strokes, "radius") > 0
         return MYPAINT.get(strokes, "opacity") * pressed
 
     def _reach(self, strokes: Tensor, size: Size) -> Tensor:
-        """In pixels, `(B, 1)`."""
+        """The reach in pixels, `(B, 1)`."""
         return self.reach * min(size) * MYPAINT.get(strokes, "radius") + PIXELS
 
     def _logits(self, strokes: Tensor, size: Size, sweep: Sweep, latent: Tensor) -> Tensor:
-        """`(B, textures, along, across)`."""
+        """The textures `(B, textures, along, across)`."""
         radius, reach, length = MYPAINT.get(strokes, "radius") * min(size), sweep.reach, sweep.length
         pressure = MYPAINT.get(strokes, "pressure")
-        # In the chord's own frame; mirrored, so that it bends to one side, where the brush allows it.
+        # In the frame of the chord; where the brush allows it mirrored, so that all strokes bend to one side.
         forward, sideways = sweep.bend
         mirror = torch.ones_like(sideways) if self.directed else torch.where(sideways < 0, -1.0, 1.0)
         parts = [
@@ -221,15 +235,15 @@ class NeuralBrush(LearnedBrush):
         logits = logits.view(-1, self.textures, self.along, self.across - 2)
         if not self.directed:
             logits = torch.where(mirror[:, :, None, None] < 0, logits.flip(-1), logits)
-        # The shorter a stroke, the more alike the rows of its body: those of a dot lie on one line.
+        # The shorter a stroke, the more similar the rows of its body: those of a dot all lie at one point.
         body = logits[:, :, CAP:-CAP]
         middle = body.mean(2, keepdim=True)
         body = middle + (length / (length + 0.25 * reach))[:, :, None, None] * (body - middle)
         logits = torch.cat((logits[:, :, :CAP], body, logits[:, :, -CAP:]), 2)
-        # The first row and the last are met from both sides.
+        # The first and the last row lie on the axis: both sides meet there.
         tips = (logits[:, :, :: self.along - 1] + logits[:, :, :: self.along - 1].flip(-1)) / 2
         logits = torch.cat((tips[:, :, :1], logits[:, :, 1:-1], tips[:, :, 1:]), 2)
-        # Amplitudes of grain end in 0, alphas in (almost) 0.
+        # At the border the amplitudes of grain are 0, and alphas almost.
         alphas, amplitudes = pad(logits[:, :2], (1, 1), value=OUTSIDE), pad(logits[:, 2:], (1, 1))
         return torch.cat((alphas, amplitudes), 1)
 
@@ -242,7 +256,7 @@ class NeuralBrush(LearnedBrush):
         place: Place,
         stroke_noise: StrokeNoise,
     ) -> list[Tensor]:
-        """The channels of the grain, each `(T,)`. Gradients do not move grains: they would only follow noise."""
+        """The channels of the grain, each `(T,)`. Without a gradient through the positions: it would only follow noise."""
         assert stroke_noise.tile is not None
         with torch.no_grad():
             cell = (GRAIN * MYPAINT.get(strokes, "radius")[:, 0] * min(size) + 1e-6)[owner]

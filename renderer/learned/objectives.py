@@ -1,4 +1,4 @@
-"""The three forms in which a neural painter learns (Nakano 2019): reconstruction, adversarial, variational."""
+"""The three training objectives of a neural brush (Nakano 2019): reconstruction, adversarial, variational."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from renderer.learned.stochastic import TILE, StrokeNoise
 from renderer.learned.train import Progress, set_rate, supply
 
 BETAS = (0.5, 0.99)  # of Adam against a critic
-MEAN, COARSE = 10.0, 10.0  # weights of both reconstructions beside the critic's judgement
-PRIOR = 2e-4  # weight of the Kullback-Leibler divergence: latents of a few bits beside thousands of pixels
+MEAN, COARSE = 10.0, 10.0  # weights of the two reconstruction losses beside the critic's loss
+PRIOR = 2e-4  # weight of the Kullback-Leibler divergence: a few bits of latents against thousands of pixels
 
 
 def point_loss(network: nn.Module, points: Points) -> Tensor:
-    """Reconstruction: the alpha MSE at places along strokes; of a brush with grain, that of its mean."""
+    """Reconstruction: alpha MSE at points of strokes; of a brush with grain, that of its mean."""
     assert isinstance(network, NeuralBrush)
     alpha = network.at(points.strokes, points.size, points.owner, points.x, points.y, mean=True)
     return (alpha - points.alpha).square().mean()
 
 
 class Critic(nn.Module):
-    """Judges windows (B, 2, h, w): an alpha and, beside it, what the brush leaves on average -> (B, 1, h / 4, w / 4).
+    """Scores windows (B, 2, h, w) of an alpha and the mean alpha of the same stroke -> (B, 1, h / 4, w / 4).
 
-    The second channel says which stroke it is, pixel by pixel, so that the first has to look like that very stroke.
+    The second channel conditions the critic on the stroke.
     """
 
     def __init__(self, width: int = 32) -> None:
@@ -48,8 +48,8 @@ class Critic(nn.Module):
 
     def forward(self, views: Tensor) -> Tensor:
         """See the class."""
-        judged: Tensor = self.body(2 * views - 1)
-        return judged
+        scores: Tensor = self.body(2 * views - 1)
+        return scores
 
 
 def fit_adversarially(
@@ -62,11 +62,20 @@ def fit_adversarially(
     learning_rate: float = 1e-3,
     workers: int = 0,
 ) -> Iterator[Progress]:
-    """The paper's GAN, for a brush with grain: hinge loss, a critic of patches with spectral norms (Miyato et al. 2018).
+    """Train a brush with grain as the paper's GAN; yields the alpha MSE of the mean after each step.
 
-    data: of each step `Points`, `Views` and random numbers (2, TILE, TILE), (B, 2) (see `Draws`). The mean is learned by
-    reconstruction all the while; grains are free, but in squares of 8 pixels they add up to what is there.
-    Yields the alpha MSE of the mean.
+    Hinge loss with a patch critic and spectral norms (Miyato et al. 2018). The mean is trained by reconstruction at the
+    same time; the grain is free, but its averages over squares of 8 pixels are those of the reference brush.
+
+    Args:
+        network: a brush with grain.
+        critic: scores real and generated windows.
+        optimizer: over the network's weights.
+        critic_optimizer: over the critic's weights.
+        data: for each step `Points`, `Views` and normal tensors (2, TILE, TILE) and (B, 2), see `RandomNormals`.
+        done: how many steps were taken before.
+        learning_rate: of both, at the start; it falls linearly to zero.
+        workers: processes that compute batches.
     """
     device = next(network.parameters()).device
     for step, (points, views, (noise, shift)) in supply(data, done, workers, device):
@@ -76,28 +85,28 @@ def fit_adversarially(
         stroke_noise = StrokeNoise(noise.new_zeros(len(shift), network.latent), shift * TILE, network.grain.tile(noise))
         with torch.no_grad():
             mean = draw(network, views, mean=True)
-        made = draw(network, views, stroke_noise)
-        here = (avg_pool2d(mean, 4) > 0.01).float()  # where there is something to judge
-        weight = here / (here.sum() + 1e-6)
+        generated = draw(network, views, stroke_noise)
+        visible = (avg_pool2d(mean, 4) > 0.01).float()  # elsewhere there is nothing to score
+        weight = visible / (visible.sum() + 1e-6)
 
-        true_score = critic(torch.cat((views.alpha, mean), 1))
-        made_score = critic(torch.cat((made.detach(), mean), 1))
-        judged = ((relu(1 - true_score) + relu(1 + made_score)) * weight).sum()
+        real_score = critic(torch.cat((views.alpha, mean), 1))
+        generated_score = critic(torch.cat((generated.detach(), mean), 1))
+        critic_loss = ((relu(1 - real_score) + relu(1 + generated_score)) * weight).sum()
         critic_optimizer.zero_grad()
-        judged.backward()
+        critic_loss.backward()
         critic_optimizer.step()
 
         error = point_loss(network, points)
-        fooled = -(critic(torch.cat((made, mean), 1)) * weight).sum()
-        coarse = (avg_pool2d(made, 8) - avg_pool2d(views.alpha, 8)).square().mean()
+        adversarial = -(critic(torch.cat((generated, mean), 1)) * weight).sum()
+        coarse = (avg_pool2d(generated, 8) - avg_pool2d(views.alpha, 8)).square().mean()
         optimizer.zero_grad()
-        (0.1 * fooled + COARSE * coarse + MEAN * error).backward()
+        (0.1 * adversarial + COARSE * coarse + MEAN * error).backward()
         optimizer.step()
         yield Progress(step, error.item())
 
 
 class Encoder(nn.Module):
-    """What chance did in a mark, as a normal distribution: alpha (B, 1, 64, 64) and its mean mark -> two (B, latent)."""
+    """Encodes the noise of marks: alpha and mean alpha (B, 1, 64, 64) -> a normal distribution, two (B, latent)."""
 
     def __init__(self, latent: int, width: int = 16) -> None:
         super().__init__()
@@ -107,7 +116,7 @@ class Encoder(nn.Module):
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * width * 4 * 4, 2 * latent))
 
     def forward(self, alpha: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        """The distribution's mean and the logarithm of its variance."""
+        """The mean and the logarithm of the variance."""
         centre, spread = self.body(torch.cat((alpha, alpha - mean), 1)).chunk(2, 1)
         return centre, spread.clamp(-8, 4)
 
@@ -121,10 +130,16 @@ def fit_variationally(
     learning_rate: float = 1e-3,
     workers: int = 0,
 ) -> Iterator[Progress]:
-    """The paper's VAE, for a brush with latents: an encoder sees the true mark, the network draws it again.
+    """Train a brush with latents as the paper's VAE; yields the alpha MSE of the reconstruction after each step.
 
-    data: of each step `Views` of whole canvases (64 px) and random numbers (B, latent). Yields the alpha MSE of what is
-    drawn with the encoder's help. `optimizer` has the weights of both.
+    Args:
+        network: a brush with latents, the decoder.
+        encoder: sees the reference mark.
+        optimizer: over the weights of both.
+        data: for each step `Views` of whole canvases (64 px) and a normal tensor (B, latent).
+        done: how many steps were taken before.
+        learning_rate: at the start; it falls linearly to zero.
+        workers: processes that compute batches.
     """
     device = next(network.parameters()).device
     for step, (views, (random,)) in supply(data, done, workers, device):
@@ -133,8 +148,8 @@ def fit_variationally(
             mean = draw(network, views, StrokeNoise(torch.zeros_like(random), random[:, :2], None))
         centre, spread = encoder(views.alpha, mean)
         latent = centre + (spread / 2).exp() * random
-        made = draw(network, views, StrokeNoise(latent, random[:, :2], None))
-        error = (made - views.alpha).square().mean()
+        drawn = draw(network, views, StrokeNoise(latent, random[:, :2], None))
+        error = (drawn - views.alpha).square().mean()
         divergence = (centre.square() + spread.exp() - 1 - spread).sum(1).mean() / 2
         optimizer.zero_grad()
         (error + PRIOR * divergence).backward()
@@ -143,5 +158,5 @@ def fit_variationally(
 
 
 def draw(network: NeuralBrush, views: Views, stroke_noise: StrokeNoise | None = None, mean: bool = False) -> Tensor:
-    """The network's alpha (B, 1, h, w) in the windows of `views`."""
+    """Draw the strokes of `views` in their windows: alpha (B, 1, h, w)."""
     return network(views.strokes, views.size, views.window, stroke_noise, mean).alpha

@@ -1,4 +1,4 @@
-"""What brushes of chance leave to it: the same for the same stroke, whenever and wherever it is drawn."""
+"""Per-stroke noise of stochastic brushes: a function of the stroke, so that it is the same whenever it is drawn."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from torch import Tensor, nn
 
 from renderer.strokes import MYPAINT
 
-TILE = 64  # nodes a side of the grain, which repeats
-GRAIN = 0.25  # basic radii between two nodes of the grain
+TILE = 64  # nodes a side of the tile of grain, which repeats
+GRAIN = 0.25  # radii between two nodes of the grain
 
 
 class StrokeNoise(NamedTuple):
-    """What a brush of chance leaves to it.
+    """The noise of B strokes.
 
-    latent: (B, L); shift: (B, 2) where in the grain each stroke begins, in nodes; tile: (channels, TILE, TILE) or None
+    latent: (B, L) numbers of mean 0 and variance 1
+    shift: (B, 2) where in the tile each stroke begins, in nodes
+    tile: (channels, TILE, TILE) of grain, or None
     """
 
     latent: Tensor
@@ -26,9 +28,9 @@ class StrokeNoise(NamedTuple):
 
 
 class Grain(nn.Module):
-    """White noise, shaped by convolutions into `channels` fields that repeat without a seam.
+    """White noise shaped by convolutions into `channels` fields that repeat without a seam.
 
-    Their reach, 13 nodes or 3 basic radii, is that of the dabs that most brushes of chance scatter.
+    The receptive field, 13 nodes or 3 radii, is about the distance over which most stochastic brushes scatter dabs.
     """
 
     noise: Tensor
@@ -45,20 +47,20 @@ class Grain(nn.Module):
         )
 
     def tile(self, noise: Tensor | None = None) -> Tensor:
-        """`(channels, TILE, TILE)`, of mean 0 and variance 1, from other noise (2, TILE, TILE) than the brush's own."""
+        """`(channels, TILE, TILE)` of mean 0 and variance 1, from `noise` (2, TILE, TILE) or the brush's own."""
         tile: Tensor = self.shape((self.noise if noise is None else noise)[None])[0]
         return (tile - tile.mean((1, 2), True)) / (tile.std((1, 2), keepdim=True) + 1e-4)
 
 
 def stroke_noise(strokes: Tensor, latent: int, grain: Grain | None) -> StrokeNoise:
-    """Of strokes `(B, 14)`: `latent` numbers distributed as normal ones, nearly, and a place in the grain.
+    """Compute the noise of strokes `(B, 14)`: `latent` numbers, nearly normal, and a position in the grain.
 
-    Smooth in the strokes' ends, so that a search by gradients is not shaken: a stroke that moves by a hundredth of the
-    canvas is another throw of the dice, one that moves by a thousandth is not.
+    Smooth in the strokes' ends, so that gradient descent is not disturbed: a stroke that moves by a hundredth of the
+    canvas has other noise, one that moves by a thousandth nearly the same.
     """
     ends = torch.cat([MYPAINT.get(strokes.detach(), name) for name in ("start", "end")], -1)  # (B, 4)
     steps = torch.arange(1, latent + 3, dtype=ends.dtype, device=ends.device)[:, None]
-    # Phases of unlike speeds: a few turns over a canvas.
+    # Phases of different speeds: a few turns over a canvas.
     speeds = 3 + 4 * torch.cos(steps * torch.tensor([2.4, 3.9, 5.1, 7.3], dtype=ends.dtype, device=ends.device))
     phase = ends @ speeds.T
     numbers = math.sqrt(2) * torch.sin(2 * math.pi * phase[:, 2:])  # mean 0, variance 1

@@ -1,4 +1,4 @@
-"""Our learned renderer: a network that knows where along a stroke every pixel belongs."""
+"""The stroke map: a network that says where along a Bezier stroke every pixel lies."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from renderer.ops.triton_strokes import StrokeCodes, corners, encode_stroke_map
 
 
 class StrokeMap(LearnedBrush, BezierBrush):
-    """Learns *where along the stroke* every pixel belongs, in the stroke's own frame, and lets geometry do the rest.
+    """Learns *where along the stroke* every pixel lies, in the stroke's own frame; the rest is geometry.
 
-    A multilayer perceptron maps the shape of a stroke (6 numbers: position, size and mirror images taken out) to two
-    coarse maps over its bounding square, each holding a curve parameter t in [0, 1]:
+    A multilayer perceptron maps the shape of a stroke (6 numbers, without position, size and mirror images) to two coarse
+    maps over its bounding square, each of curve parameters t in [0, 1]:
 
-    - *nearest*: the disc that comes closest to covering the pixel, giving its depth below the outline. An error in t
-      is of second order there, because the true t maximises the depth; and any t gives a disc that is really part of
-      the stroke, so that nothing is ever drawn outside of it.
-    - *last*: the last disc that holds the pixel, giving its opacity (later discs replace earlier ones).
+    - *nearest*: the disc that comes closest to covering the pixel, which gives its depth below the outline. The exact t
+      maximises the depth, so that an error in t has an effect of second order only; and any t gives a disc of the stroke,
+      so that nothing is drawn outside of it.
+    - *last*: the last disc that holds the pixel, which gives its opacity (later discs replace earlier ones).
 
-    The maps are placed on the canvas by linear interpolation along each axis, so that strokes are drawn at any
-    resolution, only in the window asked for, with a gradient to every field.
+    The maps are interpolated linearly on the canvas, so that strokes are drawn at any resolution, only in the window asked
+    for, with a gradient into every field. `renderer.ops.decode_stroke_map` has the formulas.
+
+    Args:
+        hidden: width of the perceptron.
+        grid: nodes a side of the maps.
     """
 
     def __init__(self, hidden: int = 128, grid: int = 8) -> None:

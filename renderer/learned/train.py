@@ -1,4 +1,4 @@
-"""Fitting a network to a brush: random strokes, the true brush's alpha, mean squared error."""
+"""Training of a learned brush: random strokes, the reference brush's alpha, mean squared error."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from torch.utils.data import DataLoader, Dataset
 
 from renderer.brush import Brush
 
-# Canvas sides to learn at, in turn: a stroke map has no resolution of its own, and small canvases are cheap.
+# Canvas sides to train on, in turn: a stroke map has no resolution of its own, and small canvases are cheap.
 SIDES = (48, 64, 96, 128)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """After one step of fitting: its number (from 1) and its loss (alpha MSE)."""
+    """One training step: its number, from 1, and its loss (alpha MSE)."""
 
     step: int
     loss: float
 
 
 class RandomStrokes(Dataset[tuple[Tensor, Tensor]]):
-    """Batch `i` of an endless on-line supply: strokes `(batch, P)` and the true brush's alpha `(batch, 1, side, side)`.
+    """`steps` batches of random strokes `(batch, P)` with the reference brush's alpha `(batch, 1, side, side)`.
 
-    A batch depends on (seed, i) alone, so that a resumed training sees what an uninterrupted one would have seen.
-    Half of the strokes are made thinner than a uniform sample holds, down to hairlines: painters use many of those.
+    Batch i depends on (seed, i) alone, so that a resumed training gets the same batches as an uninterrupted one. Half of
+    the strokes are thinner than those of a uniform sample, down to hairlines, since painters use many of these.
     """
 
     def __init__(self, brush: Brush, batch: int, steps: int, seed: int, sides: tuple[int, ...] = SIDES) -> None:
@@ -47,7 +47,7 @@ class RandomStrokes(Dataset[tuple[Tensor, Tensor]]):
 
 
 def alpha_loss(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """The alpha MSE of a batch of `RandomStrokes`."""
+    """Alpha MSE of a network on a batch of `RandomStrokes`."""
     strokes, alpha = batch
     return (network(strokes, (alpha.shape[-2], alpha.shape[-1])).alpha - alpha).square().mean()
 
@@ -61,9 +61,16 @@ def fit(
     workers: int = 1,
     loss: Callable[[nn.Module, Any], Tensor] = alpha_loss,
 ) -> Iterator[Progress]:
-    """Takes the steps `done + 1 .. len(data)`, yielding after each. The learning rate falls linearly to zero.
+    """Train a network; yields after each step.
 
-    data: batches by number, of whatever `loss` takes; drawn in `workers` processes
+    Args:
+        network: the brush to train.
+        optimizer: over its weights.
+        data: one batch for each step, of the type that `loss` takes.
+        done: how many steps were taken before; training starts with the next one.
+        learning_rate: at the start, after a short warm-up; it falls linearly to zero.
+        workers: processes that compute batches.
+        loss: network and batch to a scalar.
     """
     device = next(network.parameters()).device
     for step, batch in supply(data, done, workers, device):
@@ -76,7 +83,7 @@ def fit(
 
 
 def supply(data: Dataset[Any], done: int, workers: int, device: torch.device) -> Iterator[tuple[int, Any]]:
-    """The batches from number `done` (counted from 0) on, with the numbers of their steps, on `device`."""
+    """Yield the batches from index `done` on, on `device`, with the numbers of their steps (from 1)."""
     numbers = range(done, len(data))  # type: ignore[arg-type]
     loader = DataLoader(data, batch_size=None, sampler=numbers, num_workers=workers, worker_init_fn=_one_thread)
     for step, batch in enumerate(loader, done + 1):
@@ -84,14 +91,14 @@ def supply(data: Dataset[Any], done: int, workers: int, device: torch.device) ->
 
 
 def set_rate(optimizer: torch.optim.Optimizer, learning_rate: float, step: int, steps: int) -> None:
-    """The learning rate of `step` (from 1) of `steps`: it falls linearly to zero."""
+    """Set the learning rate of `step` (from 1) of `steps`: it falls linearly to zero."""
     for group in optimizer.param_groups:
-        # A short warm-up keeps Adam's first, badly scaled steps small.
+        # The warm-up keeps Adam's first steps small, whose scale is not known yet.
         group["lr"] = learning_rate * min(step / 100, 1 - (step - 1) / steps)
 
 
 def _to(batch: Any, device: torch.device) -> Any:
-    """Tensors in tuples, named ones too, on another device."""
+    """Tensors in tuples and named tuples on another device."""
     if isinstance(batch, Tensor):
         return batch.to(device)
     if isinstance(batch, tuple | list):
@@ -108,13 +115,22 @@ def _one_thread(_: int) -> None:
 
 
 @torch.no_grad()
-def alpha_error(renderer: Brush, brush: Brush, n: int, seed: int, side: int = 128, batch: int = 100) -> float:
-    """Mean squared error of alpha against the true brush, over `n` uniformly random strokes on a side x side canvas."""
-    device = renderer.device
+def alpha_error(learned: Brush, reference: Brush, n: int, seed: int, side: int = 128, batch: int = 100) -> float:
+    """Mean squared error of alpha against the reference brush.
+
+    Args:
+        learned: the brush to measure.
+        reference: the brush to compare with.
+        n: number of uniformly random strokes.
+        seed: of the strokes.
+        side: of the canvas in pixels.
+        batch: strokes drawn at once.
+    """
+    device = learned.device
     generator = torch.Generator().manual_seed(seed)
     total = 0.0
     for first in range(0, n, batch):
-        strokes = brush.space.sample(min(batch, n - first), generator)
-        true = brush(strokes, (side, side)).alpha.to(device)
-        total += (renderer(strokes.to(device), (side, side)).alpha - true).square().mean((1, 2, 3)).sum().item()
+        strokes = reference.space.sample(min(batch, n - first), generator)
+        expected = reference(strokes, (side, side)).alpha.to(device)
+        total += (learned(strokes.to(device), (side, side)).alpha - expected).square().mean((1, 2, 3)).sum().item()
     return total / n

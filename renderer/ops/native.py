@@ -19,14 +19,14 @@ from torch import Tensor
 
 FOLDER = Path(__file__).parent  # the kernels' sources stand beside this module
 
-# -ffast-math lets the compiler use vector exponentials. It must not be given to the linker as well: gcc would then link
-# start-up code that makes the whole process flush denormal numbers to zero.
+# -ffast-math allows vectorised exponentials. It must not be passed to the linker: gcc would link start-up code that makes
+# the whole process flush denormal numbers to zero.
 COMPILE = ("-O3", "-march=native", "-ffast-math", "-fPIC", "-std=c11", "-c")
 LINK = ("-shared", "-lm")
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: `$XDG_CACHE_HOME` or `~/.cache`, below `kaokore-painter`."""
+    """The folder of compiled kernels: `kaokore-painter` in `$XDG_CACHE_HOME` or `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kaokore-painter"
 
 
@@ -92,7 +92,7 @@ def _compile(source: Path, library: Path) -> None:
     compiler = _compiler()
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         code, linked = Path(folder) / "code.o", Path(folder) / "linked.so"
-        for threads in (["-fopenmp"], []):  # the second try is for compilers without OpenMP
+        for threads in (["-fopenmp"], []):  # the second attempt is for compilers without OpenMP
             compiled = subprocess.run([compiler, *COMPILE, *threads, source, "-o", code], capture_output=True)
             if compiled.returncode == 0:
                 subprocess.run([compiler, code, *threads, *LINK, "-o", linked], capture_output=True, check=True)

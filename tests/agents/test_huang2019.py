@@ -9,10 +9,9 @@ from torch import Tensor
 
 from agents import mdp as dynamics
 from agents.huang2019 import PAPER, TINY, Actor, LearningToPaint, make_critic, paint_in_bundles
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.canvas import blank, paint
 from renderer.constraints import StrokeConstraints
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from agents.optimal_colour import paint_greedily, score_candidates
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.canvas import paint
 from renderer.constraints import nearest
-from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.ops import native
 from renderer.strokes import BEZIER

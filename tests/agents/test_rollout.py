@@ -3,6 +3,7 @@
 import copy
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -10,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from agents.planner import NO_PLANNING, Planning
 from agents.policy import Policy
-from agents.rollout import grids_for, paint_picture, rollout_round
+from agents.rollout import grids_for, paint_picture, paint_pictures, rollout_round
+from renderer.brush import load_brush
 from renderer.brushes.mypaint import MYPAINT
 from renderer.canvas import blank, paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints, nearest, palette_of
 from renderer.errors import InputError
-from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.strokes import BEZIER
 
@@ -246,3 +248,44 @@ def test_policy_proposes_strokes_near_each_cell(size: tuple[int, int], grid: tup
     side = min(size[0] / rows, size[1] / columns) / min(size)
     assert BEZIER.get(strokes, "radius").max() <= side + 1e-6
     assert math.isclose(float(strokes[..., BEZIER.columns("colour")].mean()), float(target.mean()), rel_tol=0.1)
+
+
+@pytest.mark.parametrize("steps", [(0, 0), (2, 3)])
+def test_pictures_painted_together_are_each_alone(steps: tuple[int, int]) -> None:
+    targets = [picture(24, 32, seed) for seed in range(3)]
+    targets.append(picture(40, 30, 5))
+    targets[1] = torch.ones(3, 24, 32)  # each stroke of a white picture raises the error
+    canvases = [torch.ones_like(target) for target in targets]
+    how: dict[str, Any] = {"planning": Planning(*steps)}
+    together: list[list[torch.Tensor]] = [[] for _ in targets]
+    finished = list(canvases)
+    for i, canvas, new in paint_pictures(POLICY, BRUSH, canvases, targets, 21, **how):
+        together[i].append(new)
+        finished[i] = canvas
+    for rounds, painted, canvas, target in zip(together, finished, canvases, targets, strict=True):
+        alone = list(paint_picture(POLICY, BRUSH, canvas, target, 21, **how))
+        assert [len(new) for new in rounds] == [len(new) for _, new in alone]
+        if steps == (0, 0):
+            assert torch.equal(torch.cat(rounds), torch.cat([new for _, new in alone]))
+            torch.testing.assert_close(painted, alone[-1][0], atol=1e-6, rtol=0)
+        # Matrix products of few and of many strokes differ by rounding, and each round sees what the one before painted.
+        torch.testing.assert_close(rounds[0], alone[0][1], atol=1e-4, rtol=0)
+        errors = [(canvas - target).square().mean() for canvas in (painted, alone[-1][0])]
+        torch.testing.assert_close(*errors, atol=1e-4, rtol=0.05)
+
+
+@torch.no_grad()
+def test_each_picture_of_a_round_has_its_own_limit() -> None:
+    target = torch.stack([picture(20, 20, seed) for seed in range(3)])
+    canvas = torch.ones_like(target)
+    for planning in (NO_PLANNING, Planning(2, 30)):
+        how: dict[str, Any] = {"grids": [(2, 2), (4, 4), (8, 8)], "planning": planning}
+        together = rollout_round(POLICY, BRUSH, canvas, target, max_strokes=[2, 9, 5], **how)
+        for i, limit in enumerate((2, 9, 5)):
+            one = slice(i, i + 1)
+            alone = rollout_round(POLICY, BRUSH, canvas[one], target[one], max_strokes=limit, **how)
+            assert together.mask[i].sum() == alone.mask.sum() <= limit
+            n = int(alone.mask.sum())
+            torch.testing.assert_close(together.strokes[i, :n], alone.strokes[0, :n], atol=1e-3, rtol=0)
+            torch.testing.assert_close(together.canvas[i], alone.canvas[0], atol=1e-3, rtol=0)
+            assert (BRUSH.space.get(together.strokes[i, n:], "opacity") == 0).all()

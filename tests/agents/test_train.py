@@ -10,8 +10,7 @@ from torch import Tensor
 from agents.policy import Policy
 from agents.rollout import grids_for, rollout_round
 from agents.train import Progress, TrainConfig, train_episode
-from renderer.brush import Brush
-from renderer.learned.load import load_brush
+from renderer.brush import Brush, load_brush
 
 TINY = TrainConfig(round_strokes=(3, 5), horizon=2)
 

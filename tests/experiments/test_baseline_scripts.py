@@ -14,8 +14,8 @@ import torch
 
 from agents.registry import load_agent
 from experiments import cli, train_agent, train_huang2019, train_ppo
+from renderer.brush import load_brush
 from renderer.io.checkpoint import Checkpoint
-from renderer.learned.load import load_brush
 from tests.experiments.interruptions import contents, stopped_and_resumed
 
 

@@ -13,11 +13,11 @@ from experiments.bench import renderer_speed as bench_renderer
 from experiments.bench.__main__ import Config, bench
 from experiments.bench.painting_speed import linear, naive_paint, painterly
 from experiments.bench.timing import in_turns
+from renderer.brush import load_brush
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.huang2019 import Huang2019
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 SPEEDS = ("forward_strokes_per_s", "forward_backward_strokes_per_s")
@@ -169,3 +169,16 @@ def test_invalid_options_are_reported_in_one_line(tmp_path: Path, options: dict)
 def test_another_network_is_not_the_baseline(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="huang2019 is needed"):
         bench(replace(TINY, json=str(tmp_path / "bench.json"), only="renderer", baseline="bezier"))
+
+
+def test_batches_and_neighbours(tmp_path: Path) -> None:
+    small = {"width": 16, "blocks": 1, "each": 1}
+    Checkpoint("policy", small, Policy(**small).state_dict(), BEZIER).save(tmp_path / "agent.safetensors")
+    config = replace(TINY, json=str(tmp_path / "bench.json"), only="batch,neighbours", images=2, agent_strokes=2)
+    figures = json.loads(bench(replace(config, agent=str(tmp_path / "agent.safetensors"))).read_text())
+    batch, neighbours = figures["batch"], figures["neighbours"]
+    assert batch["setting"]["images"] == 2
+    assert batch["times_alone"] > 0
+    assert len(batch["times_alone_range"]) == len(neighbours["times_quiet_range"]) == 2
+    assert neighbours["quiet_seconds"] > 0
+    assert neighbours["setting"]["wait_policy"]  # commands say it before torch is loaded

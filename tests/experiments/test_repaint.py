@@ -23,10 +23,10 @@ from experiments.repaint import COLUMNS, Config, repaint
 from kaokore import DatasetError, RetryPolicy, fetch_image, write_fake_kaokore
 from painter.losses.perceptual import Perceptual
 from painter.metrics import Metrics, compute_metrics
+from renderer.brush import load_brush
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.io.painting import MissingBrushWarning, Painting, reference_brush
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 ROOT = Path(__file__).parent.parent.parent
@@ -360,7 +360,7 @@ def test_what_is_skipped_of_a_folder_is_said(tmp_path, agent, monkeypatch, capsy
     options = (folder, "--out", tmp_path / "out", "--agent", agent, "--strokes", 2, "--size", 16, "--no-video")
     code, said = command(monkeypatch, capsys, *options)
     assert code == 2
-    assert f"holds no pictures that can be read: 1 file of {folder} was skipped: notes.txt (no image)." in said
+    assert f"holds no images that can be read: 1 file of {folder} was skipped: notes.txt (no image)." in said
     Path(picture(tmp_path / "face.jpg")).rename(folder / "face.jfif")
     code, said = command(monkeypatch, capsys, *options)
     assert code == 0
@@ -573,7 +573,7 @@ def test_pictures_that_are_not_there_are_found_before_the_work(tmp_path, monkeyp
     source = picture(tmp_path / "face.png")
     code, said = command(monkeypatch, capsys, source, tmp_path / name, "--out", tmp_path / "out")
     assert code == 2
-    assert "error: There is no picture or folder" in said
+    assert "error: There is no image or folder" in said
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists()
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from experiments.cli import run
 from experiments.replay import Config, replay
+from renderer.brush import load_brush
 from renderer.brushes import mypaint
 from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.canvas import blank, paint_steps
@@ -16,7 +17,6 @@ from renderer.errors import InputError
 from renderer.io.images import to_bytes
 from renderer.io.painting import Painting
 from renderer.io.svg import to_svg
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 from tests.renderer.brushes.test_mypaint import engine
 

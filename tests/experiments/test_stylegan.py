@@ -340,7 +340,7 @@ def test_invalid_training_options_are_refused(root, tmp_path, monkeypatch, capsy
         (["interpolate", "--out", "film.avi", "--seconds", 0.1], ".mp4 or .gif"),
         (["mix", "--rows", 0], "--rows"),
         (["mix", "--layers", 99], "--layers"),
-        (["project", "nowhere.png"], "no picture nowhere.png"),
+        (["project", "nowhere.png"], "no image nowhere.png"),
         (["project", "nowhere.png", "--steps", 0], "--steps"),
         (["project", "nowhere.png", "--learning-rate", 0], "--learning-rate"),
         (["evaluate", "--faces", 1], "--faces"),

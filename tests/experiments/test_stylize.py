@@ -110,7 +110,7 @@ def test_the_style_image_gives_its_colours_by_weight(tmp_path):
         (["--renderer", "exact"], "'exact' is not differentiable"),
         (["--curve-weight", "1"], "--field style requires --style"),
         (["--curve-weight", "1", "--field", "zigzag"], "Unknown direction field 'zigzag'"),
-        (["--style", "nowhere.png"], "no picture nowhere.png"),
+        (["--style", "nowhere.png"], "no image nowhere.png"),
         (["--size", "9999"], "--size can be 2048 at most"),
         (["--strokes", "0"], "--strokes must be at least 1"),
         (["--stage-shares", "3", "0"], "--stage-shares are positive numbers"),

@@ -1,5 +1,6 @@
 """The public API: what `Painter` accepts, promises and refuses."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from agents.planner import Planning
 from painter import OptimizeConfig, Painter, Painting, Step, StrokeConstraints
 from painter.losses import mse
 from painter.refine import Region
@@ -111,11 +113,35 @@ def test_only_the_pixel_loss_is_optimised_through_the_mean_of_a_stochastic_brush
         assert torch.equal(first, second) == same
 
 
-def test_a_batch_is_each_image_alone(agent: Painter) -> None:
-    images = [photograph(seed=1), photograph(30, 20, seed=2)]
-    together = agent.paint_batch(images, strokes=5, size=32)
-    for painting, image in zip(together, images, strict=True):
-        assert torch.equal(painting.strokes, agent.paint(image, strokes=5, size=32).strokes)
+@pytest.mark.parametrize("method", ["agent", "optimize", "hybrid", "lines"])
+@pytest.mark.parametrize("palette", [None, 3])
+def test_a_batch_is_each_image_alone(method: str, palette: int | None) -> None:
+    config = OptimizeConfig(steps=6, stages=3, relocations=1, relocate_fraction=0.4)
+    painter = Painter(method, device="cpu", config=config, planning=Planning(1, 2))  # type: ignore[arg-type]
+    images = [photograph(seed=1), photograph(30, 20, seed=2), photograph(seed=3)]
+    options = {"strokes": 7, "size": 36, "seed": 4, "constraints": StrokeConstraints(palette=palette)}
+    seen: list[list[Step]] = [[] for _ in images]
+    together = painter.paint_batch(images, on_step=lambda i, step: seen[i].append(step), **options)
+    for painting, steps, image in zip(together, seen, images, strict=True):
+        alone = painter.paint(image, **options)
+        # Sums in another order differ by rounding, which steps of an optimiser enlarge.
+        torch.testing.assert_close(painting.strokes, alone.strokes, atol=1e-3, rtol=0)
+        assert (painting.size(), painting.provenance) == (alone.size(), alone.provenance)
+        assert torch.equal(steps[-1].strokes, painting.strokes)
+        assert [step.progress for step in steps] == sorted(step.progress for step in steps)
+
+
+def test_agents_that_take_one_picture_paint_a_batch_too() -> None:
+    def agent(
+        canvas: torch.Tensor, target: torch.Tensor, count: int, **_: object
+    ) -> Iterator[tuple[torch.Tensor, ...]]:
+        yield target, target.mean().expand(count, BEZIER.width)
+
+    images = [photograph(seed=1), photograph(seed=2)]
+    paintings = Painter("agent", agent=agent, device="cpu").paint_batch(images, strokes=3, size=36)  # type: ignore[arg-type]
+    for painting, image in zip(paintings, images, strict=True):
+        torch.testing.assert_close(painting.strokes, image.mean().expand(3, BEZIER.width))
+    assert Painter("agent", agent=agent, device="cpu").paint_batch([]) == []  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", ["agent", "optimize", "hybrid"])

@@ -9,10 +9,9 @@ from torch import Tensor
 from painter.losses.pixels import mse, total_variation
 from painter.optimize import OptimizeConfig, OptimizeStep, _reorder, optimize
 from painter.placement import _draw_on_device, place
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.canvas import blank, paint
 from renderer.constraints import StrokeConstraints
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 SIZE = (24, 32)

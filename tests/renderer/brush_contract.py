@@ -24,7 +24,7 @@ def middling(brush: Brush, n: int, seed: int = 0) -> Tensor:
 
 
 def draw(brush: Brush, strokes: Tensor, size: tuple[int, int] = SIZE, window: Window | None = None) -> Mark:
-    """What the brush draws; several brushes of a mixture divide by alpha, so that colours are compared where it is seen."""
+    """Draw strokes."""
     mark = brush(strokes, size, window)
     assert isinstance(mark, Mark)
     return mark

@@ -1,4 +1,4 @@
-"""A second device for machines that have none: CPU tensors that claim to be elsewhere and refuse to meet others.
+"""A pretended second device: CPU tensors that report another device and raise an error together with CPU tensors.
 
 PyTorch's own fake tensors know shapes and devices but no values, so that code which asks for a value (`.item()`), and
 every backward pass, cannot run on them. These compute.
@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-# The name of a device that PyTorch knows, differentiates on in this thread, and has no code of ours for.
+# A device that PyTorch knows, on which autograd runs in this thread, and for which this project has no kernels.
 GPU = torch.device("meta:0")
 
 aten = torch.ops.aten
@@ -23,7 +23,7 @@ COPIES = {aten._to_copy.default, aten.copy_.default}
 
 
 class OnGPU(Tensor):
-    """A CPU tensor, `inner`, that says that it is on the GPU."""
+    """A CPU tensor, `inner`, that reports the pretended GPU as its device."""
 
     inner: Tensor
 
@@ -59,7 +59,7 @@ def _run(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     else:
         result_here = here
     if here and function not in COPIES:
-        # Indices may lie on the CPU, and so may a single number.
+        # Indices and 0-dimensional tensors may be on the CPU.
         may_be_read = set(map(id, tree_leaves(args[1]))) if function in READS_CPU_INDICES and result_here else set()
         for tensor in tensors:
             if not isinstance(tensor, OnGPU) and tensor.dim() > 0 and id(tensor) not in may_be_read:
@@ -77,14 +77,14 @@ def _inner(value: Any) -> Any:
 
 
 class _Operations(TorchDispatchMode):
-    """Catches what makes tensors from nothing."""
+    """Intercepts functions that create tensors."""
 
     def __torch_dispatch__(self, func: Any, types: Sequence[type], args: tuple = (), kwargs: dict | None = None) -> Any:
         return _run(func, args, kwargs or {})
 
 
 class Recording(TorchDispatchMode):
-    """Refuses what cannot be recorded as a CUDA graph: to wait for the GPU, or to copy between it and the CPU."""
+    """Raises an error for operations that a CUDA graph cannot record: waiting for the GPU, and copies to or from the CPU."""
 
     def __torch_dispatch__(self, func: Any, types: Sequence[type], args: tuple = (), kwargs: dict | None = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -95,7 +95,7 @@ class Recording(TorchDispatchMode):
 
 
 class _Literals(TorchFunctionMode):
-    """Numbers written in Python, which PyTorch would not copy to this device."""
+    """Tensors from Python numbers, which PyTorch would not copy to this device."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: tuple = (), kwargs: dict | None = None
@@ -112,6 +112,6 @@ class _Literals(TorchFunctionMode):
 
 @contextmanager
 def pretend_gpu() -> Iterator[torch.device]:
-    """Inside, tensors can be made on and moved to the device that this gives."""
+    """Yield a device on which tensors can be created, and to which they can be moved."""
     with _Operations(), _Literals():
         yield GPU

@@ -31,7 +31,7 @@ MYPAINT = ["mypaint:ink", "mypaint:charcoal", "mypaint:impressionist", "mypaint:
 
 
 def huang2019() -> Huang2019:
-    """As made, it draws a nearly even grey: let strokes show."""
+    """With its initial weights it draws a nearly even grey: make strokes visible."""
     torch.manual_seed(0)
     brush = Huang2019().requires_grad_(False)
     brush.convolution[-1].get_parameter("weight").mul_(200)
@@ -91,7 +91,7 @@ class Broken(BezierBrush):
         return left, top, (left + right) // 2 + 1 if self.changes.get("bounds") else right, bottom
 
 
-def test_the_contract_can_be_broken() -> None:
+def test_contract_detects_mistakes() -> None:
     check_brush(Broken())
     for change in ("window", "batch", "range", "opacity", "bounds"):
         with pytest.raises(AssertionError):
@@ -102,7 +102,7 @@ def test_the_contract_can_be_broken() -> None:
         check_brush(lying)
 
 
-def test_parts_are_concatenated() -> None:
+def test_concatenated() -> None:
     brush = ExactBezier()
     strokes = sample(brush, 9)
     whole = brush.patches(strokes, SIZE)
@@ -120,7 +120,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
 
 
-def test_brushes_by_name() -> None:
+def test_load_by_name() -> None:
     assert isinstance(load_brush("exact"), ExactBezier)
     assert isinstance(load_brush("analytic"), AnalyticBezier)
     assert isinstance(load_brush(), StrokeMap)
@@ -129,7 +129,7 @@ def test_brushes_by_name() -> None:
     assert not {"agent", "stylegan", "kaokore-gender"} & set(brush_names())
 
 
-def test_a_brush_is_registered_by_a_factory_an_import_or_a_family() -> None:
+def test_register_factory_import_and_family() -> None:
     register_brush("fine", lambda: ExactBezier(8))
     assert load_brush("fine").supersample == 8  # type: ignore[attr-defined]
     register_brush("plain", "renderer.brushes.bezier:ExactBezier")
@@ -144,7 +144,7 @@ def test_a_brush_is_registered_by_a_factory_an_import_or_a_family() -> None:
             register_brush(name, ExactBezier)
 
 
-def test_a_brush_of_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_from_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "brushes_of_mine.py").write_text(
         "from renderer.learned.stroke_map import StrokeMap\n\ndef small():\n    return StrokeMap(8, 4)\n\nnothing = dict\n"
     )
@@ -164,7 +164,7 @@ def test_a_brush_of_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("name", ["nowhere", "ink+nowhere", "nowhere.safetensors", "", "../ink"])
-def test_an_unknown_brush_is_one_line_that_lists_brushes_only(name: str) -> None:
+def test_unknown_brush_error_lists_brushes_only(name: str) -> None:
     listed = r"^There is no brush [^\n]* exact, analytic, mypaint:NAME, [^\n]*bezier, [^\n]*\.$"
     with pytest.raises(InputError, match=listed) as error:
         load_brush(name)

@@ -22,8 +22,8 @@ def network() -> StrokeMap:
     return StrokeMap(hidden=8, grid=4).requires_grad_(False)
 
 
-RENDERERS = [pytest.param(ExactBezier(2), id="exact"), pytest.param(network(), id="stroke-map")]
-both = pytest.mark.parametrize("renderer", RENDERERS)
+BRUSHES = [pytest.param(ExactBezier(2), id="exact"), pytest.param(network(), id="stroke-map")]
+both = pytest.mark.parametrize("brush", BRUSHES)
 
 
 def random(*shape: int, seed: int) -> Tensor:
@@ -34,7 +34,7 @@ def test_blank() -> None:
     assert torch.equal(blank((2, 5)), torch.ones(3, 2, 5))
     canvas = blank((2, 5), (0.25, 0.5, 1.0))
     assert canvas[:, 1, 4].tolist() == [0.25, 0.5, 1.0]
-    canvas[0, 0, 0] = 0  # memory of its own
+    canvas[0, 0, 0] = 0  # it does not share memory
     assert canvas[0, 1, 1] == 0.25
 
 
@@ -46,7 +46,7 @@ def test_over(seed: int) -> None:
     assert torch.equal(over(canvas, Mark(torch.zeros_like(alpha), colour)), canvas)
     torch.testing.assert_close(over(canvas, Mark(torch.ones_like(alpha), colour)), colour.expand_as(canvas))
     torch.testing.assert_close(over(canvas, Mark(alpha, colour)), alpha * colour + (1 - alpha) * canvas)
-    # Colour over itself stays; and nothing leaves [0, 1].
+    # A colour over itself does not change, and values stay in [0, 1].
     torch.testing.assert_close(over(colour.expand_as(canvas), Mark(alpha, colour)), colour.expand_as(canvas))
     once = over(canvas, Mark(alpha, colour))
     twice = over(once, Mark(alpha, colour))
@@ -57,22 +57,22 @@ def test_over(seed: int) -> None:
 @both
 @quick
 @given(seed=seeds, size=sizes, n=st.integers(0, 9), share=st.floats(0, 1))
-def test_painting_in_two_parts(renderer: Brush, seed: int, size: tuple[int, int], n: int, share: float) -> None:
+def test_painting_in_two_parts(brush: Brush, seed: int, size: tuple[int, int], n: int, share: float) -> None:
     canvas, strokes, k = random(3, *size, seed=seed), random(n, 13, seed=seed + 1), round(n * share)
     before = canvas.clone()
-    whole = paint(canvas, strokes, renderer)
-    parts = paint(paint(canvas, strokes[:k], renderer), strokes[k:], renderer)
+    whole = paint(canvas, strokes, brush)
+    parts = paint(paint(canvas, strokes[:k], brush), strokes[k:], brush)
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
     assert torch.equal(canvas, before), "painting works on a copy"
     assert -1e-6 <= whole.min() <= whole.max() <= 1 + 1e-6
 
 
 @both
-def test_painting_a_batch_is_painting_each(renderer: Brush) -> None:
+def test_batch_equals_one_by_one(brush: Brush) -> None:
     canvas, strokes = random(3, 3, 9, 14, seed=0), random(3, 6, 13, seed=1)
-    together = paint(canvas, strokes, renderer)
+    together = paint(canvas, strokes, brush)
     for i in range(3):
-        torch.testing.assert_close(paint(canvas[i], strokes[i], renderer), together[i])
+        torch.testing.assert_close(paint(canvas[i], strokes[i], brush), together[i])
 
 
 def test_later_strokes_lie_on_top() -> None:
@@ -86,11 +86,11 @@ def test_later_strokes_lie_on_top() -> None:
 
 @both
 @pytest.mark.parametrize(("n", "every", "frames"), [(0, 1, 1), (1, 1, 2), (7, 1, 8), (7, 3, 4), (6, 3, 3), (7, 100, 2)])
-def test_the_last_frame_is_the_picture(renderer: Brush, n: int, every: int, frames: int) -> None:
+def test_last_frame_equals_paint(brush: Brush, n: int, every: int, frames: int) -> None:
     canvas, strokes = random(3, 11, 17, seed=2), random(n, 13, seed=3)
-    film = [frame.clone() for frame in paint_steps(canvas, strokes, renderer, every, chunk=4)]
-    assert len(film) == frames
-    assert torch.equal(film[0], canvas)
-    torch.testing.assert_close(film[-1], paint(canvas, strokes, renderer))
-    for i, frame in enumerate(film):
-        torch.testing.assert_close(frame, paint(canvas, strokes[: i * every], renderer))
+    canvases = [frame.clone() for frame in paint_steps(canvas, strokes, brush, every, chunk=4)]
+    assert len(canvases) == frames
+    assert torch.equal(canvases[0], canvas)
+    torch.testing.assert_close(canvases[-1], paint(canvas, strokes, brush))
+    for i, frame in enumerate(canvases):
+        torch.testing.assert_close(frame, paint(canvas, strokes[: i * every], brush))

@@ -1,4 +1,4 @@
-"""Limits: what is allowed stays as it is, the rest comes as near as it may, and the best colour of a palette is chosen."""
+"""Constraints: allowed strokes are kept, others become the nearest allowed ones, colours those of a palette."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ from renderer.strokes import BEZIER, StrokeSpace
 PALETTE = torch.tensor([[0.1, 0.1, 0.1], [0.8, 0.2, 0.1], [0.9, 0.9, 0.8]])
 
 
-def test_without_limits_nothing_changes() -> None:
+def test_unconstrained_strokes_do_not_change() -> None:
     strokes = BEZIER.sample(5)
     assert UNCONSTRAINED.apply(strokes, BEZIER) is strokes
 
@@ -39,7 +39,7 @@ def test_without_limits_nothing_changes() -> None:
     radii=st.tuples(st.floats(0, 0.25), st.floats(0.01, 0.25)).map(sorted),
     colours=st.booleans(),
 )
-def test_what_is_allowed_stays_and_nothing_else_comes_out(
+def test_allowed_strokes_are_kept_and_all_results_are_allowed(
     seed: int, opaque: bool, radii: list[float], colours: bool
 ) -> None:
     strokes = BEZIER.sample(20, torch.Generator().manual_seed(seed))
@@ -69,31 +69,31 @@ def test_gradients_pass_straight_through() -> None:
 @pytest.mark.parametrize(
     ("min_radius", "max_radius"), [(0.2, 0.1), (-0.1, 0.1), (0.0, 0.0), (0.1, 1.5), (float("nan"), 0.1)]
 )
-def test_impossible_radii_are_one_sentence(min_radius: float, max_radius: float) -> None:
+def test_impossible_radii(min_radius: float, max_radius: float) -> None:
     with pytest.raises(InputError, match="short side"):
         StrokeConstraints(min_radius=min_radius, max_radius=max_radius)
 
 
-def test_a_radius_that_the_brush_has_not() -> None:
+def test_radius_beyond_the_brush() -> None:
     with pytest.raises(InputError, match=r"largest is 0\.25"):
         StrokeConstraints(min_radius=0.3).apply(BEZIER.sample(1), BEZIER)
 
 
-def test_the_palette_of_a_picture() -> None:
-    picture = torch.zeros(3, 20, 30)
-    picture[:, :, 10:] = torch.tensor([0.8, 0.2, 0.1])[:, None, None]
-    picture[:, 15:] = torch.tensor([0.2, 0.4, 0.6])[:, None, None]
-    exact = palette_of(picture, 5)
+def test_palette_of_an_image() -> None:
+    image = torch.zeros(3, 20, 30)
+    image[:, :, 10:] = torch.tensor([0.8, 0.2, 0.1])[:, None, None]
+    image[:, 15:] = torch.tensor([0.2, 0.4, 0.6])[:, None, None]
+    exact = palette_of(image, 5)
     assert len(exact) == 3, "as many as there are"
-    noisy = (picture + 0.02 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    noisy = (image + 0.02 * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     found = palette_of(noisy, 3)
     torch.testing.assert_close(nearest(exact, found), exact, rtol=0, atol=0.02)
-    assert torch.equal(found, palette_of(noisy, 3)), "the same picture, the same colours"
+    assert torch.equal(found, palette_of(noisy, 3)), "the same image, the same colours"
     assert palette_of(noisy, 1).shape == (1, 3)
 
 
 @pytest.mark.parametrize("text", ["red", "#12345", "", ",", "#12345g", "#1122334455"])
-def test_what_is_no_palette_is_one_sentence(text: str) -> None:
+def test_invalid_palette(text: str) -> None:
     with pytest.raises(InputError, match="six digits"):
         parse_palette(text)
 
@@ -112,7 +112,7 @@ class Thin:
         return space.put(strokes, "radius", space.get(strokes, "radius").clamp(max=0.01))
 
 
-def test_other_constraints_hold_after_these() -> None:
+def test_other_constraints_are_applied_last() -> None:
     strokes = BEZIER.sample(20, torch.Generator().manual_seed(0))
     before = strokes.clone()
     constraints = StrokeConstraints(opaque=True, min_radius=0.02, others=(Level(), Thin()))
@@ -140,7 +140,7 @@ def test_constraints_from_one_or_several() -> None:
     assert as_constraints(limits) is limits
     assert as_constraints(level).others == (level,)
     assert as_constraints([level, thin]).others == (level, thin)
-    # They stay where constraints are changed.
+    # They are kept when other constraints change.
     assert dataclasses.replace(as_constraints(level), brush=1.0).for_image(torch.zeros(3, 1, 1)).others == (level,)
 
 

@@ -1,14 +1,14 @@
-"""Bezier strokes become strokes of another brush of the same place, breadth and colour."""
+"""Conversion of Bezier strokes to strokes of another brush with the same position, breadth and colour."""
 
 import pytest
 import torch
 from torch import Tensor
 
+from renderer.brush import load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED
 from renderer.brushes.mypaint import MYPAINT
 from renderer.convert import translation
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 
@@ -18,14 +18,14 @@ def sample(n: int = 40) -> Tensor:
     return strokes
 
 
-def test_bezier_strokes_stay_what_they_are() -> None:
+def test_bezier_strokes_do_not_change() -> None:
     strokes = sample()
     assert torch.equal(translation(ExactBezier())(strokes), strokes)
 
 
 @pytest.mark.parametrize("name", ["ink", "watercolour"])
-def test_marks_cover_about_the_same(name: str) -> None:
-    """Not their tapers, nor their softness; but together as much as the curves, at the same places."""
+def test_coverage_is_similar(name: str) -> None:
+    """Tapers and softness differ; but the sum of alpha and its distribution are about those of the curves."""
     strokes, brush = sample(), load_brush(name)
     strokes[:, BEZIER.columns("opacity")] = 1
     translated = translation(brush)(strokes)
@@ -35,7 +35,7 @@ def test_marks_cover_about_the_same(name: str) -> None:
     assert (ours - theirs).abs().mean() < 0.3 * theirs.mean()
 
 
-def test_what_means_the_same_is_kept() -> None:
+def test_common_fields_are_kept() -> None:
     strokes = sample()
     translated = translation(load_brush("ink"))(strokes)
     for name in ("start", "bend", "end", "colour"):
@@ -43,7 +43,7 @@ def test_what_means_the_same_is_kept() -> None:
     torch.testing.assert_close(MYPAINT.get(translated, "opacity"), BEZIER.get(strokes, "opacity").mean(1, keepdim=True))
 
 
-def test_batches_gradients_and_the_brush_asked_for() -> None:
+def test_batches_gradients_and_fixed_values() -> None:
     strokes = sample(6).view(2, 3, 13).requires_grad_()
     translated = translation(load_brush("ink+watercolour"), {"brush": 0.75})(strokes)
     assert translated.shape == (2, 3, 15)

@@ -1,4 +1,4 @@
-"""Everything runs where the picture is, and gives there what it gives on the CPU: on a pretended device.
+"""Everything runs on the device of the canvas, with the results of the CPU: on a pretended device.
 
 Values and gradients are real; `test_cuda.py` runs on a real GPU where there is one.
 """
@@ -23,12 +23,11 @@ from painter.losses.perceptual import Perceptual
 from painter.losses.pixels import mse, total_variation
 from painter.optimize import OptimizeConfig, optimize
 from painter.placement import place
-from renderer.brush import Window
+from renderer.brush import Window, load_brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.canvas import blank, paint, paint_steps
 from renderer.constraints import StrokeConstraints
 from renderer.learned.huang2019 import Huang2019
-from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.learned.train import RandomStrokes, alpha_error, fit
 from renderer.ops import native
@@ -43,7 +42,7 @@ def random(*shape: int, device: Device, seed: int = 0) -> Tensor:
 
 
 def made(build: Callable[[], nn.Module], device: Device) -> nn.Module:
-    """The same weights on every device."""
+    """Build a module with the same weights on every device."""
     torch.manual_seed(0)
     return build().to(device)
 
@@ -66,7 +65,7 @@ def batch(device: Device) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-RENDERERS: dict[str, Callable[[Device], nn.Module]] = {
+BRUSHES: dict[str, Callable[[Device], nn.Module]] = {
     "analytic": lambda device: AnalyticBezier(6),
     "stroke-map": stroke_map,
     "huang2019": lambda device: made(Huang2019, device),
@@ -74,17 +73,17 @@ RENDERERS: dict[str, Callable[[Device], nn.Module]] = {
 
 
 def whole(name: str, device: Device) -> list[Tensor]:
-    return list(RENDERERS[name](device)(random(3, 13, device=device), SIZE))
+    return list(BRUSHES[name](device)(random(3, 13, device=device), SIZE))
 
 
 def window(name: str, device: Device) -> list[Tensor]:
     left, top = torch.tensor([0, 3, 9], device=device), torch.tensor([-2, 1, 5], device=device)
-    return list(RENDERERS[name](device)(random(3, 13, device=device), SIZE, Window(left, top, 6, 5)))
+    return list(BRUSHES[name](device)(random(3, 13, device=device), SIZE, Window(left, top, 6, 5)))
 
 
 def painting(name: str, device: Device) -> list[Tensor]:
     canvas, _, strokes = batch(device)
-    return [paint(canvas, strokes, RENDERERS[name](device)), blank(SIZE, device=device)]
+    return [paint(canvas, strokes, BRUSHES[name](device)), blank(SIZE, device=device)]
 
 
 def fitting_colours(device: Device) -> list[Tensor]:
@@ -129,7 +128,7 @@ def deciding(device: Device) -> list[Tensor]:
 FORWARD: dict[str, Callable[[Device], list[Tensor]]] = {
     **{
         f"{function.__name__}-{name}": lambda device, name=name, function=function: function(name, device)
-        for name in RENDERERS
+        for name in BRUSHES
         for function in (whole, window, painting)
     },
     **{
@@ -139,7 +138,7 @@ FORWARD: dict[str, Callable[[Device], list[Tensor]]] = {
 }
 
 
-# What asks for values, or differentiates.
+# Functions that read values or differentiate.
 
 
 def gradients(device: Device) -> list[Tensor]:
@@ -242,8 +241,10 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("run", [*FORWARD.values(), *WHOLE], ids=[*FORWARD, *(run.__name__ for run in WHOLE)])
-def test_another_device_gives_the_same(run: Callable[[Device], list[Tensor]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "load_for", lambda *_: None)  # as it is on a GPU
+def test_another_device_gives_the_same_result(
+    run: Callable[[Device], list[Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "load_for", lambda *_: None)  # as on a GPU
     expected = run(torch.device("cpu"))
     with pretend_gpu() as device:
         actual = run(device)
@@ -253,7 +254,7 @@ def test_another_device_gives_the_same(run: Callable[[Device], list[Tensor]], mo
         torch.testing.assert_close(ours.detach().inner, wanted.detach(), rtol=1e-4, atol=1e-5)
 
 
-def test_the_pretended_device_refuses_strangers() -> None:
+def test_pretended_device_refuses_cpu_tensors() -> None:
     with pretend_gpu() as device:
         there, here = torch.ones(3, device=device), torch.ones(3)
         with pytest.raises(RuntimeError, match="same device"):

@@ -10,7 +10,7 @@ import renderer
 HEAVY = {"PIL", "av", "contourpy", "cv2", "gymnasium", "kornia", "matplotlib", "skimage", "torchvision"}
 
 
-def test_every_public_name_is_there() -> None:
+def test_public_names_exist() -> None:
     assert sorted(renderer.__all__) == sorted(renderer._HOME)
     for name in renderer.__all__:
         assert getattr(renderer, name) is not None

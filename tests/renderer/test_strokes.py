@@ -1,4 +1,4 @@
-"""Names of columns: what is put comes back, what is unknown is refused."""
+"""Stroke spaces: columns, units, JSON, defaults and steps."""
 
 import json
 
@@ -14,7 +14,7 @@ NAMES = [field.name for field in BEZIER.fields]
 OTHER = StrokeSpace("other", (Field("angle", 1, -180.0, 180.0, "degrees"), Field("length", 2, 0.5, 2.0, "")))
 
 
-def test_columns_follow_one_another_without_gap() -> None:
+def test_columns_are_consecutive() -> None:
     stops = [0]
     for field in BEZIER.fields:
         columns = BEZIER.columns(field.name)
@@ -45,12 +45,12 @@ def test_physical_units() -> None:
     assert OTHER.get(strokes, "length").tolist() == [[0.5, 2.0]]
 
 
-def test_put_stays_in_range() -> None:
+def test_put_clamps() -> None:
     strokes = OTHER.put(torch.full((1, 3), 0.5), "length", torch.tensor([[-7.0, 7.0]]))
     assert strokes.tolist() == [[0.5, 0.0, 1.0]]
 
 
-def test_samples_are_strokes_and_repeat() -> None:
+def test_samples_are_valid_and_reproducible() -> None:
     first, again = (BEZIER.sample(200, torch.Generator().manual_seed(3)) for _ in range(2))
     assert first.shape == (200, 13)
     assert torch.equal(first, again)
@@ -59,7 +59,7 @@ def test_samples_are_strokes_and_repeat() -> None:
 
 
 @pytest.mark.parametrize("space", [BEZIER, OTHER], ids=lambda space: space.name)
-def test_json_comes_back(space: StrokeSpace) -> None:
+def test_json_round_trip(space: StrokeSpace) -> None:
     assert StrokeSpace.from_json(space.to_json()) == space
 
 
@@ -72,19 +72,19 @@ def _without_low() -> str:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "3", "null", '{"name": "x"}', '{"name": "x", "fields": 3}', _without_low()]
 )
-def test_other_json_is_refused(text: str) -> None:
+def test_invalid_json(text: str) -> None:
     with pytest.raises(SpaceError, match="Not a description of a stroke space"):
         StrokeSpace.from_json(text)
 
 
 @pytest.mark.parametrize("use", [BEZIER.field, BEZIER.columns, lambda name: BEZIER.get(torch.zeros(1, 13), name)])
-def test_an_unknown_field_is_named_beside_the_known(use) -> None:  # type: ignore[no-untyped-def]
+def test_unknown_field_error_lists_the_fields(use) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(SpaceError, match="no field 'pressure'") as error:
         use("pressure")
     assert all(name in str(error.value) for name in NAMES)
 
 
-def test_a_mismatch_is_refused() -> None:
+def test_mismatch_is_an_error() -> None:
     BEZIER.require(StrokeSpace.from_json(BEZIER.to_json()))
     with pytest.raises(SpaceError, match=r"'other' with 3 columns.*'bezier' with 13"):
         BEZIER.require(OTHER)
@@ -98,8 +98,8 @@ OLD_KEYS = {"name", "size", "low", "high", "unit"}
 
 
 @pytest.mark.parametrize("space", [BEZIER, MYPAINT, MIXED], ids=lambda space: space.name)
-def test_files_of_known_spaces_stay_as_they_are(space: StrokeSpace) -> None:
-    """Those of version 0.1 had neither defaults nor step scales, and the same paintings are the same bytes."""
+def test_json_of_known_spaces_does_not_change(space: StrokeSpace) -> None:
+    """Without defaults and step scales, as in version 0.1, so that the same paintings give the same bytes."""
     text = space.to_json()
     assert all(set(field) == OLD_KEYS for field in json.loads(text)["fields"])
     read = StrokeSpace.from_json(text)
@@ -113,7 +113,7 @@ def test_other_spaces_keep_defaults_and_steps() -> None:
     old = StrokeSpace.from_json(
         json.dumps({"name": "other", "fields": [{key: getattr(angle, key) for key in OLD_KEYS}]})
     )
-    assert old == read, "a default changes nothing about what columns mean"
+    assert old == read, "defaults are not compared"
     assert hash(old) == hash(read)
 
 
@@ -134,7 +134,7 @@ def test_names_in_a_space() -> None:
 
 
 def test_step_sizes() -> None:
-    """Positions and lengths step by the stroke's own scale, on a canvas twice as wide as high half as far across."""
+    """Positions and lengths scale with the stroke; on a canvas twice as wide as high, x steps are half of y steps."""
     steps = MIXED.step_sizes(torch.tensor([[0.1, 0.2]]), (32, 64))
     assert steps.shape == (1, 2, MIXED.width)
     expected = {"start": [0.1, 0.2], "bend": [1, 1], "end": [0.1, 0.2], "radius": [0.4], "pressure": [0.5] * 3}

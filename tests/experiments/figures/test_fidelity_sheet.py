@@ -6,11 +6,10 @@ import torch
 from PIL import Image
 
 from experiments.figures.fidelity_sheet import BANDS, MARGIN, TITLE, Config, fidelity_sheet, sheet
-from renderer.brush import Mark, Window
+from renderer.brush import Mark, Window, load_brush
 from renderer.brushes.bezier import BezierBrush, ExactBezier
 from renderer.errors import InputError
 from renderer.learned.learned_brush import LearnedBrush
-from renderer.learned.load import load_brush
 
 SHIPPED = Path(__file__).parents[3] / "docs" / "images" / "fidelity.png"
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from experiments.figures.gallery import LOOKS, Config, Look, gallery
 from kaokore import KaoKore
+from renderer.brush import load_brush
 from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
-from renderer.learned.load import load_brush
 from tests.renderer.brushes.test_mypaint import engine
 
 

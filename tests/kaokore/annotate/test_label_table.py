@@ -84,7 +84,7 @@ def test_labels_of_a_folder_are_loaded_for_training(fake_once, tmp_path):
     with pytest.raises(InputError, match="--folder requires --labels"):
         load_images(fake_once, "train", 16, task="gender", folder=folder)
     (folder / "dark.png").unlink()
-    with pytest.raises(InputError, match=r"no picture .*dark\.png"):
+    with pytest.raises(InputError, match=r"no image .*dark\.png"):
         load_images(fake_once, "train", 16, task="gender", labels=table, folder=folder)
 
 

@@ -18,10 +18,10 @@ from painter.losses.activation import (
     random_views,
     vgg_layer,
 )
+from renderer.brush import load_brush
 from renderer.brushes.mypaint import MYPAINT
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER, StrokeSpace
 
 STILL = ViewConfig(views=2, side=24, shift=0, zoom=0, turn=0, jitter=0)

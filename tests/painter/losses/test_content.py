@@ -12,9 +12,9 @@ from painter.losses.content import Content, ContentConfig, content_loss
 from painter.losses.perceptual import find_layers, layer_names
 from painter.losses.pixels import mse, weighted
 from painter.optimize import OptimizeConfig, optimize
+from renderer.brush import load_brush
 from renderer.canvas import blank
 from renderer.errors import InputError
-from renderer.learned.load import load_brush
 
 SMALL = ContentConfig(layers=("relu1_2", "conv2_2"))
 

@@ -13,10 +13,10 @@ from painter.losses.guidance import colour_guide, curve_guide, direction_field, 
 from painter.losses.pixels import mse
 from painter.losses.style import StyleConfig, gram_matrix, match_colours, nearest_distance, style_loss
 from painter.optimize import OptimizeConfig, optimize
+from renderer.brush import load_brush
 from renderer.brushes.mypaint import MYPAINT
 from renderer.canvas import blank
 from renderer.errors import InputError
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 LAYERS = ("relu1_2", "relu2_1")

@@ -1,20 +1,19 @@
-"""Where a stroke lies: the geometry that all Bezier renderers share, so that comparing them would not show a mistake."""
+"""The geometry that all Bezier brushes share, which comparing them would not test."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from renderer.brush import Brush
+from renderer.brush import Brush, load_brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier, curves
 from renderer.canvas import paint
-from renderer.learned.load import load_brush
 from renderer.strokes import BEZIER
 
 SIZE = (40, 60)  # height, width
 
 
 def bent() -> Tensor:
-    """Along x first, then along y: the control point is at the end's x and, nearly, at the start's y."""
+    """First along x, then along y: the control point has the end's x and almost the start's y."""
     strokes = torch.full((1, 13), 0.5)
     for name, value in {"start": (0.1, 0.2), "bend": (1.0, 0.1), "end": (0.9, 0.8), "radius": (0.05, 0.1)}.items():
         strokes = BEZIER.put(strokes, name, torch.tensor([value]))
@@ -30,19 +29,19 @@ def test_curves_are_in_pixels() -> None:
     assert curve.opacity[0].tolist() == pytest.approx([0.5, 1])
 
 
-@pytest.mark.parametrize("renderer", [ExactBezier(), AnalyticBezier(96)], ids=["exact", "analytic"])
-def test_a_bent_stroke_goes_through_its_curve(renderer: Brush) -> None:
-    alpha = renderer(bent(), SIZE).alpha[0, 0]
+@pytest.mark.parametrize("brush", [ExactBezier(), AnalyticBezier(96)], ids=["exact", "analytic"])
+def test_bent_stroke_follows_its_curve(brush: Brush) -> None:
+    alpha = brush(bent(), SIZE).alpha[0, 0]
     start, control, end = torch.tensor([6.0, 8.0]), torch.tensor([54.0, 10.4]), torch.tensor([54.0, 32.0])
     for t in torch.linspace(0, 1, 9):
         x, y = ((1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end).floor().int().tolist()
         assert alpha[y, x] > 0.5 + 0.5 * t - 0.02
     assert alpha[:6, 30:].max() < 0.02
-    assert alpha[20:, :40].max() < 0.02, "it does not cut the corner"
+    assert alpha[20:, :40].max() < 0.02, "the corner is not cut"
 
 
-def test_a_later_disc_replaces_an_earlier_one() -> None:
-    """The authors' code overwrites: where a stroke covers itself, its end is seen, and opacities do not add up."""
+def test_later_disc_replaces_earlier_one() -> None:
+    """Where a stroke overlaps itself, its end is visible and opacities do not add up, as in the authors' code."""
     strokes = bent()
     strokes = BEZIER.put(strokes, "end", BEZIER.get(strokes, "start"))  # all discs in one place
     strokes = BEZIER.put(strokes, "radius", torch.tensor([[0.2, 0.1]]))
@@ -55,24 +54,24 @@ def test_a_later_disc_replaces_an_earlier_one() -> None:
 
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize(
-    ("renderer", "tolerance"), [(ExactBezier(8), 2e-5), (AnalyticBezier(64), 1e-9)], ids=["exact", "analytic"]
+    ("brush", "tolerance"), [(ExactBezier(8), 2e-5), (AnalyticBezier(64), 1e-9)], ids=["exact", "analytic"]
 )
-def test_the_mirrored_stroke_is_the_mirrored_mark(renderer: Brush, tolerance: float, axis: int) -> None:
+def test_mirrored_stroke_has_the_mirrored_mark(brush: Brush, tolerance: float, axis: int) -> None:
     strokes = BEZIER.sample(12, torch.Generator().manual_seed(0))
     mirrored = strokes.clone()
     for name in ("start", "end"):  # the bend is relative to these, and stays
         columns = BEZIER.columns(name)
         mirrored[:, columns.start + axis] = 1 - mirrored[:, columns.start + axis]
-    difference = renderer(mirrored, SIZE).alpha - renderer(strokes, SIZE).alpha.flip(3 - axis)
-    # OpenCV's rounding knows left from right.
+    difference = brush(mirrored, SIZE).alpha - brush(strokes, SIZE).alpha.flip(3 - axis)
+    # OpenCV's rounding is not symmetric.
     assert difference.square().mean() < tolerance
 
 
-def test_the_mirrored_painting_is_the_painting_of_mirrored_strokes() -> None:
+def test_mirrored_strokes_give_the_mirrored_painting() -> None:
     strokes, canvas = BEZIER.sample(12, torch.Generator().manual_seed(1)), torch.rand(3, *SIZE)
     mirrored = strokes.clone()
     for name in ("start", "end"):
         mirrored[:, BEZIER.columns(name).start] = 1 - mirrored[:, BEZIER.columns(name).start]
-    renderer = load_brush("bezier")
-    expected = paint(canvas, strokes, renderer).flip(2)
-    torch.testing.assert_close(paint(canvas.flip(2), mirrored, renderer), expected, rtol=0, atol=0.02)
+    brush = load_brush("bezier")
+    expected = paint(canvas, strokes, brush).flip(2)
+    torch.testing.assert_close(paint(canvas.flip(2), mirrored, brush), expected, rtol=0, atol=0.02)

@@ -1,4 +1,4 @@
-"""MyPaint brushes. What needs the engine is skipped where it is missing; that it is missing is said everywhere."""
+"""MyPaint brushes; tests that need the engine are skipped without it."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d
 from renderer.brush import Brush, Mark, Window
 from renderer.brushes import mypaint, mypaint_engine
 from renderer.brushes.mypaint import BRUSHES, MYPAINT, MyPaint, find_brush
-from renderer.brushes.mypaint_settings import STRETCHED, Setting, fitted
+from renderer.brushes.mypaint_settings import SCALED, Setting, scaled
 from renderer.canvas import blank, over, paint_steps
 from renderer.errors import InputError
 from renderer.strokes import BEZIER
@@ -32,7 +32,7 @@ def installed() -> bool:
 
 
 engine = pytest.mark.skipif(not installed(), reason="needs MyPaint's engine and brushes: `make brushes`")
-# Of even line; pressed wide; of chance; of chance and with coloured dabs.
+# Of constant width; pressure changes its width; stochastic; stochastic with dabs of varying colour.
 NAMES = ["liner", "ink", "charcoal", "impressionist"]
 brushes = pytest.mark.parametrize("name", NAMES)
 
@@ -42,7 +42,7 @@ def sample(n: int, seed: int = 0) -> Tensor:
 
 
 def stroke(**values: object) -> Tensor:
-    """One even, opaque, black stroke from left to right through the middle, but for `values` in physical units."""
+    """An opaque black stroke of constant pressure from left to right through the middle, with `values` in physical units."""
     even = {"start": [0.2, 0.5], "bend": [0.5, 0.5], "end": [0.8, 0.5], "radius": 0.05, "pressure": 1, "opacity": 1}
     strokes = torch.zeros(1, MYPAINT.width)
     for field, value in {**even, **values}.items():
@@ -50,8 +50,8 @@ def stroke(**values: object) -> Tensor:
     return strokes
 
 
-def test_paths_and_colours_are_those_of_bezier() -> None:
-    """Code that places and colours strokes serves both spaces."""
+def test_paths_and_colours_match_bezier() -> None:
+    """Code that places and colours strokes works for both spaces."""
     for name in ("start", "bend", "end"):
         assert MYPAINT.field(name) == BEZIER.field(name)
         assert MYPAINT.columns(name) == BEZIER.columns(name)
@@ -84,7 +84,7 @@ def test_shapes_and_range(name: str) -> None:
 @engine
 @brushes
 @pytest.mark.parametrize("field", ["radius", "pressure", "opacity"])
-def test_nothing_of_one_leaves_the_canvas_bit_identical(name: str, field: str) -> None:
+def test_without_radius_pressure_or_opacity_nothing_changes(name: str, field: str) -> None:
     strokes = sample(4, 1)
     strokes[:, MYPAINT.columns(field)] = 0
     canvas = torch.rand(4, 3, *SIZE, generator=torch.Generator().manual_seed(2))
@@ -97,8 +97,8 @@ def test_nothing_of_one_leaves_the_canvas_bit_identical(name: str, field: str) -
 
 @engine
 @pytest.mark.parametrize("name", [*NAMES, "calligraphy", "pencil"])
-def test_a_mark_depends_on_its_stroke_only(name: str) -> None:
-    """Not on the batch, on what was drawn before, at what size, or by which of several threads."""
+def test_mark_depends_on_its_stroke_only(name: str) -> None:
+    """Not on the batch, on earlier strokes, on earlier sizes, or on the number of threads."""
     brush, strokes = MyPaint(name), sample(8, 3)
     together = brush(strokes, SIZE)
     brush(sample(2, 4), (300, 200))
@@ -117,19 +117,19 @@ def test_a_mark_depends_on_its_stroke_only(name: str) -> None:
 
 
 @engine
-def test_another_seed_is_another_hand() -> None:
+def test_seed_changes_the_noise() -> None:
     strokes = sample(4)
     first, same, other = (MyPaint("charcoal", seed)(strokes, SIZE).alpha for seed in (7, 7, 8))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
     assert first.mean() == pytest.approx(float(other.mean()), rel=0.3), "the same brush"
     liner = [MyPaint("liner", seed)(strokes, SIZE).alpha for seed in (7, 8)]
-    assert torch.equal(*liner), "a brush without chance"
+    assert torch.equal(*liner), "a brush without noise"
 
 
 @engine
 @brushes
-def test_another_colour_is_the_same_mark(name: str) -> None:
+def test_colour_does_not_change_alpha(name: str) -> None:
     brush, strokes = MyPaint(name), sample(4, 5)
     light, dark = (brush(MYPAINT.put(strokes, "colour", torch.full((4, 3), v)), SIZE) for v in (0.9, 0.2))
     assert torch.equal(light.alpha, dark.alpha)
@@ -137,7 +137,7 @@ def test_another_colour_is_the_same_mark(name: str) -> None:
 
 
 @engine
-def test_a_textured_brush_varies_its_colour_only_where_it_paints() -> None:
+def test_textured_brush_varies_its_colour_only_on_the_mark() -> None:
     mark = MyPaint("impressionist")(stroke(colour=[0.6, 0.3, 0.2]), (64, 64))
     seen, flat = mark.alpha[0, 0] > 0.5, torch.tensor([0.6, 0.3, 0.2])[:, None]
     assert mark.colour[0][:, seen].std(1).max() > 0.005
@@ -147,8 +147,8 @@ def test_a_textured_brush_varies_its_colour_only_where_it_paints() -> None:
 
 @engine
 @pytest.mark.parametrize("name", [*NAMES, "calligraphy", "wash", "impasto"])
-def test_resolution_never_enters_a_stroke(name: str) -> None:
-    """Slow followers, speeds, jitter and chance are the same at 64 and at 1,024 pixels."""
+def test_marks_do_not_depend_on_resolution(name: str) -> None:
+    """Slow tracking, speeds, jitter and noise are the same at 64 and at 1,024 pixels."""
     brush, strokes = MyPaint(name), sample(6, 6)
     small = brush(strokes, (64, 96)).alpha
     large = avg_pool2d(brush(strokes, (1024, 1536)).alpha, 16)
@@ -159,7 +159,7 @@ def test_resolution_never_enters_a_stroke(name: str) -> None:
 
 @engine
 @brushes
-def test_a_window_is_a_crop(name: str) -> None:
+def test_window_equals_crop(name: str) -> None:
     brush, strokes = MyPaint(name), sample(4, 4)
     whole = torch.nn.functional.pad(brush(strokes, SIZE).alpha, (5, 20, 5, 20))
     left, top = torch.tensor([0, 5, 50, -3]), torch.tensor([0, 7, 22, 11])  # the last two hang over edges
@@ -176,7 +176,7 @@ def test_a_window_is_a_crop(name: str) -> None:
 
 @engine
 @brushes
-def test_painting_is_over_stroke_by_stroke(name: str) -> None:
+def test_paint_steps_equal_over(name: str) -> None:
     brush, strokes = MyPaint(name, threads=2), sample(7, 8)
     canvas = torch.rand(3, *SIZE, generator=torch.Generator().manual_seed(9))
     expected = [canvas]
@@ -191,7 +191,7 @@ def test_painting_is_over_stroke_by_stroke(name: str) -> None:
 
 
 @engine
-def test_patches_lie_where_strokes_are() -> None:
+def test_patches_are_small() -> None:
     patches = MyPaint("liner").patches(stroke(start=[0.1, 0.1], end=[0.2, 0.1]), (2048, 2048))
     left, _, width, height = patches.box[0].tolist()
     assert (height, width) < (230, 430)
@@ -199,10 +199,10 @@ def test_patches_lie_where_strokes_are() -> None:
     assert patches.alpha.max() == pytest.approx(1, abs=1e-3)
 
 
-# Known values: the liner is even and opaque, of the radius that it is told.
+# Known values: the liner is opaque, of constant width, with the radius of the stroke.
 @engine
 @pytest.mark.parametrize("side", [48, 128, 400])
-def test_a_line_is_as_long_and_as_wide_as_asked(side: int) -> None:
+def test_length_and_width_of_a_line(side: int) -> None:
     alpha = MyPaint("liner")(stroke(radius=0.05), (side, side)).alpha[0, 0]
     area = (0.6 * 0.1 + torch.pi * 0.05**2) * side**2
     assert alpha.sum() == pytest.approx(area, rel=0.07)
@@ -211,7 +211,7 @@ def test_a_line_is_as_long_and_as_wide_as_asked(side: int) -> None:
 
 
 @engine
-def test_a_curve_bends_towards_its_control_point() -> None:
+def test_curve_bends_towards_its_control_point() -> None:
     alpha = MyPaint("liner")(stroke(start=[0.1, 0.1], end=[0.9, 0.9], bend=[1.0, 0.0]), (64, 64)).alpha[0, 0]
     assert alpha[19, 44] > 0.9, "the middle of the curve"
     assert alpha[32, 32] < 0.01
@@ -219,7 +219,7 @@ def test_a_curve_bends_towards_its_control_point() -> None:
 
 
 @engine
-def test_pressure_runs_through_the_middle() -> None:
+def test_pressure_varies_along_the_stroke() -> None:
     alpha = MyPaint("ink")(stroke(pressure=[0.1, 1.0, 0.1]), (128, 128)).alpha[0, 0]
     width = alpha.sum(0)
     assert width[64] > 1.5 * width[30]
@@ -228,8 +228,8 @@ def test_pressure_runs_through_the_middle() -> None:
 
 @engine
 @brushes
-def test_a_dot_is_seen(name: str) -> None:
-    """The engine itself draws only what moves; the first dab here is at the start."""
+def test_dots_are_visible(name: str) -> None:
+    """The engine itself draws only moving pens; here the first dab is at the start."""
     alpha = MyPaint(name)(stroke(start=[0.5, 0.5], end=[0.5, 0.5], radius=0.1), (64, 64)).alpha[0, 0]
     assert alpha.max() > 0.1
     rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
@@ -238,7 +238,7 @@ def test_a_dot_is_seen(name: str) -> None:
 
 
 @engine
-def test_a_hairline_fades_instead_of_vanishing() -> None:
+def test_hairlines_fade() -> None:
     brush = MyPaint("liner")
     sums = [float(brush(stroke(radius=r), (64, 64)).alpha.sum()) for r in (0.0005, 0.001, 0.002, 0.004)]
     for thin, thick in itertools.pairwise(sums):
@@ -246,7 +246,7 @@ def test_a_hairline_fades_instead_of_vanishing() -> None:
 
 
 @engine
-def test_strokes_that_cannot_be() -> None:
+def test_invalid_strokes() -> None:
     brush = MyPaint("liner")
     bad = sample(2)
     bad[1, 3] = torch.nan
@@ -260,7 +260,7 @@ def test_strokes_that_cannot_be() -> None:
 
 
 @engine
-def test_every_chosen_brush_leaves_a_mark() -> None:
+def test_every_named_brush_leaves_a_mark() -> None:
     for name in BRUSHES:
         assert MyPaint(name)(stroke(), (64, 64)).alpha.max() > 0.3, name
 
@@ -275,7 +275,7 @@ def changed(path: Path, **settings: object) -> Path:
 
 
 @engine
-def test_a_brush_of_one_s_own(tmp_path: Path) -> None:
+def test_own_brush_file(tmp_path: Path) -> None:
     path = changed(tmp_path / "mine.myb", unheard_of={"base_value": 1, "inputs": {}})
     assert torch.equal(MyPaint(path)(sample(2), SIZE).alpha, MyPaint("liner")(sample(2), SIZE).alpha)
     assert torch.equal(MyPaint("deevad/liner")(sample(2), SIZE).alpha, MyPaint("liner")(sample(2), SIZE).alpha)
@@ -302,7 +302,7 @@ def test_a_brush_of_one_s_own(tmp_path: Path) -> None:
         "[" * 100_000,
     ],
 )
-def test_files_that_are_no_brush(tmp_path: Path, text: str) -> None:
+def test_invalid_brush_files(tmp_path: Path, text: str) -> None:
     path = tmp_path / "brush.myb"
     path.write_text(text)
     with pytest.raises(InputError, match=ONE_SENTENCE):
@@ -316,7 +316,7 @@ def test_files_that_are_no_brush(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "points", [[[0, 1]], [[1, 0], [0, 1]], [[0, 0], [1, float("inf")]], [[0, 0]] * 65, [[0], [1]], 5]
 )
-def test_curves_at_which_the_engine_would_stop_the_process(tmp_path: Path, points: object) -> None:
+def test_curves_that_would_end_the_process(tmp_path: Path, points: object) -> None:
     path = changed(tmp_path / "brush.myb", hardness={"base_value": 0.5, "inputs": {"pressure": points}})
     with pytest.raises(InputError, match=ONE_SENTENCE):
         MyPaint(path)
@@ -334,14 +334,14 @@ def test_unknown_brushes(name: str) -> None:
 
 
 @engine
-def test_a_brush_that_only_erases_is_refused() -> None:
+def test_brush_that_only_erases_is_an_error() -> None:
     with pytest.raises(InputError, match=r"leaves no mark of its own"):
         MyPaint("deevad/kneaded_eraser")
     with pytest.raises(InputError, match=r"at least 1 thread"):
         MyPaint("liner", threads=0)
 
 
-def test_without_the_engine_one_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_engine_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^[^\n]*run `make brushes` first\.$"):
         mypaint_engine.load("libmypaint-that-is-not-there.so")
     monkeypatch.setattr(mypaint, "load", lambda: mypaint_engine.load("libmypaint-that-is-not-there.so"))
@@ -351,7 +351,7 @@ def test_without_the_engine_one_sentence_says_what_to_do(monkeypatch: pytest.Mon
         find_brush("liner", tmp_path)
 
 
-def test_the_newest_collection_comes_first(tmp_path: Path) -> None:
+def test_newest_collection_comes_first(tmp_path: Path) -> None:
     for version in ("1.0", "2.0"):
         folder = tmp_path / version / "brushes" / "mine"
         folder.mkdir(parents=True)
@@ -364,15 +364,15 @@ def test_the_newest_collection_comes_first(tmp_path: Path) -> None:
 
 
 @given(
-    st.sampled_from([*STRETCHED, "slow_tracking", "offset_by_speed", "dabs_per_second", "radius_logarithmic"]),
+    st.sampled_from([*SCALED, "slow_tracking", "offset_by_speed", "dabs_per_second", "radius_logarithmic"]),
     st.floats(0, 3),
     st.floats(0.1, 8),
     st.floats(0.1, 8),
 )
 @settings(max_examples=60, deadline=None)
-def test_fitting_to_a_size_composes_and_undoes(name: str, base: float, a: float, b: float) -> None:
+def test_scaling_composes_and_inverts(name: str, base: float, a: float, b: float) -> None:
     setting = Setting(base, {"brush_radius": ((0.0, 0.0), (2.0, 1.0))})
-    once, twice = fitted(name, setting, a * b), fitted(name, fitted(name, setting, a), b)
+    once, twice = scaled(name, setting, a * b), scaled(name, scaled(name, setting, a), b)
     assert once.base == pytest.approx(twice.base, rel=1e-6, abs=1e-6)
     assert once.inputs["brush_radius"][1] == pytest.approx(twice.inputs["brush_radius"][1])
-    assert fitted(name, setting, 1.0).base == pytest.approx(base, abs=1e-9)
+    assert scaled(name, setting, 1.0).base == pytest.approx(base, abs=1e-9)

@@ -1,4 +1,4 @@
-"""Checkpoints come back as they were, and whatever is wrong with one ends in one sentence."""
+"""Checkpoints: round trips, and errors of one line for invalid files."""
 
 import errno
 import os
@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from renderer.brush import load_brush
 from renderer.errors import InputError
 from renderer.io import checkpoint as module
 from renderer.io.checkpoint import FORMAT, Checkpoint, CheckpointError, find
 from renderer.io.files import atomic
-from renderer.learned.load import KINDS, load_brush
+from renderer.learned.load import KINDS
 from renderer.learned.stroke_map import StrokeMap
 from renderer.strokes import BEZIER, SpaceError
 
@@ -32,7 +33,7 @@ def one_sentence(error: pytest.ExceptionInfo[InputError]) -> None:
     assert "Traceback" not in text
 
 
-def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "some.safetensors"
     saved = make()
     saved.save(path)
@@ -49,14 +50,14 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["some.safetensors"]
 
 
-def test_a_network_without_strokes_has_no_space(tmp_path: Path) -> None:
+def test_network_without_strokes_has_no_space(tmp_path: Path) -> None:
     Checkpoint("critic", {}, {"weight": torch.zeros(2)}).save(tmp_path / "critic.safetensors")
     loaded = Checkpoint.load(tmp_path / "critic.safetensors", "actor", "critic")
     assert loaded.space is None
     assert loaded.about == {}
 
 
-def test_a_renderer_rebuilds_itself(tmp_path: Path) -> None:
+def test_brush_is_rebuilt(tmp_path: Path) -> None:
     make(1).save(tmp_path / "some.safetensors")
     torch.manual_seed(1)
     network = StrokeMap(hidden=8, grid=4)
@@ -65,10 +66,10 @@ def test_a_renderer_rebuilds_itself(tmp_path: Path) -> None:
     assert torch.equal(loaded(strokes, (9, 12)).alpha, network(strokes, (9, 12)).alpha.detach())
 
 
-def test_the_hash_knows_the_network() -> None:
+def test_hash_identifies_the_network() -> None:
     hash_ = make().hash()
     assert make().hash() == hash_
-    assert Checkpoint("stroke-map", make().config, make().tensors).hash() == hash_, "what is said about it is no part"
+    assert Checkpoint("stroke-map", make().config, make().tensors).hash() == hash_, "the notes do not count"
     changed = make()
     changed.tensors["body.0.weight"][0, 0] += 1e-3
     renamed = Checkpoint("other", make().config, make().tensors)
@@ -81,12 +82,12 @@ def test_the_hash_knows_the_network() -> None:
     assert len({hash_, changed.hash(), renamed.hash(), configured.hash(), make(1).hash()}) == 5
 
 
-def test_shipped_checkpoints_are_found_by_name() -> None:
+def test_shipped_checkpoints_by_name() -> None:
     assert find("bezier") == module.FOLDER / "bezier.safetensors"
     assert Checkpoint.load("bezier", "stroke-map").space == BEZIER
 
 
-def test_a_name_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_without_suffix_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FOLDER", tmp_path)
     make().save(tmp_path / "mine.safetensors")
     make().save(tmp_path / "yours.safetensors")
@@ -114,7 +115,7 @@ def test_truncated(tmp_path: Path, length: int) -> None:
 
 
 @pytest.mark.parametrize("content", [b"PNG" * 100, b'{"json": 1}', b"\xff" * 64])
-def test_another_sort_of_file(tmp_path: Path, content: bytes) -> None:
+def test_other_files(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "picture.png").write_bytes(content)
     with pytest.raises(CheckpointError, match="not a checkpoint") as error:
         Checkpoint.load(tmp_path / "picture.png")
@@ -122,7 +123,7 @@ def test_another_sort_of_file(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"format": "kaokore-painter/99"}, {"format": "pt"}])
-def test_foreign(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+def test_foreign_safetensors(tmp_path: Path, metadata: dict[str, str] | None) -> None:
     save_file({"weight": torch.zeros(2)}, tmp_path / "foreign.safetensors", metadata)
     with pytest.raises(CheckpointError, match="not written by Kaokore Painter") as error:
         Checkpoint.load(tmp_path / "foreign.safetensors")
@@ -146,7 +147,7 @@ def test_damaged_metadata(tmp_path: Path, damage: dict[str, str | None]) -> None
     one_sentence(error)
 
 
-def test_another_kind(tmp_path: Path) -> None:
+def test_wrong_kind(tmp_path: Path) -> None:
     make().save(tmp_path / "some.safetensors")
     with pytest.raises(CheckpointError, match="holds a stroke-map, but a policy or critic is needed") as error:
         Checkpoint.load(tmp_path / "some.safetensors", "policy", "critic")
@@ -155,7 +156,7 @@ def test_another_kind(tmp_path: Path) -> None:
         load_brush("agent")
 
 
-def test_weights_of_another_shape() -> None:
+def test_weights_of_wrong_shape() -> None:
     wrong = Checkpoint("stroke-map", {"hidden": 8, "grid": 5}, make().tensors, BEZIER)
     with pytest.raises(CheckpointError, match="do not fit the network stroke-map") as error:
         wrong.build(KINDS)
@@ -165,13 +166,13 @@ def test_weights_of_another_shape() -> None:
 
 
 @pytest.mark.parametrize(("kind", "config"), [("stroke-map", {"hiden": 8}), ("watercolour", {})])
-def test_a_network_that_cannot_be_built(kind: str, config: dict[str, int]) -> None:
+def test_network_that_cannot_be_built(kind: str, config: dict[str, int]) -> None:
     with pytest.raises(CheckpointError, match=f"cannot build a {kind}") as error:
         Checkpoint(kind, config, {}, BEZIER).build(KINDS)
     one_sentence(error)
 
 
-# Files that are whole or not there.
+# Atomic writing.
 
 
 def test_atomic_writes(tmp_path: Path) -> None:
@@ -184,14 +185,14 @@ def test_atomic_writes(tmp_path: Path) -> None:
     assert path.read_text() == "new"
     mask = os.umask(0)
     os.umask(mask)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask, "others may read it as any file"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask, "the permissions of any new file"
     with atomic(path) as temporary:
         temporary.write_text("newer")
     assert path.read_text() == "newer"
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_error_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "some.txt"
     path.write_text("old")
 
@@ -206,7 +207,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "some.safetensors"
 
     def full(*_: object) -> None:
@@ -220,7 +221,7 @@ def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_is_no_folder_is_reported(tmp_path: Path) -> None:
+def test_path_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="Cannot write") as error:
         make().save(tmp_path / "file" / "some.safetensors")

@@ -1,4 +1,4 @@
-"""A disk that is really full, which no patched function shows: every writer meets its own error then."""
+"""A real limit on the size of files instead of a patched function: every writer raises its own error."""
 
 import resource
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def no_room() -> Iterator[None]:
 
 @pytest.mark.usefixtures("no_room")
 @pytest.mark.parametrize("writer", WRITERS)
-def test_no_room(writer: str, tmp_path: Path) -> None:
+def test_full_disk(writer: str, tmp_path: Path) -> None:
     path = tmp_path / "some.safetensors"
     path.write_bytes(b"old")
     with pytest.raises(InputError, match=r"Cannot write .*some\.safetensors: .*too large.*; choose another place"):
@@ -40,7 +40,7 @@ def test_no_room(writer: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_room")
-def test_no_room_for_text(tmp_path: Path) -> None:
+def test_full_disk_for_text(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="File too large"), atomic(tmp_path / "some.txt") as temporary:
         temporary.write_text("x" * 200_000)
     assert list(tmp_path.iterdir()) == []

@@ -228,7 +228,7 @@ def test_reducing_early_changes_little(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_bad_files_are_one_sentence(tmp_path: Path) -> None:
-    files = {"text.png": b"not a picture", "empty.jpg": b""}
+    files = {"text.png": b"not an image", "empty.jpg": b""}
     for suffix in ("png", "jpg", "gif", "tif", "bmp", "webp"):
         Image.fromarray(noise(40, 40, 3)).save(tmp_path / "whole", suffix.replace("jpg", "jpeg").replace("tif", "tiff"))
         files[f"cut.{suffix}"] = (tmp_path / "whole").read_bytes()[:300]
@@ -372,9 +372,9 @@ def test_find_pictures(tmp_path: Path) -> None:
     assert [path.name for path in found] == ["odd.name", "a.jpeg", "b.PNG", "c.webp"]
     assert find_images([]) == []
     for name, match in (
-        ("empty", "holds no pictures"),
-        ("missing", "no picture"),
-        ("long" * 99, "no picture or folder"),
+        ("empty", "holds no images"),
+        ("missing", "no image"),
+        ("long" * 99, "no image or folder"),
     ):
         with pytest.raises(ImageError, match=match):
             find_images([tmp_path / "odd.name", tmp_path / name])
@@ -403,7 +403,7 @@ def test_what_a_folder_scan_skips_is_said(tmp_path: Path) -> None:
     for name in ("a.jfif", "b.avif", "c.jp2", "d.mpo"):
         (tmp_path / name).unlink()
     with pytest.raises(
-        ImageError, match=r"holds no pictures that can be read: 6 files of [^\n]* were skipped: face \(no"
+        ImageError, match=r"holds no images that can be read: 6 files of [^\n]* were skipped: face \(no"
     ):
         find_images([tmp_path])
 

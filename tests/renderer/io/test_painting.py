@@ -65,7 +65,7 @@ def test_round_trip(tmp_path_factory, rows, background, height, width, provenanc
     assert path.read_bytes() == first
 
 
-def test_a_brush_of_another_space_draws_its_paintings(tmp_path: Path) -> None:
+def test_brush_of_another_space_draws_its_paintings(tmp_path: Path) -> None:
     class Bar(AnalyticBezier):
         """Draws Bezier strokes of another name, half as strong."""
 

@@ -21,7 +21,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def rasterise(text: str, size: int | None = None) -> np.ndarray:
-    """As cairo draws it, (H, W, 3) in [0, 1]."""
+    """Rasterise an SVG with cairo: (H, W, 3) in [0, 1]."""
     png = cairosvg.svg2png(bytestring=text.encode(), output_width=size)
     with Image.open(io.BytesIO(png)) as image:
         return np.asarray(image.convert("RGB")) / 255
@@ -43,24 +43,24 @@ def painterly(n: int, seed: int = 0) -> torch.Tensor:
 def stroke(
     start=(0.2, 0.3), bend=(0.5, 0.5), end=(0.8, 0.6), radius=(0.4, 0.4), opacity=(1.0, 1.0), colour=(0.0, 0.0, 0.0)
 ) -> Painting:
-    """One stroke on 100x80 pixels; `radius` as a share of the largest."""
+    """One stroke on 100x80 pixels; `radius` as a fraction of the largest."""
     return Painting(torch.tensor([[*start, *bend, *end, *radius, *opacity, *colour]]), BEZIER, 80, 100)
 
 
-def test_a_painting_looks_the_same() -> None:
-    """Measured: .0061 and .0057. With gradients from start to end, which ignore the discs ahead, it is .017."""
+def test_painting_looks_the_same() -> None:
+    """Measured: .0061 and .0057. With gradients from start to end it is .017."""
     painting = Painting(painterly(60), BEZIER, 128, 128, (0.9, 0.85, 0.8))
     text = to_svg(painting)
     assert np.abs(rasterise(text) - drawn(painting)).mean() < 0.008
     assert np.abs(rasterise(text, 256) - drawn(painting, 256)).mean() < 0.008
-    # The measure sees missing strokes and a wrong order.
+    # The measure detects missing strokes and a wrong order.
     for strokes in (painting.strokes[:-20], painting.strokes.flip(0)):
         other = Painting(strokes, BEZIER, 128, 128, painting.background)
         assert np.abs(rasterise(text) - drawn(other)).mean() > 0.02
 
 
 def test_opaque_outlines_are_exact() -> None:
-    """Measured: .0033, worst .17, all of it where edges are antialiased."""
+    """Measured: .0033, at most .17, all of it at antialiased edges."""
     strokes = painterly(40, seed=2)
     strokes[:, BEZIER.columns("opacity")] = 1
     painting = Painting(strokes, BEZIER, 100, 128)
@@ -77,12 +77,12 @@ def test_opaque_outlines_are_exact() -> None:
         {"start": (0.5, 0.5), "end": (0.5, 0.5), "radius": (1.0, 0.2)},
         {"bend": (0.0, 0.0)},  # no direction at the start
         {"bend": (1.0, 1.0), "radius": (0.0, 1.0)},
-        {"bend": (0.0, 1.0), "radius": (1.0, 1.0)},  # a fat corner, which folds
+        {"bend": (0.0, 1.0), "radius": (1.0, 1.0)},  # a thick corner, which folds
         {"bend": (1.0, 0.0), "radius": (0.1, 0.05)},
         {"radius": (1.0, 0.0)},
         {"radius": (0.0, 1.0)},
-        {"start": (0.4, 0.5), "end": (0.6, 0.55), "radius": (1.0, 0.05)},  # the end sticks out of the start
-        {"start": (0.45, 0.5), "end": (0.55, 0.55), "radius": (0.1, 1.0)},  # the end swallows the start
+        {"start": (0.4, 0.5), "end": (0.6, 0.55), "radius": (1.0, 0.05)},  # the end extends beyond the start
+        {"start": (0.45, 0.5), "end": (0.55, 0.55), "radius": (0.1, 1.0)},  # the end covers the start
         {"start": (0.5, 0.1), "end": (0.5, 0.9)},
         {"start": (0.9, 0.5), "end": (0.1, 0.5), "radius": (0.05, 0.6)},
         {"start": (0.0, 0.0), "end": (1.0, 1.0), "radius": (1.0, 1.0)},  # over the edges
@@ -114,7 +114,7 @@ def test_every_stroke_has_an_outline(values: list[float]) -> None:
         ({"start": (0.4, 0.5), "end": (0.5, 0.55), "radius": (1.0, 0.3)}, 0.0025),  # inside itself: around a point
         ({"start": (0.4, 0.5), "end": (0.4, 0.5), "radius": (1.0, 0.0)}, 0.0025),  # around its middle
         ({"start": (0.45, 0.5), "end": (0.55, 0.55), "radius": (0.1, 1.0)}, 0.0015),  # the last disc covers all
-        ({"bend": (0.9, 0.1), "radius": (0.5, 0.3)}, 0.005),  # bent: a straight gradient only comes near
+        ({"bend": (0.9, 0.1), "radius": (0.5, 0.3)}, 0.005),  # bent: a straight gradient is an approximation
     ],
 )
 @pytest.mark.parametrize("opacity", [(0.1, 1.0), (0.9, 0.2)])
@@ -137,7 +137,7 @@ def test_document(tmp_path: Path) -> None:
     assert len(paths) == 30
     gradients = {shape.attrib["id"] for shape in shapes if shape.tag != f"{SVG}path"}
     used = {path.attrib["fill"][5:-1] for path in paths if path.attrib["fill"].startswith("url(")}
-    assert used == gradients  # all there, none twice
+    assert used == gradients  # all defined, none twice
     assert len(used) > 10
     assert len("".join(re.findall(r' d="([^"]*)"', text))) < 30 * 250
     assert len(text) < 30 * 600  # half of it gradients
@@ -154,14 +154,14 @@ def test_many_strokes_on_a_large_canvas() -> None:
     assert np.abs(rasterise(text, 150) - drawn(painting, 200)).mean() < 0.01
 
 
-def test_size_is_only_how_it_is_shown() -> None:
+def test_size_changes_only_the_display_size() -> None:
     painting = Painting(painterly(5), BEZIER, 50, 100)
     small, large = to_svg(painting).splitlines(), to_svg(painting, 800).splitlines()
     assert 'width="800" height="400" viewBox="0 0 100 50"' in large[0]
     assert small[1:] == large[1:]
 
 
-def test_what_cannot_be_seen_is_left_out() -> None:
+def test_invisible_strokes_are_left_out() -> None:
     assert "<path" not in to_svg(stroke(radius=(0.0, 0.0)))
     assert "<path" not in to_svg(stroke(opacity=(0.0, 0.0)))
     empty = Painting(torch.zeros(0, 13), BEZIER, 8, 8, (0.0, 0.0, 1.0))
@@ -174,7 +174,7 @@ def test_only_beziers() -> None:
         to_svg(Painting(torch.zeros(1, 2), other, 8, 8))
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path, *_: object, **__: object) -> None:
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
@@ -185,8 +185,8 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not list(tmp_path.iterdir())
 
 
-def test_the_outline_keeps_its_promise() -> None:
-    """An outline is within `NEAR` of the edge of the union of many discs, but for the very corner of a notch."""
+def test_outline_is_within_its_tolerance() -> None:
+    """An outline is within `TOLERANCE` of the edge of the union of many discs, except in the corner of a notch."""
     depths = []
     for values in painterly(40, seed=5):
         radius = values[6:8].double().numpy() * 32
@@ -196,5 +196,5 @@ def test_the_outline_keeps_its_promise() -> None:
         centres, _, radii = svg_outlines.discs(curve, radius, 4000)
         points = np.einsum("sk,nkd->nsd", svg_outlines.BERNSTEIN, pieces).reshape(-1, 2)
         depths.append(np.abs((radii - np.hypot(*(points[:, None] - centres).transpose(2, 0, 1))).max(1)))
-    assert np.quantile(np.concatenate(depths), 0.98) < svg_outlines.NEAR
+    assert np.quantile(np.concatenate(depths), 0.98) < svg_outlines.TOLERANCE
     assert max(depth.max() for depth in depths) < 0.2

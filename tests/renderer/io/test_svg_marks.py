@@ -1,4 +1,4 @@
-"""Traced marks. Most of it needs no engine: a brush of one's own that is a formula, `Discs`."""
+"""Tracing of marks, mostly with `Discs`, a brush that needs no engine."""
 
 from xml.etree import ElementTree
 
@@ -24,7 +24,7 @@ SIZE = (48, 64)  # height, width
 
 
 class Discs(Brush):
-    """A disc around the start; pressures say what is seen of it: how soft its edge is, how large its hole, how grainy."""
+    """A disc around the start; the three pressures are the softness of its edge, the size of its hole and its grain."""
 
     space = MYPAINT
 
@@ -49,7 +49,7 @@ class Discs(Brush):
 
 
 class DiscPatches(Discs):
-    """The same as a brush that knows where its marks are."""
+    """The same with patches that hold only the mark."""
 
     def patches(self, strokes: Tensor, size: tuple[int, int], box: Tensor | None = None) -> Patches:
         assert box is None
@@ -73,23 +73,23 @@ def disc(at=(0.5, 0.5), radius=0.2, soft=0.0, hole=0.0, grain=0.0, opacity=1.0, 
     return stroke
 
 
-def painted(strokes: Tensor, renderer: Brush, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """(H, W, 3): drawn four times as large as asked for and averaged, as a viewer draws vectors."""
+def painted(strokes: Tensor, brush: Brush, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """(H, W, 3): drawn four times as large and averaged, as viewers antialias vectors."""
     height, width = size
     canvas = torch.ones(3, 4 * height, 4 * width)
     for stroke in strokes:
-        mark = renderer(stroke[None], (4 * height, 4 * width))
+        mark = brush(stroke[None], (4 * height, 4 * width))
         canvas = torch.lerp(canvas, mark.colour[0].expand_as(canvas), mark.alpha[0])
     return torch.nn.functional.avg_pool2d(canvas, 4).permute(1, 2, 0).numpy()
 
 
-def difference(strokes: Tensor, renderer: Brush) -> float:
-    text = to_svg(Painting(strokes, MYPAINT, *SIZE), None, renderer)
-    return float(np.abs(rasterise(text) - painted(strokes, renderer)).mean())
+def difference(strokes: Tensor, brush: Brush) -> float:
+    text = to_svg(Painting(strokes, MYPAINT, *SIZE), None, brush)
+    return float(np.abs(rasterise(text) - painted(strokes, brush)).mean())
 
 
-def levels(stroke: Tensor, renderer: Brush | None = None):
-    mark = trace(renderer or Discs(), stroke[0], SIZE)
+def levels(stroke: Tensor, brush: Brush | None = None):
+    mark = trace(brush or Discs(), stroke[0], SIZE)
     assert mark is not None
     return mark.levels
 
@@ -109,13 +109,13 @@ def levels(stroke: Tensor, renderer: Brush | None = None):
     ],
 )
 @pytest.mark.parametrize("kind", [Discs, DiscPatches])
-def test_a_mark_looks_the_same(options: dict, most: float, kind: type[Discs]) -> None:
+def test_mark_looks_the_same(options: dict, most: float, kind: type[Discs]) -> None:
     strokes = disc(**options)
     assert difference(strokes, kind()) < most
     assert 3 * most < np.abs(1 - painted(strokes, kind())).mean() or options == {"radius": 0.01}
 
 
-def test_levels_are_few_where_a_mark_is_crisp_and_compose_to_its_alpha() -> None:
+def test_number_of_levels_and_their_composite() -> None:
     crisp, soft = levels(disc(opacity=0.6)), levels(disc(soft=1.0, opacity=0.6))
     assert len(crisp) <= 2 < 4 <= len(soft)
     for found in (crisp, soft):
@@ -125,7 +125,7 @@ def test_levels_are_few_where_a_mark_is_crisp_and_compose_to_its_alpha() -> None
         assert areas == sorted(areas, reverse=True), "the outermost first"
 
 
-def test_a_crisp_disc_is_where_it_should_be() -> None:
+def test_position_of_a_crisp_disc() -> None:
     (contour,) = levels(disc(at=(0.25, 0.5)))[0].contours
     np.testing.assert_allclose(contour.min(0), [16 - 9.6, 24 - 9.6], atol=0.06)
     np.testing.assert_allclose(contour.max(0), [16 + 9.6, 24 + 9.6], atol=0.06)
@@ -134,21 +134,21 @@ def test_a_crisp_disc_is_where_it_should_be() -> None:
     assert len(ring.contours) == 2, "its hole is a contour of the same path"
 
 
-def test_hairlines_survive() -> None:
-    """A dot of a quarter of a pixel's area. Shown at that size, its levels add up to .38: viewers cover a pixel twice."""
+def test_tiny_dots_are_kept() -> None:
+    """A dot of a quarter of a pixel's area. Shown at its own size, its levels add up to .38, since viewers blend each."""
     small = rasterise(to_svg(Painting(disc(radius=0.006), MYPAINT, *SIZE), None, Discs()), 1024)
     assert (1 - small).sum() / 3 / 16**2 == pytest.approx(np.pi * (0.006 * 48) ** 2, rel=0.1)
 
 
-def test_grain_is_softened_until_it_is_little() -> None:
+def test_grain_is_blurred_until_it_has_few_points() -> None:
     coarse = disc(radius=0.25, grain=0.9)
     assert sum(len(contour) for level in levels(coarse) for contour in level.contours) <= MOST_POINTS
 
 
-def test_what_cannot_be_seen_is_left_out() -> None:
+def test_invisible_strokes_are_left_out() -> None:
     strokes = torch.cat((disc(opacity=0.0), disc(radius=0.0), disc(opacity=0.001), disc()))
-    for renderer in (Discs(), DiscPatches()):
-        text = to_svg(Painting(strokes, MYPAINT, *SIZE), None, renderer)
+    for brush in (Discs(), DiscPatches()):
+        text = to_svg(Painting(strokes, MYPAINT, *SIZE), None, brush)
         assert [group.attrib["id"] for group in ElementTree.fromstring(text).iter(f"{SVG}g")] == ["stroke3"]
 
 
@@ -166,18 +166,18 @@ def test_document(tmp_path) -> None:
     assert [group.attrib["fill"] for group in groups] == ["#ff0000", "#00ff00", "#0000ff"]
     assert all(group.attrib["fill-rule"] == "evenodd" and len(group) for group in groups)
     picture = rasterise(text)
-    np.testing.assert_allclose(picture[240, 384], [0, 0, 1], atol=0.02)  # where all three are, the last is on top
+    np.testing.assert_allclose(picture[240, 384], [0, 0, 1], atol=0.02)  # where all three overlap, the last is on top
     assert np.abs(picture - rasterise(to_svg(Painting(strokes.flip(0), MYPAINT, *SIZE), 640, Discs()))).mean() > 0.02
 
 
-def test_a_textured_mark_has_its_mean_colour() -> None:
+def test_textured_mark_has_its_mean_colour() -> None:
     mark = trace(Discs(textured=True), disc(colour=(1.0, 0.5, 0.0))[0], SIZE)
     assert mark is not None
     assert mark.colour == pytest.approx((0.5, 0.25, 0.0), abs=0.02)
 
 
-def test_beziers_are_traced_only_through_a_renderer() -> None:
-    """Measured: .0061, as of outlines, in 2.7 kB a stroke instead of .6."""
+def test_bezier_strokes_are_traced_only_with_a_brush() -> None:
+    """Measured: .0061, as with outlines, in 2.7 kB a stroke instead of .6."""
     painting = Painting(painterly(60), BEZIER, 128, 128, (0.9, 0.85, 0.8))
     text = to_svg(painting, None, ExactBezier())
     assert "<g " in text
@@ -185,7 +185,7 @@ def test_beziers_are_traced_only_through_a_renderer() -> None:
     assert np.abs(rasterise(text) - painting.render().permute(1, 2, 0).numpy()).mean() < 0.008
 
 
-def test_other_strokes_are_refused_and_a_missing_engine_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_space_and_missing_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SpaceError, match=r"^[^\n]+\.$"):
         to_svg(Painting(disc(), MYPAINT, *SIZE), None, ExactBezier())
 
@@ -201,17 +201,17 @@ def test_other_strokes_are_refused_and_a_missing_engine_is_said(monkeypatch: pyt
         to_svg(Painting(disc(), MYPAINT, *SIZE, provenance={"brush": "of/mine"}))
 
 
-def test_lloyd_finds_what_there_is() -> None:
+def test_lloyd() -> None:
     centres = (np.arange(256) + 0.5) / 256
     counts = np.zeros(256)
     counts[[50, 100, 255]] = 10, 20, 30
-    assert _lloyd(counts, centres, 6) == pytest.approx(list(centres[[50, 100, 255]])), "nothing for empty bands"
+    assert _lloyd(counts, centres, 6) == pytest.approx(list(centres[[50, 100, 255]])), "no value for an empty band"
     (one,) = _lloyd(counts, centres, 1)
     assert centres[100] < one <= centres[255]
 
 
 def brushstrokes(n: int) -> Tensor:
-    """Strokes from large to small, well pressed."""
+    """Strokes from large to small, of high pressure."""
     strokes = MYPAINT.sample(n, torch.Generator().manual_seed(0))
     radius, pressure = MYPAINT.columns("radius"), MYPAINT.columns("pressure")
     strokes[:, radius] = strokes[:, radius] * torch.linspace(0.5, 0.05, n)[:, None]
@@ -224,7 +224,7 @@ def brushstrokes(n: int) -> Tensor:
     ("name", "most", "size"),
     [("ink", 0.006, 3000), ("watercolour", 0.008, 8000), ("charcoal", 0.012, 22000)],
 )
-def test_true_brushes(name: str, most: float, size: int) -> None:
+def test_reference_brushes(name: str, most: float, size: int) -> None:
     """Measured: .0038 and 1.7 kB a stroke, .0050 and 5.0 kB, .0077 and 14.5 kB; without half of the strokes it is .05."""
     painting = Painting(brushstrokes(40), MYPAINT, 96, 128, (0.9, 0.85, 0.8), {"brush": name})
     text = to_svg(painting)

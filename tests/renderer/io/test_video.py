@@ -16,12 +16,12 @@ from renderer.io.painting import Painting
 from renderer.io.video import BLANK, FINISHED, FPS, GIF_FINISHED, seconds_for, write_gif, write_mp4
 from renderer.strokes import BEZIER
 
-GROUND = (0.2, 0.4, 0.8)
+BACKGROUND = (0.2, 0.4, 0.8)
 
 
 def painting(n: int = 12, height: int = 48, width: int = 64) -> Painting:
     strokes = BEZIER.sample(n, torch.Generator().manual_seed(1))
-    return Painting(strokes, BEZIER, height, width, GROUND)
+    return Painting(strokes, BEZIER, height, width, BACKGROUND)
 
 
 def read_mp4(path: Path) -> tuple[av.VideoStream, list[np.ndarray]]:
@@ -31,7 +31,7 @@ def read_mp4(path: Path) -> tuple[av.VideoStream, list[np.ndarray]]:
 
 
 def read_gif(path: Path) -> Iterator[tuple[np.ndarray, int]]:
-    """Pictures and how long they stay, in milliseconds."""
+    """Frames and their durations in milliseconds."""
     with Image.open(path) as image:
         for i in range(image.n_frames):
             image.seek(i)
@@ -40,12 +40,12 @@ def read_gif(path: Path) -> Iterator[tuple[np.ndarray, int]]:
 
 @pytest.fixture(scope="module")
 def mp4(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("film") / "new" / "film.mp4"
+    path = tmp_path_factory.mktemp("video") / "new" / "video.mp4"
     write_mp4(painting(), path, 96)
     return path
 
 
-def test_mp4_is_what_browsers_play(mp4: Path) -> None:
+def test_mp4_format(mp4: Path) -> None:
     stream, frames = read_mp4(mp4)
     context = stream.codec_context
     assert (context.name, context.pix_fmt, stream.average_rate) == ("h264", "yuv420p", FPS)
@@ -56,23 +56,23 @@ def test_mp4_is_what_browsers_play(mp4: Path) -> None:
     with av.open(str(mp4)) as container:
         assert container.duration == pytest.approx(1e6 * expected / FPS, abs=2e4)
     data = mp4.read_bytes()
-    assert data.index(b"moov") < data.index(b"mdat")  # a browser can begin before it has all
-    assert [path.name for path in mp4.parent.iterdir()] == ["film.mp4"]
+    assert data.index(b"moov") < data.index(b"mdat")  # a browser can start before the file is complete
+    assert [path.name for path in mp4.parent.iterdir()] == ["video.mp4"]
 
 
-def test_mp4_runs_from_ground_to_picture(mp4: Path) -> None:
+def test_mp4_content(mp4: Path) -> None:
     _, frames = read_mp4(mp4)
     one = painting()
     finished = to_bytes(one.render(96)).astype(int)
-    ground = np.rint(255 * np.array(GROUND))
-    assert all(np.abs(frame - ground).max() <= 4 for frame in frames[: round(BLANK * FPS) + 1])
-    assert np.abs(frames[round(BLANK * FPS) + 3] - ground).mean() > 1
+    background = np.rint(255 * np.array(BACKGROUND))
+    assert all(np.abs(frame - background).max() <= 4 for frame in frames[: round(BLANK * FPS) + 1])
+    assert np.abs(frames[round(BLANK * FPS) + 3] - background).mean() > 1
     for frame in frames[-round(FINISHED * FPS) :]:
         assert np.abs(frame - finished).mean() < 4
         assert (
             np.abs((frame - finished).mean((0, 1))).max() < 2
-        )  # no cast: the right matrix, range and order of channels
-    halfway = Painting(one.strokes[:3], BEZIER, 48, 64, GROUND).render(
+        )  # no colour cast: the matrix, range and order of channels are right
+    halfway = Painting(one.strokes[:3], BEZIER, 48, 64, BACKGROUND).render(
         96
     )  # a quarter of the strokes at half of the time
     assert np.abs(frames[round(BLANK * FPS) + 29] - to_bytes(halfway)).mean() < 4
@@ -81,9 +81,9 @@ def test_mp4_runs_from_ground_to_picture(mp4: Path) -> None:
 @pytest.mark.parametrize(
     ("height", "width", "longest", "size"),
     [
-        (48, 64, 33, (26, 34)),  # odd sides grow by a pixel
+        (48, 64, 33, (26, 34)),  # odd sides get one more pixel
         (17, 33, 33, (18, 34)),
-        (8, 8, 8, (16, 16)),  # tiny ones are enlarged by whole pixels
+        (8, 8, 8, (16, 16)),  # tiny ones are enlarged by an integer factor
         (1, 1, 1, (16, 16)),
         (7, 5, 7, (22, 16)),
         (1, 90, 50, (16, 50)),
@@ -96,11 +96,11 @@ def test_mp4_of_odd_and_tiny_sizes(
     write_mp4(one, tmp_path / "a.mp4", longest)
     _, frames = read_mp4(tmp_path / "a.mp4")
     assert frames[-1].shape == (*size, 3)
-    picture = to_bytes(one.render(longest)).astype(int)
+    frame = to_bytes(one.render(longest)).astype(int)
     scale = max(1, -(-16 // longest))
-    picture = picture.repeat(scale, 0).repeat(scale, 1)
-    margin = [(0, size[i] - picture.shape[i]) for i in range(2)]
-    expected = np.pad(picture, (*margin, (0, 0)), mode="edge")
+    frame = frame.repeat(scale, 0).repeat(scale, 1)
+    margin = [(0, size[i] - frame.shape[i]) for i in range(2)]
+    expected = np.pad(frame, (*margin, (0, 0)), mode="edge")
     assert np.abs(frames[-1] - expected).mean() < 6
 
 
@@ -109,16 +109,16 @@ def test_length(strokes: int, seconds: float) -> None:
     assert seconds_for(strokes) == seconds
 
 
-def test_frames_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_are_not_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = alive = most = 0
 
     def dead() -> None:
         nonlocal alive
         alive -= 1
 
-    def counted(picture: torch.Tensor) -> np.ndarray:
+    def counted(frame: torch.Tensor) -> np.ndarray:
         nonlocal made, alive, most
-        pixels = to_bytes(picture)
+        pixels = to_bytes(frame)
         weakref.finalize(pixels, dead)
         made, alive = made + 1, alive + 1
         most = max(most, alive)
@@ -142,7 +142,7 @@ def test_gif(tmp_path: Path) -> None:
     assert times[-1] >= 1000 * GIF_FINISHED  # more where the last strokes change nothing
     assert min(times) == 80
     assert sum(times) == pytest.approx(1000 * (BLANK + seconds_for(12) + GIF_FINISHED), abs=200)
-    assert np.abs(shown[0][0] - np.rint(255 * np.array(GROUND))).max() <= 2
+    assert np.abs(shown[0][0] - np.rint(255 * np.array(BACKGROUND))).max() <= 2
     assert np.abs(shown[-1][0] - to_bytes(one.render(64))).mean() < 5
     assert (tmp_path / "a.gif").stat().st_size < 0.5 * 64 * 48 * len(shown)
 
@@ -156,53 +156,53 @@ def test_gif_of_tiny_sizes(tmp_path: Path, size: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("write", [write_mp4, write_gif])
-def test_no_strokes_is_a_film_of_the_ground(tmp_path: Path, write) -> None:
+def test_video_without_strokes(tmp_path: Path, write) -> None:
     path = tmp_path / f"a.{write.__name__[-3:]}"
     write(painting(0), path, 32)
-    pictures = read_mp4(path)[1] if write is write_mp4 else [picture for picture, _ in read_gif(path)]
-    assert all(np.abs(picture - np.rint(255 * np.array(GROUND))).max() <= 4 for picture in pictures)
+    frames = read_mp4(path)[1] if write is write_mp4 else [frame for frame, _ in read_gif(path)]
+    assert all(np.abs(frame - np.rint(255 * np.array(BACKGROUND))).max() <= 4 for frame in frames)
 
 
 @pytest.mark.parametrize("write", [write_mp4, write_gif])
-def test_one_stroke_is_a_film(tmp_path: Path, write) -> None:
+def test_video_of_one_stroke(tmp_path: Path, write) -> None:
     one, path = painting(1), tmp_path / f"a.{write.__name__[-3:]}"
     write(one, path, 32)
-    first, *_, last = read_mp4(path)[1] if write is write_mp4 else [picture for picture, _ in read_gif(path)]
-    assert np.abs(first - np.rint(255 * np.array(GROUND))).max() <= 4
+    first, *_, last = read_mp4(path)[1] if write is write_mp4 else [frame for frame, _ in read_gif(path)]
+    assert np.abs(first - np.rint(255 * np.array(BACKGROUND))).max() <= 4
     assert np.abs(last - to_bytes(one.render(32))).mean() < 5
     assert np.abs(first - last).mean() > 5
 
 
 @pytest.mark.parametrize("write", [write_mp4, write_gif])
-def test_impossible_sizes_are_one_sentence(tmp_path: Path, write) -> None:
+def test_impossible_sizes(tmp_path: Path, write) -> None:
     for longest in (0, -1, 4097):
         with pytest.raises(InputError, match=rf"^[^\n]+not {longest}\.$"):
-            write(painting(), tmp_path / "film.mp4", longest)
+            write(painting(), tmp_path / "video.mp4", longest)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="Cannot write"):
-        write(painting(1), tmp_path / "file" / "film.mp4", 16)
+        write(painting(1), tmp_path / "file" / "video.mp4", 16)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("write", [write_mp4, write_gif])
-def test_a_full_disk_is_one_sentence(tmp_path: Path, write) -> None:
-    """A limit on the size of files fails writing where a full disk would: inside the encoder."""
-    path = tmp_path / "film.mp4"
+def test_full_disk(tmp_path: Path, write) -> None:
+    """A limit on the size of files fails inside the encoder, as a full disk would."""
+    path = tmp_path / "video.mp4"
     path.write_bytes(b"old")
     constraints = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, constraints[1]))
-        with pytest.raises(InputError, match=r"^[^\n]*film.mp4[^\n]*\.$"):
+        with pytest.raises(InputError, match=r"^[^\n]*video.mp4[^\n]*\.$"):
             write(painting(), path, 64)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, constraints)
-    assert [file.name for file in tmp_path.iterdir()] == ["film.mp4"]
+    assert [file.name for file in tmp_path.iterdir()] == ["video.mp4"]
     assert path.read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("write", [write_mp4, write_gif])
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
-def test_nothing_is_left_when_it_stops(
+def test_interruption_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, error: BaseException
 ) -> None:
     frames = Painting.frames
@@ -215,11 +215,11 @@ def test_nothing_is_left_when_it_stops(
 
     monkeypatch.setattr(Painting, "frames", stop)
     with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt, match=r"No space|^$"):
-        write(painting(), tmp_path / "film", 32)
+        write(painting(), tmp_path / "video", 32)
     assert not list(tmp_path.iterdir())
 
 
-def test_without_an_encoder_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("renderer.io.video.CODEC", "libnothing")
     with pytest.raises(InputError, match=r"^[^\n]+\.$"):
         write_mp4(painting(1), tmp_path / "a.mp4", 16)

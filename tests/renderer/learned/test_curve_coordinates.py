@@ -28,7 +28,7 @@ def test_a_point_of_the_curve_is_at_its_own_parameter(seed: int, t: float) -> No
     s, _ = sweep(20, 3.0, seed)
     at = on_curve(s, torch.full((20,), t, dtype=torch.float64))
     place = s.locate(torch.arange(20), at[:, 0], at[:, 1])
-    # Where a curve turns on the spot or ends in a stop, its parameter is known less well than its place.
+    # Where the velocity of a curve vanishes, its parameter is less accurate than the point.
     assert (place.distance * 3 < 0.1).all()
     assert (place.side.abs() <= place.distance + 1e-9).all()
     assert (place.before == 0).all()
@@ -46,7 +46,7 @@ def test_distances_from_thin_strokes_are_those_of_the_nearest_point() -> None:
     path = s.start[:, None] + discs[:, None] * s.linear[:, None] + discs[:, None] ** 2 * s.square[:, None]
     nearest = (path - point[:, None]).norm(dim=-1).amin(1)
     wrong = (place.distance * 2 - nearest).abs() > 0.1
-    assert wrong.sum() <= 4, "but for hairpins"
+    assert wrong.sum() <= 4, "except at hairpins"
 
 
 def test_broad_strokes_do_not_fold() -> None:
@@ -79,8 +79,8 @@ def test_sides_and_ends() -> None:
 
 @pytest.mark.parametrize("bend", [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.5, 0.5)])
 @pytest.mark.parametrize("end", [(0.3, 0.4), (0.3, 0.9), (0.9, 0.4), (0.9, 0.9), (0.300001, 0.4)])
-def test_every_curve_has_coordinates_and_gradients(bend: tuple[float, float], end: tuple[float, float]) -> None:
-    """Dots, straight lines, corners, curves that begin or end with a stop."""
+def test_coordinates_and_gradients_are_finite(bend: tuple[float, float], end: tuple[float, float]) -> None:
+    """Dots, straight lines, corners, and curves whose velocity vanishes at an end."""
     stroke = torch.zeros(1, MYPAINT.width)
     for name, value in (("start", (0.3, 0.4)), ("bend", bend), ("end", end)):
         stroke[:, MYPAINT.columns(name)] = torch.tensor(value)
@@ -95,7 +95,7 @@ def test_every_curve_has_coordinates_and_gradients(bend: tuple[float, float], en
     assert stroke.grad.isfinite().all()
 
 
-def test_gradients_are_those_of_differences() -> None:
+def test_gradients_match_finite_differences() -> None:
     _, strokes = sweep(4, 6.0, 3)
     owner = torch.arange(4)
     s = sweeps(strokes, SIZE, strokes.new_full((4, 1), 6.0))
@@ -108,7 +108,7 @@ def test_gradients_are_those_of_differences() -> None:
     assert torch.autograd.gradcheck(places, (strokes.requires_grad_(),), eps=1e-6, atol=2e-3, rtol=2e-2)
 
 
-def test_the_length_of_an_arc() -> None:
+def test_arc_length() -> None:
     s, _ = sweep(10, 3.0, 4)
     discs = torch.linspace(0, 1, 4001, dtype=torch.float64)
     path = s.start[:, None] + discs[:, None] * s.linear[:, None] + discs[:, None] ** 2 * s.square[:, None]

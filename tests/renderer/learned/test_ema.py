@@ -29,7 +29,7 @@ def test_update_ema(decay: float, average_buffers: bool) -> None:
     parameters = dict(average.named_parameters())
     for name, after in average.state_dict().items():
         averaged = name in parameters or (average_buffers and after.is_floating_point())
-        # `lerp` is what the trainings have always computed.
+        # Bit for bit, so that trainings can be resumed.
         expected = before[name].lerp(values[name], 1 - decay) if averaged else values[name]
         assert torch.equal(after, expected), name
     assert values["1.num_batches_tracked"] == 1

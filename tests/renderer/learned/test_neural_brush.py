@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from painter.optimize import OptimizeConfig, optimize
-from renderer.brush import Brush, Window
+from renderer.brush import Brush, Window, load_brush
 from renderer.brushes.mixed import mixed
 from renderer.brushes.mypaint import MYPAINT
 from renderer.canvas import blank, over, paint, paint_steps
 from renderer.io.checkpoint import Checkpoint, CheckpointError
 from renderer.learned.curve_coordinates import ITERATIONS, LEAST, STARTS
-from renderer.learned.load import load_brush
 from renderer.learned.neural_brush import CAP, NeuralBrush
 from renderer.ops import decode_texture, native
 from tests.renderer.pretend_gpu import pretend_gpu
@@ -31,7 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def make(name: str = "plain", **options: Any) -> NeuralBrush:
-    """Random weights, but marks that can be seen."""
+    """Random weights, with visible marks."""
     torch.manual_seed(0)
     network = NeuralBrush("test", 1.8, **{"hidden": 16, "along": 14, "across": 9, **OPTIONS[name], **options})
     network.requires_grad_(False).eval()
@@ -59,7 +58,7 @@ def test_shapes_and_range(network: NeuralBrush) -> None:
     assert torch.equal(mark.colour[:, :, 0, 0], MYPAINT.get(strokes, "colour"))
     assert mark.alpha.min() >= 0
     assert mark.alpha.max() <= 1
-    assert mark.alpha.flatten(1).amax(1).min() > 0.01, "and every stroke is seen"
+    assert mark.alpha.flatten(1).amax(1).min() > 0.01, "every stroke is visible"
     assert network(strokes[:0], SIZE).alpha.shape == (0, 1, *SIZE)
     window = Window(torch.tensor([3] * 5), torch.tensor([-4] * 5), 11, 9)
     assert network(strokes, SIZE, window).alpha.shape == (5, 1, 11, 9)
@@ -74,7 +73,7 @@ def test_without_opacity_pressure_or_radius_nothing_changes(network: NeuralBrush
     assert torch.equal(paint(canvas[0], strokes, network), canvas[0])
 
 
-def test_one_pressure_is_enough_to_be_seen(network: NeuralBrush) -> None:
+def test_pressure_at_one_point_is_visible(network: NeuralBrush) -> None:
     strokes = sample(6, 1)
     strokes[:, MYPAINT.columns("pressure")] = torch.tensor([0.0, 0.0, 1.0])
     assert network(strokes, SIZE).alpha.flatten(1).amax(1).min() > 0.005
@@ -93,11 +92,11 @@ def test_a_batch_equals_one_by_one(network: NeuralBrush) -> None:
         torch.testing.assert_close(network(strokes[i : i + 1], SIZE).alpha[0], together[i], rtol=0, atol=1e-5)
 
 
-def test_drawing_twice_is_the_same(network: NeuralBrush) -> None:
+def test_drawing_is_deterministic(network: NeuralBrush) -> None:
     assert torch.equal(network(sample(3), SIZE).alpha, network(sample(3), SIZE).alpha)
 
 
-def test_a_window_is_a_crop(network: NeuralBrush) -> None:
+def test_window_equals_crop(network: NeuralBrush) -> None:
     strokes = sample(4, 4)
     whole = torch.nn.functional.pad(network(strokes, SIZE).alpha, (9, 9, 9, 9))
     left, top = torch.tensor([0, 5, 28, -3]), torch.tensor([0, 7, 22, 24])
@@ -108,7 +107,7 @@ def test_a_window_is_a_crop(network: NeuralBrush) -> None:
         torch.testing.assert_close(inside, crop, rtol=0, atol=1e-5)
 
 
-def test_bounds_hold_the_mark_and_patches_are_it(network: NeuralBrush) -> None:
+def test_bounds_contain_the_mark_and_patches_equal_it(network: NeuralBrush) -> None:
     strokes = sample(30, 5)
     left, top, right, bottom = network.bounds(strokes, SIZE)
     alpha = network(strokes, SIZE).alpha
@@ -124,7 +123,7 @@ def test_bounds_hold_the_mark_and_patches_are_it(network: NeuralBrush) -> None:
 @pytest.mark.skipif(native.load(decode_texture.SOURCE) is None, reason="there is no C compiler")
 @pytest.mark.parametrize("name", ["plain", "sized and directed", "latent"])
 @pytest.mark.parametrize("kind", ["any", "thin", "short", "fixed"])
-def test_the_kernel_does_what_pytorch_does(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernel_matches_pytorch(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, strokes = make(name), sample(24, 16)
     start, end = MYPAINT.columns("start"), MYPAINT.columns("end")
     if kind == "thin":
@@ -147,13 +146,13 @@ def test_the_kernel_does_what_pytorch_does(name: str, kind: str, monkeypatch: py
     monkeypatch.setattr(native, "load_for", lambda *_: None)
     reference = drawn()
     assert len(fused) == len(reference) == 2 + (8 if kind != "fixed" else 0)
-    # A pixel on the seam of two regions may fall to either side.
+    # A pixel on the border of two regions may fall to either side.
     assert ((fused[0] - reference[0]).abs() > 1e-3).float().mean() < 1e-3
     for ours, wanted in zip(fused[1:], reference[1:], strict=True):
         assert (ours - wanted).norm() < 0.01 * wanted.norm()
 
 
-def test_the_kernel_s_numbers_are_python_s() -> None:
+def test_constants_of_kernel_and_python_match() -> None:
     assert LEAST == 3e-5
     source = decode_texture.SOURCE.read_text()
     found = dict(re.findall(r"#define (\w+) ([\de.-]+)f?\b", source))
@@ -167,7 +166,7 @@ def test_the_kernel_s_numbers_are_python_s() -> None:
     }
 
 
-def test_painting_is_stroke_over_stroke(network: NeuralBrush) -> None:
+def test_paint_equals_over(network: NeuralBrush) -> None:
     canvas, strokes = blank(SIZE), sample(6, 6)
     expected = canvas
     for i in range(6):
@@ -178,7 +177,7 @@ def test_painting_is_stroke_over_stroke(network: NeuralBrush) -> None:
 
 
 @pytest.mark.parametrize("field", [field.name for field in MYPAINT.fields])
-def test_a_gradient_reaches_every_field(network: NeuralBrush, field: str) -> None:
+def test_gradient_into_every_field(network: NeuralBrush, field: str) -> None:
     strokes = (0.25 + 0.5 * sample(8, 7)).requires_grad_()
     goal = torch.rand(8, 3, *SIZE, generator=torch.Generator().manual_seed(6))
     (over(torch.ones(8, 3, *SIZE), network(strokes, SIZE)) - goal).square().sum().backward()
@@ -188,12 +187,12 @@ def test_a_gradient_reaches_every_field(network: NeuralBrush, field: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["plain", "sized and directed", "latent"])
-def test_gradients_are_those_of_differences(name: str) -> None:
-    """Not of a brush with grain: grains move with their stroke, but gradients do not follow them."""
+def test_gradients_match_finite_differences(name: str) -> None:
+    """Not of a brush with grain, whose position has no gradient."""
     network = copy.deepcopy(make(name)).double()
     strokes = (0.3 + 0.4 * sample(3, 8)).double().requires_grad_()
     weight = torch.rand(3, 1, *SIZE, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
-    stroke_noise = network.stroke_noise(strokes)  # which gradients leave alone
+    stroke_noise = network.stroke_noise(strokes)  # which has no gradient
     (network(strokes, SIZE, stroke_noise=stroke_noise).alpha * weight).sum().backward()
     assert strokes.grad is not None
     for column in range(MYPAINT.columns("colour").start):
@@ -204,13 +203,13 @@ def test_gradients_are_those_of_differences(name: str) -> None:
             for sign in (1, -1)
         )
         measured, ours = float(ahead - behind) / 2e-5, float(strokes.grad[:, column].sum())
-        # Textures have corners at their nodes, marks a (low) edge at their reach.
+        # Textures have kinks at their nodes, and marks a small step at their reach.
         assert ours == pytest.approx(measured, rel=0.1, abs=0.5)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_what_does_not_ask_for_direction_is_mirrored(axis: int) -> None:
-    """Whatever the weights."""
+def test_undirected_brush_is_mirrored(axis: int) -> None:
+    """For any weights."""
     mirrored = sample(6, 10)
     for field in ("start", "end"):
         mirrored[:, MYPAINT.columns(field).start + axis] = 1 - mirrored[:, MYPAINT.columns(field).start + axis]
@@ -220,7 +219,7 @@ def test_what_does_not_ask_for_direction_is_mirrored(axis: int) -> None:
     assert (directed(mirrored, SIZE).alpha - directed(sample(6, 10), SIZE).alpha.flip(3 - axis)).abs().mean() > 1e-2
 
 
-def test_what_does_not_ask_for_size_is_scaled() -> None:
+def test_unsized_brush_is_scaled() -> None:
     half = sample(6, 11)
     for field in ("start", "end", "radius"):
         half[:, MYPAINT.columns(field)] /= 2
@@ -231,24 +230,24 @@ def test_what_does_not_ask_for_size_is_scaled() -> None:
         assert bool(difference.abs().max() < 1e-4) is same
 
 
-def test_resolution_never_enters_a_stroke() -> None:
-    """Broader than a few pixels, a mark is the same at every size."""
+def test_marks_do_not_depend_on_resolution() -> None:
+    """Marks broader than a few pixels are the same at every size."""
     network, strokes = make("grain"), MYPAINT.put(sample(6, 12), "radius", torch.full((6, 1), 0.2))
     fine = torch.nn.functional.avg_pool2d(network(strokes, (800, 800)).alpha, 4)
     assert (fine - network(strokes, (200, 200)).alpha).abs().mean() < 0.02
 
 
-def test_grains_differ_from_stroke_to_stroke_and_hardly_as_one_moves() -> None:
+def test_grain_differs_between_strokes_and_is_smooth() -> None:
     network = make("grain")
     stroke = MYPAINT.put(sample(1, 13), "start", torch.tensor([[0.3, 0.4]]))
     there, near = (MYPAINT.put(stroke, "bend", MYPAINT.get(stroke, "bend") + step) for step in (0.0, 1e-4))
     assert (network(there, SIZE).alpha - network(near, SIZE).alpha).abs().max() < 0.02
     alike = (network(there, SIZE, mean=True).alpha, network(near, SIZE, mean=True).alpha)
-    assert (alike[0] - network(there, SIZE).alpha).abs().max() > 0.02, "the mean has none"
+    assert (alike[0] - network(there, SIZE).alpha).abs().max() > 0.02, "the mean brush has no grain"
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_checkpoint_rebuilds_it(name: str, tmp_path: Path) -> None:
+def test_checkpoint_round_trip(name: str, tmp_path: Path) -> None:
     network = make(name, myb="{}")
     config: dict[str, Any] = {
         "brush": "test",
@@ -267,9 +266,9 @@ def test_a_checkpoint_rebuilds_it(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"along": 2 * CAP + 1}, {"across": 2}, {"reach": 0.0}])
-def test_textures_without_room_are_refused(change: dict, tmp_path: Path) -> None:
+def test_invalid_textures(change: dict, tmp_path: Path) -> None:
     config: dict[str, Any] = {"brush": "test", "reach": 1.8, **change}
-    with pytest.raises(ValueError, match="hold no stroke"):
+    with pytest.raises(ValueError, match="hold a stroke"):
         NeuralBrush(**config)
     Checkpoint("neural-brush", config, {}, MYPAINT).save(tmp_path / "some.safetensors")
     with pytest.raises(CheckpointError, match="cannot build a neural-brush"):
@@ -277,8 +276,8 @@ def test_textures_without_room_are_refused(change: dict, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_another_device_gives_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "load_for", lambda *_: None)  # as it is on a GPU
+def test_another_device_gives_the_same_result(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "load_for", lambda *_: None)  # as on a GPU
 
     def everything(device: torch.device) -> list[Tensor]:
         network, strokes = make(name).to(device), sample(4, 15).to(device).requires_grad_()
@@ -296,7 +295,7 @@ def test_another_device_gives_the_same(name: str, monkeypatch: pytest.MonkeyPatc
         torch.testing.assert_close(ours.detach().inner, wanted, rtol=1e-3, atol=1e-3)
 
 
-def test_strokes_are_optimised_through_it(network: NeuralBrush) -> None:
+def test_strokes_can_be_optimised(network: NeuralBrush) -> None:
     target = paint(blank(SIZE), sample(4, 14), network)
     generator = torch.Generator().manual_seed(0)
     config = OptimizeConfig(steps=40, stages=2, radius=(0.1, 0.05))
@@ -305,7 +304,7 @@ def test_strokes_are_optimised_through_it(network: NeuralBrush) -> None:
     assert steps[-1].loss < 0.5 * steps[0].loss
 
 
-def test_expected_marks_are_those_without_grain() -> None:
+def test_mean_brush_has_no_grain() -> None:
     brush, strokes = make("grain"), sample(6)
     owner = torch.arange(6).repeat_interleave(50)
     x, y = torch.rand(2, 300, generator=torch.Generator().manual_seed(1)) * 30
@@ -320,7 +319,7 @@ def test_expected_marks_are_those_without_grain() -> None:
 
 @pytest.mark.parametrize("kernel", [True, False])
 def test_almost_dots_have_finite_gradients(kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strokes of all lengths down to nothing, with values at the ends of their ranges, as optimisers leave them."""
+    """Strokes of all lengths down to 0, with values at the ends of their ranges, as optimisers produce them."""
     if not kernel:
         monkeypatch.setattr(native, "load", lambda _: None)
     network, generator = make("sized and directed"), torch.Generator().manual_seed(0)
@@ -328,7 +327,7 @@ def test_almost_dots_have_finite_gradients(kernel: bool, monkeypatch: pytest.Mon
         strokes = MYPAINT.sample(200, generator)
         snap = torch.rand(strokes.shape, generator=generator)
         strokes[snap < 0.15], strokes[snap > 0.85] = 0.0, 1.0
-        # Those to the left are against the direction that dots are given.
+        # Strokes to the left are opposite to the direction of dots.
         way = -(10 ** (-2 - 2 * torch.rand(200, 1, generator=generator))) * torch.tensor([1.0, 0.0])
         strokes[:, MYPAINT.columns("end")] = (strokes[:, MYPAINT.columns("start")] + way).clamp(0, 1)
         strokes.requires_grad_()

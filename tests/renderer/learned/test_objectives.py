@@ -1,4 +1,4 @@
-"""The three forms of learning a brush of MyPaint; data, figures. What needs the engine is skipped where it is missing."""
+"""The training objectives of neural brushes, their data and their measures."""
 
 import copy
 from dataclasses import asdict
@@ -12,12 +12,12 @@ from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.learned.data import (
     BrushPoints,
     BrushViews,
-    Draws,
     Points,
     Pool,
-    Together,
+    RandomNormals,
     Views,
-    drawn,
+    Zipped,
+    iterate,
     on_path,
     painterly,
 )
@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {"hidden": 16, "along": 14, "across": 9}
 
 
 def teacher(**options: Any) -> NeuralBrush:
-    """Another network stands for a true brush where only its marks are asked for."""
+    """Another network in place of the reference brush, where only its marks matter."""
     torch.manual_seed(1)
     network = NeuralBrush("test", 1.5, False, False, **{**SMALL, **options}).requires_grad_(False)
     network.body[-1].get_parameter("weight").mul_(6)
@@ -67,23 +67,25 @@ def test_painterly_strokes() -> None:
     assert not even[1::2].any()
 
 
-def test_a_pool_is_met_in_ever_other_orders() -> None:
+def test_pool_changes_its_order_every_pass() -> None:
     batches = [torch.tensor(i) for i in range(5)]
     pool = Pool(batches, 14, seed=1)
     seen = [int(pool[i]) for i in range(len(pool))]
     assert len(seen) == 14
     assert sorted(seen[:5]) == sorted(seen[5:10]) == list(range(5))
     assert seen[:5] != seen[5:10]
-    assert [int(Pool(batches, 14, seed=1)[i]) for i in (13, 2, 7)] == [seen[13], seen[2], seen[7]], "in any order asked"
+    assert [int(Pool(batches, 14, seed=1)[i]) for i in (13, 2, 7)] == [seen[13], seen[2], seen[7]], (
+        "in any order of access"
+    )
     assert [int(Pool(batches, 14, seed=2)[i]) for i in range(14)] != seen
 
 
-def test_draws_depend_on_seed_and_number_alone() -> None:
-    (a, b), (c, _) = Draws(((2, 3), (4,)), 9, 1)[5], Draws(((2, 3), (4,)), 9, 1)[6]
+def test_random_normals_depend_on_seed_and_index_alone() -> None:
+    (a, b), (c, _) = RandomNormals(((2, 3), (4,)), 9, 1)[5], RandomNormals(((2, 3), (4,)), 9, 1)[6]
     assert (a.shape, b.shape) == ((2, 3), (4,))
-    assert torch.equal(a, Draws(((2, 3), (4,)), 9, 1)[5][0])
+    assert torch.equal(a, RandomNormals(((2, 3), (4,)), 9, 1)[5][0])
     assert not torch.equal(a, c)
-    assert len(Together(Draws(((1,),), 4, 0), Draws(((1,),), 7, 0))) == 4
+    assert len(Zipped(RandomNormals(((1,),), 4, 0), RandomNormals(((1,),), 7, 0))) == 4
 
 
 def student(**options: Any) -> NeuralBrush:
@@ -108,8 +110,8 @@ def adversarial(steps: int) -> tuple[dict[str, Any], Any]:
         "critic_optimizer": torch.optim.Adam(critic.parameters()),
     }
     true = teacher(grain=2)
-    data = Together(Pool([points(true)], steps, 0), Pool([views(true, 48)], steps, 0))
-    return objects, Together(*data.sets, Draws(((2, TILE, TILE), (4, 2)), steps, 0))
+    data = Zipped(Pool([points(true)], steps, 0), Pool([views(true, 48)], steps, 0))
+    return objects, Zipped(*data.sets, RandomNormals(((2, TILE, TILE), (4, 2)), steps, 0))
 
 
 def variational(steps: int) -> tuple[dict[str, Any], Any]:
@@ -119,7 +121,7 @@ def variational(steps: int) -> tuple[dict[str, Any], Any]:
         "encoder": encoder,
         "optimizer": torch.optim.Adam([*network.parameters(), *encoder.parameters()]),
     }
-    return objects, Together(Pool([views(teacher(latent=2))], steps, 0), Draws(((4, 2),), steps, 0))
+    return objects, Zipped(Pool([views(teacher(latent=2))], steps, 0), RandomNormals(((4, 2),), steps, 0))
 
 
 def run(form: str, objects: dict[str, Any], data: Any, done: int = 0, stop: int | None = None) -> list[Progress]:
@@ -136,7 +138,7 @@ FORMS: dict[str, Any] = {"gan": adversarial, "vae": variational}
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_part_is_taught(form: str) -> None:
+def test_every_part_is_trained(form: str) -> None:
     objects, data = FORMS[form](60)
     before = {name: copy.deepcopy(part.state_dict()) for name, part in objects.items() if "optimizer" not in name}
     taken = run(form, objects, data)
@@ -165,7 +167,7 @@ def test_appearance_distance() -> None:
     brush, other = teacher(), student(hidden=8)
     assert appearance_distance(brush, brush, 40, seed=0) == pytest.approx(0, abs=1e-12)
     assert appearance_distance(other, brush, 40, seed=0) > 1e-4
-    # Without the diagonals, chance alone is nothing: grains elsewhere are no other look.
+    # Since pairs are left out, other noise of the same brush is no distance.
     grainy = teacher(grain=2)
     elsewhere = copy.deepcopy(grainy)
     assert elsewhere.grain is not None
@@ -181,14 +183,14 @@ def test_appearance_distance() -> None:
     [("ink", False, False), ("kabura", False, True), ("calligraphy", True, True), ("charcoal", False, False)],
 )
 def test_traits(name: str, directed: bool, sized: bool) -> None:
-    """As docs/brushes.md has measured them."""
+    """As measured in docs/brushes.md."""
     found = traits(MyPaint(name))
     assert (found.directed, found.sized) == (directed, sized)
     assert 1 < found.reach < 6
 
 
 @engine
-def test_points_are_the_true_brush_s_pixels() -> None:
+def test_points_match_the_reference_brush() -> None:
     brush = MyPaint("ink")
     data = BrushPoints(brush, 2.4, 8, 10, seed=1, places=40, sides=(40, 64))
     batch, again = data[3], data[3]
@@ -201,13 +203,13 @@ def test_points_are_the_true_brush_s_pixels() -> None:
     assert (batch.alpha > 0.5).float().mean() > 0.1
     assert (batch.alpha == 0).float().mean() > 0.1
     assert not torch.equal(data[4].strokes, batch.strokes)
-    other = [part.alpha for part in drawn(data, workers=1)]
-    assert torch.equal(other[3], batch.alpha), "whoever draws them"
+    other = [part.alpha for part in iterate(data, workers=1)]
+    assert torch.equal(other[3], batch.alpha), "from any process"
 
 
 @engine
 @pytest.mark.parametrize("whole", [True, False])
-def test_views_are_the_true_brush_s_pixels(whole: bool) -> None:
+def test_views_match_the_reference_brush(whole: bool) -> None:
     brush = MyPaint("charcoal")
     batch = BrushViews(brush, 6, 5, seed=0, side=32, whole=whole)[1]
     assert batch.alpha.shape == (6, 1, 32, 32)
@@ -216,10 +218,10 @@ def test_views_are_the_true_brush_s_pixels(whole: bool) -> None:
 
 
 @engine
-def test_fidelity_of_the_true_brush_is_perfect() -> None:
+def test_fidelity_of_the_reference_brush_is_perfect() -> None:
     brush = MyPaint("pencil")
     figures = fidelity(brush, brush, 20, seed=0)
     assert figures["alpha_mse"] == 0
     assert figures["kernel_distance"] == pytest.approx(0, abs=1e-9)
-    assert figures["alpha_mse_of_chance"] > 1e-5, "a brush of chance"
+    assert figures["alpha_mse_of_noise"] > 1e-5, "a stochastic brush"
     assert asdict(traits(brush))["reach"] > 1

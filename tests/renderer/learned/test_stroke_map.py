@@ -1,4 +1,4 @@
-"""The learned renderer's own promises; those that it shares with every renderer are in tests/renderer."""
+"""Properties of the stroke map; `test_brush.py` has the contract of all brushes."""
 
 import copy
 import re
@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from renderer.brush import load_brush
 from renderer.brushes.bezier import AnalyticBezier
 from renderer.io.checkpoint import Checkpoint, CheckpointError
-from renderer.learned.load import load_brush
 from renderer.learned.stroke_map import MAX_GRID, StrokeMap
 from renderer.ops import decode_stroke_map
 from renderer.strokes import BEZIER
@@ -30,13 +30,13 @@ def strokes(n: int = 8) -> Tensor:
 
 
 @pytest.mark.parametrize("grid", [2, 3, MAX_GRID])
-def test_maps_of_every_size_are_drawn(grid: int) -> None:
+def test_maps_of_every_size(grid: int) -> None:
     slow = copy.deepcopy(network(grid)).double()(strokes().double(), SIZE).alpha
     torch.testing.assert_close(network(grid)(strokes(), SIZE).alpha, slow.float(), rtol=0, atol=5e-5)
 
 
 @pytest.mark.parametrize("grid", [-1, 0, 1, MAX_GRID + 1, 1000])
-def test_a_map_that_the_kernel_has_no_room_for_is_refused(grid: int, tmp_path: Path) -> None:
+def test_map_too_large_for_the_kernel_is_an_error(grid: int, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="2 to 64 nodes"):
         StrokeMap(8, grid)
     Checkpoint("stroke-map", {"hidden": 8, "grid": grid}, {}, BEZIER).save(tmp_path / "some.safetensors")
@@ -44,14 +44,14 @@ def test_a_map_that_the_kernel_has_no_room_for_is_refused(grid: int, tmp_path: P
         load_brush(str(tmp_path / "some.safetensors"))
 
 
-def test_the_limit_is_that_of_the_kernel() -> None:
+def test_limit_matches_the_kernel() -> None:
     source = decode_stroke_map.SOURCE.read_text()
     assert re.findall(r"#define MAX_GRID (\d+)", source) == [str(MAX_GRID)]
 
 
 @pytest.mark.parametrize(("name", "axis"), [("across", 0), ("down", 1)])
-def test_the_mirrored_stroke_is_the_mirrored_mark(name: str, axis: int) -> None:
-    """Whatever the weights: position, size and mirror images are taken out before the network sees a stroke."""
+def test_mirrored_stroke_has_the_mirrored_mark(name: str, axis: int) -> None:
+    """For any weights: the network's input does not contain position, size and mirror images."""
     mirrored = strokes()
     for field in ("start", "end"):
         columns = BEZIER.columns(field)
@@ -60,8 +60,8 @@ def test_the_mirrored_stroke_is_the_mirrored_mark(name: str, axis: int) -> None:
     torch.testing.assert_close(network()(mirrored, SIZE).alpha, expected, rtol=0, atol=1e-4)
 
 
-def test_a_stroke_elsewhere_is_the_same_stroke() -> None:
-    """Moved by whole pixels, and on a canvas of twice the size with half of everything."""
+def test_marks_are_translated_and_scaled_exactly() -> None:
+    """Translated by whole pixels, and on a canvas of twice the size with half of all lengths."""
     moved = strokes()
     for field in ("start", "end"):
         moved = BEZIER.put(moved, field, 0.2 + 0.4 * BEZIER.get(moved, field))
@@ -79,9 +79,9 @@ def test_a_stroke_elsewhere_is_the_same_stroke() -> None:
     torch.testing.assert_close(network()(small, large).alpha[..., : SIZE[0], : SIZE[1]], alpha, rtol=0, atol=1e-4)
 
 
-def test_nothing_is_drawn_outside_of_the_stroke() -> None:
-    """Even with random weights, every pixel's disc is one of the stroke's: alpha is at most that of all discs."""
+def test_nothing_is_drawn_outside_the_stroke() -> None:
+    """Even with random weights, every pixel's disc is a disc of the stroke: alpha is at most that of all discs."""
     opaque = BEZIER.put(strokes(), "opacity", torch.ones(8, 2))
     alpha = network()(opaque, SIZE).alpha
     assert (alpha <= AnalyticBezier(256)(opaque, SIZE).alpha + 0.02).all()
-    assert alpha.flatten(1).amax(1).min() > 0.1, "but something is"
+    assert alpha.flatten(1).amax(1).min() > 0.1, "something is drawn"

@@ -1,4 +1,4 @@
-"""Fitting a network to a brush: it learns, and an interrupted training ends as an uninterrupted one."""
+"""Training of a learned brush: it learns, and an interrupted training ends as an uninterrupted one."""
 
 import copy
 
@@ -22,7 +22,7 @@ def make(hidden: int = 16, grid: int = 4) -> tuple[StrokeMap, torch.optim.Adam]:
 
 
 class SameStrokes(RandomStrokes):
-    """The same batch again and again."""
+    """The same batch at every step."""
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
         return super().__getitem__(0)
@@ -59,11 +59,11 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one() -> None:
         assert torch.equal(ours, wanted)
 
 
-def test_nothing_is_left_to_do() -> None:
+def test_finished_training_has_no_steps_left() -> None:
     assert list(fit(*make(), RandomStrokes(ExactBezier(), 2, 4, seed=0, sides=SIDES), done=4, workers=0)) == []
 
 
-def test_a_batch_depends_on_seed_and_number_alone() -> None:
+def test_batch_depends_on_seed_and_index_alone() -> None:
     data = RandomStrokes(ExactBezier(), 8, 10, seed=1, sides=SIDES)
     strokes, alpha = data[7]
     again, alpha_again = RandomStrokes(ExactBezier(), 8, 10, seed=1, sides=SIDES)[7]
@@ -94,7 +94,7 @@ class Constant(LearnedBrush, BezierBrush):
 
 @pytest.mark.parametrize("batch", [3, 7, 100])
 def test_alpha_error_is_the_mean_over_all_strokes(batch: int) -> None:
-    """Also where the last batch is a smaller one."""
+    """Also when the last batch is smaller."""
     strokes = BEZIER.sample(7, torch.Generator().manual_seed(5))
     expected = float((ExactBezier()(strokes, (16, 16)).alpha - 0.25).square().mean())
     if batch >= 7:

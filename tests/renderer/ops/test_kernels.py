@@ -1,4 +1,4 @@
-"""The compiled kernels do what the PyTorch code does, and are done without where there is no compiler."""
+"""Compiled kernels: they match PyTorch, and painting works without them."""
 
 import copy
 import functools
@@ -27,7 +27,7 @@ compiled = pytest.mark.skipif(native.load(SOURCES[0]) is None, reason="there is 
 
 
 def sample(*shape: int, seed: int = 0) -> Tensor:
-    """Strokes `(*shape, P)`, thin ones among them."""
+    """Strokes `(*shape, P)`, some of them thin."""
     generator = torch.Generator().manual_seed(seed)
     strokes = torch.rand(*shape, 13, generator=generator)
     strokes[..., BEZIER.columns("radius")] *= torch.rand(*shape, 1, generator=generator)
@@ -39,7 +39,7 @@ def pictures(n: int, seed: int, size: tuple[int, int] = SIZE) -> Tensor:
 
 
 class Boxed(BezierBrush):
-    """Any renderer, cut off sharply at `bounds`: what soft edges do beyond their boxes is left out of comparisons."""
+    """Any brush, cut off at `bounds`, so that soft edges beyond the boxes are left out of comparisons."""
 
     def __init__(self, inner: Brush) -> None:
         self.inner = inner
@@ -58,7 +58,7 @@ class Boxed(BezierBrush):
 
 
 def close(actual: Tensor, expected: Tensor, relative: float = 1e-4) -> None:
-    """Equal up to a part of the largest value."""
+    """Equal up to a fraction of the largest value."""
     actual, expected = actual.detach(), expected.detach().to(actual)
     torch.testing.assert_close(actual, expected, rtol=0, atol=relative * float(expected.abs().max()) + 1e-7)
 
@@ -67,7 +67,7 @@ def close(actual: Tensor, expected: Tensor, relative: float = 1e-4) -> None:
 def network() -> StrokeMap:
     torch.manual_seed(1)
     module = StrokeMap(hidden=16, grid=5)
-    module.body[-1].weight.data.mul_(12)  # so that maps vary, and t is clamped at both ends
+    module.body[-1].weight.data.mul_(12)  # so that maps vary and t is clamped at both ends
     return module
 
 
@@ -98,7 +98,7 @@ def test_stroke_map(window: Window | None) -> None:
 
 @compiled
 def test_stroke_map_wider_than_a_block_of_the_kernel() -> None:
-    """Rows are worked off 256 pixels at a time."""
+    """The kernel computes rows 256 pixels at a time."""
     gradients = []
     for module, dtype in ((network(), torch.float32), (copy.deepcopy(network()).double(), torch.float64)):
         strokes = sample(2, seed=4).to(dtype).requires_grad_()
@@ -132,7 +132,7 @@ def gradients_of(result: Callable[..., Tensor], *inputs: Tensor) -> list[Tensor]
 def test_paint(monkeypatch: pytest.MonkeyPatch) -> None:
     brush = Boxed(AnalyticBezier(12))
     canvas, strokes, weights = pictures(2, 0), sample(2, 9, seed=6), pictures(2, 1)
-    # `over`, one stroke after the other
+    # `over`, stroke after stroke
     expected = canvas
     for i in range(9):
         expected = over(expected, brush(strokes[:, i], SIZE))
@@ -161,8 +161,8 @@ def test_paint_with_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @compiled
-def test_ragged_boxes_are_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """StrokeMap's own way to draw all boxes at once, against one call for each shape of window."""
+def test_boxes_match_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All boxes at once, with and without kernels, against the whole mark."""
     strokes = sample(15, seed=8)
     fast = network().patches(strokes, SIZE)
     without_kernels(monkeypatch)
@@ -180,7 +180,7 @@ def test_ragged_boxes_are_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fitted(canvas: Tensor, target: Tensor, strokes: Tensor, brush: Brush, least: float, limit: int):  # type: ignore[no-untyped-def]
-    """What an agent's round computes: gains, order, paint."""
+    """One round of an agent: gains, order, paint."""
     proposed = score_candidates(strokes, canvas, target, brush)
     gain = proposed.gain.detach()
     order = gain.argsort(1, descending=True)
@@ -191,11 +191,11 @@ def fitted(canvas: Tensor, target: Tensor, strokes: Tensor, brush: Brush, least:
 
 @compiled
 @pytest.mark.parametrize(("least", "limit"), [(0.5, 5), (0.95, 6), (-torch.inf, 12)])
-def test_fitted(monkeypatch: pytest.MonkeyPatch, least: float, limit: int) -> None:
+def test_optimal_compositing(monkeypatch: pytest.MonkeyPatch, least: float, limit: int) -> None:
     brush = Boxed(AnalyticBezier(12))
     canvas, strokes, weights = pictures(2, 3), sample(2, 12, seed=9), pictures(2, 5)
     target = 0.5 * pictures(2, 4)
-    target[1] = pictures(1, 4).round()[0] * 1.4 - 0.2  # colours here want to leave [0, 1]
+    target[1] = pictures(1, 4).round()[0] * 1.4 - 0.2  # optimal colours outside [0, 1] here
 
     def all_of(canvas: Tensor, strokes: Tensor) -> tuple[Tensor, ...]:
         canvas, strokes = canvas.clone().requires_grad_(), strokes.clone().requires_grad_()
@@ -214,8 +214,8 @@ def test_fitted(monkeypatch: pytest.MonkeyPatch, least: float, limit: int) -> No
     assert expected[4].all() or least > 0
 
 
-def test_gradients_of_the_references() -> None:
-    """What the kernels are compared with, against finite differences."""
+def test_gradients_of_the_reference_implementations() -> None:
+    """The reference implementations against finite differences."""
     brush, size = AnalyticBezier(5), (5, 6)
     strokes = (0.15 + 0.7 * sample(1, 3, seed=10)).double().requires_grad_()
     canvas, target = (picture.double() for picture in pictures(2, 6, size).split(1))
@@ -278,12 +278,12 @@ def test_a_kernel_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     source = tmp_path / "answer.c"
     source.write_text("int answer(void) { return 42; }")
     assert load(source).answer() == 42
-    assert [path.suffix for path in (tmp_path / "kaokore-painter").iterdir()] == [".so"], "nothing is left behind"
+    assert [path.suffix for path in (tmp_path / "kaokore-painter").iterdir()] == [".so"], "no temporary files"
     with monkeypatch.context() as patch:
         patch.setattr(subprocess, "run", None)
         assert load(source).answer() == 42
     source.write_text("int answer(void) { return 43; }")
-    assert load(source).answer() == 43, "another source is another library"
+    assert load(source).answer() == 43, "a changed source is compiled again"
     source.write_text("int answer(void) { this is not C }")
     with pytest.warns(RuntimeWarning, match="many times slower"):
         assert load(source) is None
@@ -299,8 +299,8 @@ def test_a_filled_cache_needs_no_compiler(monkeypatch: pytest.MonkeyPatch) -> No
     assert all(load(source) is not None for source in SOURCES)
 
 
-def test_everything_paints_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same picture up to what soft edges do beyond their boxes."""
+def test_painting_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same painting, with and without kernels."""
     canvas, strokes = pictures(1, 8), sample(1, 6, seed=11)
     module: nn.Module = network()
     before = paint(canvas, strokes, module)  # type: ignore[arg-type]
