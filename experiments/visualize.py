@@ -221,5 +221,10 @@ def _prepared(pictures: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
-    renamed = {"--smallest": "--min-radius", "--shape-rate": "--geometry-lr", "--film-size": "--video-size"}
+    renamed = {
+        "--smallest": "--min-radius",
+        "--shape-rate": "--geometry-lr",
+        "--colour-rate": "--colour-lr",
+        "--film-size": "--video-size",
+    }
     run(visualize, Config, __doc__, renamed=renamed)

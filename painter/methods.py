@@ -14,7 +14,7 @@ from painter.lines import remove_lines, trace_lines
 from painter.losses.pixels import Loss, mse
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig, optimize
 from renderer.brush import Brush
-from renderer.canvas import blank, paint
+from renderer.canvas import paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.convert import translation
 
@@ -186,19 +186,3 @@ def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
     for _, step in _optimize([thin], brush, [traced]):
         progress = MASS_PROGRESS + (1 - MASS_PROGRESS) * step.progress
         yield Step(progress, torch.cat((strokes, step.strokes)), task.canvas, brush)
-
-
-def paint_with(
-    method: Method,
-    target: Tensor,
-    count: int,
-    brush: Brush,
-    agent: Agent | None,
-    config: OptimizeConfig,
-    generator: torch.Generator,
-    constraints: StrokeConstraints = UNCONSTRAINED,
-    background: tuple[float, float, float] = (1.0, 1.0, 1.0),
-) -> Iterator[Step]:
-    """`method_steps` by ten arguments; goes as soon as all experiments use `Painter`."""
-    canvas = blank((target.shape[-2], target.shape[-1]), background, target.device)
-    yield from method_steps(method, Task(target, canvas, count, constraints, config, generator=generator), brush, agent)

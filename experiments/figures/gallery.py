@@ -158,8 +158,9 @@ def _section(look: Look, mean: Figures, config: Config) -> str:
 
 ![Ten faces, {title.lower()}](images/gallery/{look.name}.jpg)
 
-`repaint kaokore:{face} --size {config.size} {look.options()}`: MSE {mean.mse:.4f}; between renderings by the learned and
-the reference brush, {mean.preview_mse:.5f}.
+`repaint kaokore:{face} --size {config.size} {look.options()}`
+
+MSE to the faces: {mean.mse:.4f}; between the learned and the reference brush: {mean.preview_mse:.5f}.
 """
 
 

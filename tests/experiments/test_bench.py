@@ -56,6 +56,7 @@ def numbers(figures: dict[str, Any]) -> Iterator[tuple[str, float]]:
             yield key, value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["full", "bare"])
 def test_every_figure_is_positive_or_null_with_a_note(which: str, request: pytest.FixtureRequest) -> None:
     may_be_zero = ("load_before", "step_mib", "linear")  # a least squares cost of two tiny steps may be negative
@@ -64,7 +65,8 @@ def test_every_figure_is_positive_or_null_with_a_note(which: str, request: pytes
         assert value > 0 or any(name in key for name in may_be_zero), key
 
 
-def test_the_file_says_what_was_measured(full: dict[str, Any]) -> None:
+@pytest.mark.slow
+def test_the_file_records_what_was_measured(full: dict[str, Any]) -> None:
     assert full["machine"]["cpu"]
     assert {"cores", "threads", "torch"} <= set(full["machine"])
     assert full["made_by"]["command"].startswith("python -m experiments.")
@@ -80,6 +82,7 @@ def test_the_file_says_what_was_measured(full: dict[str, Any]) -> None:
     assert set(full["painting"]["agent"]["mse"]) == {"2", "5"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["full", "bare"])
 def test_a_ratio_is_the_quotient(which: str, request: pytest.FixtureRequest) -> None:
     figures = request.getfixturevalue(which)["renderer"]

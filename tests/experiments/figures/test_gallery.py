@@ -20,6 +20,7 @@ def config(root: Path, out: Path, *looks: str) -> Config:
 
 
 @engine
+@pytest.mark.slow
 def test_page_sheets_and_videos(root: Path, tmp_path: Path) -> None:
     out = gallery(config(root, tmp_path / "gallery.md", "flat"))
     folder = tmp_path / "images" / "gallery"
@@ -36,7 +37,7 @@ def test_page_sheets_and_videos(root: Path, tmp_path: Path) -> None:
     text = out.read_text()
     assert text.index("## Watercolour") < text.index("## Flat")
     assert json.loads((folder / "figures.json").read_text())["flat"] == first
-    assert f"MSE {first['mse']:.4f}" in text
+    assert f"MSE to the faces: {first['mse']:.4f}; " in text
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
