@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from agents.optimal_colour import score_candidates
 from renderer.brush import Brush
 from renderer.canvas import paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.ops.cuda_graph import RepeatedStep
+from renderer.ops.triton_strokes import usable
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ def refine_independently(
         return -score_candidates(allowed, canvas, target, brush, palette=constraints.colours).gain.sum()
 
     step_size = brush.space.step_sizes(cell_size, (canvas.shape[-2], canvas.shape[-1]))
-    return constraints.apply(_adam(loss, strokes, step_size, steps, lr), brush.space)
+    return constraints.apply(
+        _adam(loss, strokes, step_size, steps, lr, kind=f"gain {type(brush).__name__}"), brush.space
+    )
 
 
 def refine_jointly(
@@ -127,18 +131,28 @@ def refine_jointly(
     # Steps are proportional to a stroke's thickness, of which a thin one counts as two pixels.
     thickness = 2 * space.get(strokes, "radius").amax(-1).clamp(min=2 / min(size))
     step_size = space.step_sizes(thickness, size)
-    refined = _adam(lambda shapes: error(shapes).sum(), strokes, step_size, steps, lr)
+
+    def total(shapes: Tensor) -> Tensor:
+        """`error` of all pictures, in a single operation."""
+        return mse_loss(paint(canvas, allowed(shapes), brush), target, reduction="sum")
+
+    refined = _adam(total, strokes, step_size, steps, lr, kind=f"error {type(brush).__name__}")
     better = error(refined) < error(strokes)
     return torch.where(better[:, None, None], allowed(refined), strokes)
 
 
 @torch.enable_grad()
 def _adam(
-    loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int | Sequence[int], lr: float
+    loss: Callable[[Tensor], Tensor],
+    strokes: Tensor,
+    step_size: Tensor,
+    steps: int | Sequence[int],
+    lr: float,
+    kind: str | None = None,
 ) -> Tensor:
-    """Minimise `loss` with Adam (betas .8 and .9, since there are few steps) inside [0, 1]."""
-    if strokes.is_cuda:
-        return _adam_recorded(loss, strokes, step_size, steps, lr)
+    """Minimise `loss` with Adam (betas .8 and .9, since there are few steps) inside [0, 1]; `kind`: see `RepeatedStep`."""
+    if usable(strokes):
+        return _adam_recorded(loss, strokes, step_size, steps, lr, kind)
     mean, square = torch.zeros_like(strokes), torch.zeros_like(strokes)
     for step, rate in enumerate(torch.tensor(_rates(len(strokes), steps, lr)).to(strokes)[..., None, None]):
         shapes = strokes.detach().requires_grad_()
@@ -151,7 +165,12 @@ def _adam(
 
 
 def _adam_recorded(
-    loss: Callable[[Tensor], Tensor], strokes: Tensor, step_size: Tensor, steps: int | Sequence[int], lr: float
+    loss: Callable[[Tensor], Tensor],
+    strokes: Tensor,
+    step_size: Tensor,
+    steps: int | Sequence[int],
+    lr: float,
+    kind: str | None = None,
 ) -> Tensor:
     """`_adam` on a GPU, where one recorded step is repeated: it changes its tensors in place."""
     strokes = strokes.detach().clone()
@@ -169,10 +188,10 @@ def _adam_recorded(
         with torch.no_grad():
             mean.lerp_(gradient, 0.2)
             square.mul_(0.9).addcmul_(gradient, gradient, value=0.1)
-            direction = mean / ((square / now[-1]).sqrt() + 1e-12)
-            strokes.sub_(now[:-1, None, None] * step_size * direction).clamp_(0, 1)
+            deviation = (square / now[-1]).sqrt_().add_(1e-12)
+            strokes.addcdiv_(mean * step_size * now[:-1, None, None], deviation, value=-1).clamp_(0, 1)
 
-    repeated = RepeatedStep(step, record=strokes.is_cuda)
+    repeated = RepeatedStep(step, record=usable(strokes), kind=kind)
     for row in schedule:
         now.copy_(row)
         repeated()

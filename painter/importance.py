@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from renderer.brush import Brush
+from renderer.brush import Brush, Patches
 from renderer.ops.triton_strokes import encode, importance_of_codes
 
 
@@ -34,17 +34,21 @@ def importance(strokes: Tensor, canvas: Tensor, target: Tensor, brush: Brush) ->
     if strokes.dim() == 3:
         pictures = zip(strokes, canvas, target, strict=True)
         return torch.stack([importance(*picture, brush) for picture in pictures])
-    patches = brush.patches(strokes, size)
+    return importance_of_patches(brush.patches(strokes, size), canvas, target)
+
+
+def importance_of_patches(patches: Patches, canvas: Tensor, target: Tensor) -> Tensor:
+    """`importance` of the strokes (N,) of one picture that are drawn already."""
     canvas = canvas.clone()
     covered = []
-    for i in range(len(strokes)):
+    for i in range(len(patches)):
         below, alpha = patches.on(canvas, i)
         covered.append(below.clone())
         below.lerp_(patches.pigment(i), alpha)
     residual = canvas - target
     transmittance = torch.ones_like(canvas[:1])
-    result = canvas.new_zeros(len(strokes))
-    for i in reversed(range(len(strokes))):
+    result = canvas.new_zeros(len(patches))
+    for i in reversed(range(len(patches))):
         visible, alpha = patches.on(transmittance, i)
         change = visible * alpha * (covered[i] - patches.pigment(i))
         result[i] = (change * (2 * patches.on(residual, i)[0] + change)).sum()

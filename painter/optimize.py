@@ -29,6 +29,7 @@ from renderer.brush import Brush
 from renderer.canvas import paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.ops.cuda_graph import RepeatedStep
+from renderer.ops.triton_strokes import usable
 from renderer.strokes import StrokeSpace
 
 
@@ -153,7 +154,7 @@ def optimize(
     # Adam has one learning rate per tensor: optimising strokes / lr with a rate of 1 gives each column its own.
     lr = _learning_rates(brush.space, config).to(strokes)
     scaled = (strokes / lr).requires_grad_()
-    on_gpu = scaled.is_cuda
+    on_gpu = usable(scaled)
     optimizer = torch.optim.Adam([scaled], betas=(0.9, 0.99), fused=on_gpu or None, capturable=on_gpu)
     mean_loss = target.new_zeros(())
     if on_gpu:

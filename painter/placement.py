@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from renderer.ops.triton_strokes import usable
 from renderer.strokes import BEZIER, StrokeSpace
 
 
@@ -71,7 +72,7 @@ def _edge_angle(target: Tensor, sigma: float) -> Tensor:
 
 def _draw_positions(weight: Tensor, count: int, distance: float, generator: torch.Generator | None) -> Tensor:
     """Draw pixels, as indices (count,) into `weight` (H, W) flattened; each one lowers the weight around it."""
-    if weight.is_cuda:
+    if usable(weight):
         return _draw_on_device(weight, count, distance, torch.rand(count, generator=generator).to(weight))
     H, W = weight.shape
     y = torch.arange(H, device=weight.device)[:, None]

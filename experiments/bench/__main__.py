@@ -2,6 +2,7 @@
 
     python -m experiments.bench --json bench.json                  # about two minutes on two idle cores
     python -m experiments.bench --json bench.json --only renderer  # or painting, batch, neighbours
+    python -m experiments.bench --launches --json launches.json    # what painting would launch on a GPU
 
 Absolute times depend on the machine, so that results are ratios: alternatives run in turns (A, B, A, B ...) in one
 process, after a warm-up, and their medians are divided; a `_range` holds the least and the greatest of single turns.
@@ -19,6 +20,7 @@ import torch
 
 from experiments.bench.batch_speed import measure_batch, measure_neighbours
 from experiments.bench.config import Config
+from experiments.bench.launches import count_launches
 from experiments.bench.painting_speed import measure_painting
 from experiments.bench.renderer_speed import measure_renderers
 from experiments.bench.timing import Figures
@@ -32,6 +34,8 @@ from renderer.ops import native
 def bench(config: Config) -> Path:
     """Measure speed and fidelity against named baselines, on the CPU."""
     sections = _check(config)
+    if config.launches:
+        return _write_launches(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     figures: Figures = {"machine": machine(), "made_by": describe_run()}
@@ -44,6 +48,13 @@ def bench(config: Config) -> Path:
         print(f"\n{section}")
         _print_table(figures[section])
     print(f"\n{config.json}: all figures, with ranges and settings.")
+    return Path(config.json)
+
+
+def _write_launches(config: Config) -> Path:
+    figures = {"made_by": describe_run(), "launches": count_launches(config.renderer, config.agent)}
+    _write(figures, config.json)
+    _print_table(figures["launches"])
     return Path(config.json)
 
 

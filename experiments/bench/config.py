@@ -14,6 +14,8 @@ class Config:
     only: str = "renderer,painting"
     """Sections to measure, separated by commas: renderer, painting, batch (several images at once), neighbours (beside
     other busy processes)."""
+    launches: bool = False
+    """Count the launches and waits of painting on a GPU, instead of measuring; no GPU is needed."""
     seconds_each: float = 2.0
     """Time budget for the turns of each measurement; three turns are taken in any case."""
     batch: int = 256

@@ -88,7 +88,8 @@ def read_image(path: str | Path, longest: int | None = None, *, background: Colo
         `(3, H, W)` float32 in [0, 1].
 
     Raises:
-        ImageError: in one sentence, for a file that cannot be read, or has more than `MAX_PIXELS` to decode.
+        ImageError: in one sentence, for a file that cannot be read, or has more than `MAX_PIXELS` to decode (in full, half
+            of that; of WebP, a third).
     """
     path = Path(path)
     if not os.path.isfile(path):  # unlike Path.is_file, also where a name is too long
@@ -229,7 +230,8 @@ def _bound(image: Image.Image, path: Path, wanted: int | None) -> None:
         halvings = min(needed, factor.bit_length() - 1, _halvings(path))
         image.reduce = halvings
         pixels >>= 2 * halvings
-    limit = MAX_PIXELS // 3 if image.format == "WEBP" else MAX_PIXELS  # its decoder holds the image three times
+    # In full, the result is three times the decoded image; the decoder of WebP holds the image three times.
+    limit = MAX_PIXELS // 3 if image.format == "WEBP" else MAX_PIXELS if wanted else MAX_PIXELS // 2
     if pixels > limit:
         raise ImageError(
             f"{path} has {width}x{height} pixels, more than the {limit:,} that can be read; {HOW_TO_REDUCE}."

@@ -20,29 +20,36 @@ class RepeatedStep:
         step: Does the same work, on tensors of the same shapes, in every call. Random numbers that it draws on the CPU
             would be the same in every replay.
         record: Whether to record it; False where the tensors are not on a CUDA device.
-        warm_up: Number of calls before the recording, in which kernels are compiled and optimisers allocate their state.
+        kind: Steps of one kind launch the same kernels. The first step of a kind is called once before it is recorded, so
+            that its kernels are compiled. Without a kind, every step is called once, and may also allocate its state.
     """
 
-    def __init__(self, step: Callable[[], object], *, record: bool, warm_up: int = 1) -> None:
-        self._step, self._record, self._warm_up = step, record, warm_up
+    def __init__(self, step: Callable[[], object], *, record: bool, kind: str | None = None) -> None:
+        self._step, self._record, self._kind = step, record, kind
+        self._called = False
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
         """Do one step."""
-        if self._record and self._graph is None and self._warm_up == 0:
-            self._graph = _recorder(torch.cuda.current_device()).record(self._step)
-            self._record = self._graph is not None
+        if self._graph is None and self._record:
+            recorder = _recorder(torch.cuda.current_device())
+            if self._called or self._kind in recorder.kinds:
+                self._graph = recorder.record(self._step)
+                self._record = self._graph is not None
+            if self._kind is not None:
+                recorder.kinds.add(self._kind)
         if self._graph is not None:
             self._graph.replay()
-            return
-        self._warm_up = max(0, self._warm_up - 1)
-        self._step()
+        else:
+            self._step()
+            self._called = True
 
 
 class _Recorder:
     """Records graphs that share their memory, because no two of them run at once and none keeps results in it."""
 
     def __init__(self) -> None:
+        self.kinds: set[str] = set()  # of steps that have been called
         self._stream = torch.cuda.Stream()
         self._pool: Any = None
         self._first = self.record(

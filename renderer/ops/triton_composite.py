@@ -23,7 +23,7 @@ from renderer.ops.triton_decode import STROKE_MAP, add_gradients, alpha
 
 SIDE = 16  # pixels of a tile's side
 CHUNK = 128  # boxes that a program compares with its tile at once
-PROGRAMS = 8  # resident programs for each multiprocessor
+FORWARD_PROGRAMS, BACKWARD_PROGRAMS = 16, 4  # for each multiprocessor; fewer where each needs scratch memory
 FORWARD_WARPS, BACKWARD_WARPS = 2, 2
 FADED = tl.constexpr(18.0)  # the logistic function of -18 is 1.5e-8, below rounding
 LEAST_DEPTH = 32  # strokes of a segment of the backward pass, at least
@@ -205,8 +205,10 @@ def _backward(  # type: ignore[no-untyped-def]
     SIDE: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
-    """Gradients; with LEAVE_OUT, importance instead: `grad` is then what the finished canvas has above the target, and
-    `grad_colour` (B * N,) takes the sums.
+    """Gradients, or importance.
+
+    With LEAVE_OUT, importance: `grad` is then what the finished canvas has above the target, and `grad_colour` (B * N,)
+    takes the sums.
     """
     sharpness = tl.load(sharpness_at)
     PIXELS: tl.constexpr = SIDE * SIDE
@@ -314,7 +316,7 @@ def composite(canvas: Tensor, shapes: Tensor, grids: Tensor, sharpness: Tensor, 
     N = len(shapes) // B
     if N == 0:
         return canvas.clone()
-    out, programs = torch.empty_like(canvas), program_count(canvas)
+    out, programs = torch.empty_like(canvas), program_count(canvas, FORWARD_PROGRAMS)
     listings = torch.empty(programs * N, dtype=torch.int32, device=canvas.device)
     tensors = (canvas, shapes, grids, sharpness, colour, box, out, listings)
     _forward[(programs,)](*tensors, B, N, H, W, **constants(shapes, grids), num_warps=FORWARD_WARPS)
@@ -344,7 +346,12 @@ def importance(
     """By how much the squared error grows when a stroke is left out, (B * N,). Not differentiable.
 
     Args:
-        canvas, shapes, grids, sharpness, colour, box: as of `composite`.
+        canvas: before the strokes, (B, 3, H, W).
+        shapes: as of `composite`.
+        grids: as of `composite`.
+        sharpness: as of `composite`.
+        colour: (B * N, 3).
+        box: as of `composite`.
         residual: the finished canvases less their targets, (B, 3, H, W).
     """
     tensors = [x.contiguous() for x in (canvas, shapes, grids, sharpness, colour, box, residual)]
@@ -359,7 +366,7 @@ def _walk_back(tensors: tuple[Tensor, ...], results: tuple[Tensor, ...], *, leav
     canvas, shapes, grids = tensors[:3]
     B, _, H, W = canvas.shape
     N = len(shapes) // B
-    programs, depth = program_count(canvas), max(1, min(N, max(LEAST_DEPTH, math.isqrt(N) + 1)))
+    programs, depth = program_count(canvas, BACKWARD_PROGRAMS), max(1, min(N, max(LEAST_DEPTH, math.isqrt(N) + 1)))
     segments = max(1, -(-N // depth))
     listings = torch.empty(programs * N, dtype=torch.int32, device=canvas.device)
     scratch = canvas.new_empty(programs * (3 * segments + 4 * depth) * SIDE * SIDE)
@@ -379,11 +386,11 @@ def _walk_back(tensors: tuple[Tensor, ...], results: tuple[Tensor, ...], *, leav
     )
 
 
-def program_count(canvas: Tensor) -> int:
-    """How many programs share the tiles of canvases (B, 3, H, W)."""
+def program_count(canvas: Tensor, each: int) -> int:
+    """How many programs share the tiles of canvases (B, 3, H, W), `each` for a multiprocessor."""
     tiles = len(canvas) * -(-canvas.shape[-2] // SIDE) * -(-canvas.shape[-1] // SIDE)
     if canvas.is_cuda:
-        return min(tiles, PROGRAMS * torch.cuda.get_device_properties(canvas.device).multi_processor_count)
+        return min(tiles, each * torch.cuda.get_device_properties(canvas.device).multi_processor_count)
     return min(tiles, 2)  # Triton's interpreter runs programs one after another
 
 

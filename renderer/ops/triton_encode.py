@@ -355,10 +355,16 @@ def _(strokes, weights, height, width, grad_shapes, grad_grids, grad_colour):  #
 def _save(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
     strokes, ctx.weights, ctx.height, ctx.width = inputs
     ctx.save_for_backward(strokes)
+    ctx.set_materialize_grads(False)  # zeros for the boxes would be a launch
 
 
 def _differentiate(ctx, grad_shapes, grad_grids, _, grad_colour):  # type: ignore[no-untyped-def]
     (strokes,) = ctx.saved_tensors
+    if grad_shapes is None or grad_grids is None:
+        N, nodes = len(strokes), len(ctx.weights[-1])
+        grad_shapes = strokes.new_zeros(N, 14) if grad_shapes is None else grad_shapes
+        grad_grids = strokes.new_zeros(N, nodes) if grad_grids is None else grad_grids
+    grad_colour = strokes.new_zeros(len(strokes), 3) if grad_colour is None else grad_colour
     grads = (grad_shapes, grad_grids, grad_colour)
     gradient = encode_stroke_map_backward(strokes, ctx.weights, ctx.height, ctx.width, *grads)
     return gradient, [None] * len(ctx.weights), None, None

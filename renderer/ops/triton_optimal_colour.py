@@ -14,7 +14,7 @@ from torch import Tensor
 from renderer.ops.triton_composite import constants, zeros_of
 from renderer.ops.triton_decode import add_gradients, alpha
 
-SCORE_WARPS, PAINT_WARPS = 2, 8
+SCORE_WARPS, SCORE_BACKWARD_WARPS, PAINT_WARPS = 2, 4, 8
 PAINT_SIDE = 32  # pixels of a tile's side where a single program paints a picture
 
 
@@ -340,7 +340,7 @@ def score_backward(
         nodes = max(16, triton.next_power_of_2(how["ROWS"]))
         shares = max(1, min(8, 4096 // count))  # programs that share a stroke, so that few strokes fill a GPU too
         _score_backward[(count, shares)](
-            *tensors, count // len(canvas), H, W, **how, NODES=nodes, num_warps=SCORE_WARPS
+            *tensors, count // len(canvas), H, W, **how, NODES=nodes, num_warps=SCORE_BACKWARD_WARPS
         )
     return grads[0], grads[1]
 

@@ -1,3 +1,4 @@
+import re
 import struct
 import subprocess
 import sys
@@ -188,7 +189,7 @@ def test_what_counts_as_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(pictures, "MAX_PIXELS", 119_000)
     for name in ("a.jpg", "a.jp2"):
         assert read_image(tmp_path / name, 50).shape == (3, 75, 100)
-        with pytest.raises(ImageError, match="400x300 pixels, more than the 119,000"):
+        with pytest.raises(ImageError, match="400x300 pixels, more than the 59,500"):  # half, in full
             read_image(tmp_path / name)
     for name in ("progressive.jpg", "a.png", "a.gif"):
         with pytest.raises(ImageError, match=r"more than the 119,000 .*; reduce it first, for example by `[^`\n]*`\.$"):
@@ -328,7 +329,7 @@ for path in sys.argv[1:]:
     for line in lines:
         growth, message = line.split(" ", 1)
         assert int(growth) < 100_000, line  # KiB
-        assert "more than the 150,000,000" in message or ("jp2" in line and "damaged" in line), line
+        assert re.search("more than the (150|75),000,000", message) or ("jp2" in line and "damaged" in line), line
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 4096))

@@ -260,7 +260,7 @@ def test_kernels_compile_for_gpus(kernel: str, brush: str, capability: int) -> N
         "composite backward": (c._backward, c.BACKWARD_WARPS, c.SIDE),
         "importance": (c._backward, c.BACKWARD_WARPS, c.SIDE),
         "score": (o._score, o.SCORE_WARPS, c.SIDE),
-        "score backward": (o._score_backward, o.SCORE_WARPS, c.SIDE),
+        "score backward": (o._score_backward, o.SCORE_BACKWARD_WARPS, c.SIDE),
         "paint": (o._paint, o.PAINT_WARPS, o.PAINT_SIDE),
         "encode": (e._encode, e.WARPS, 0),
         "encode backward": (e._encode_backward, e.WARPS, 0),
