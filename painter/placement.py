@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from renderer.ops.triton_strokes import usable
 from renderer.strokes import BEZIER, StrokeSpace
 
 
@@ -44,7 +43,7 @@ def place(
     error = _blur((target - canvas).square().mean(0, keepdim=True), 0.7 * reach)[0]
     angle = _edge_angle(target, max(0.7 * reach, 1.0))
     colour = _blur(target, 0.5 * reach)
-    at = _draw_positions((error + 1e-9) ** 2, count, 1.3 * reach, generator).to(target.device)
+    at = _draw_positions((error + 1e-9) ** 2, count, 1.3 * reach, generator)
 
     centre = torch.stack((at % W + 0.5, at // W + 0.5), -1)
     along = angle.flatten()[at]
@@ -71,36 +70,23 @@ def _edge_angle(target: Tensor, sigma: float) -> Tensor:
 
 
 def _draw_positions(weight: Tensor, count: int, distance: float, generator: torch.Generator | None) -> Tensor:
-    """Draw pixels, as indices (count,) into `weight` (H, W) flattened; each one lowers the weight around it."""
-    if usable(weight):
-        return _draw_on_device(weight, count, distance, torch.rand(count, generator=generator).to(weight))
-    H, W = weight.shape
-    y = torch.arange(H, device=weight.device)[:, None]
-    x = torch.arange(W, device=weight.device)
-    positions = []
-    for _ in range(count):
-        # On the CPU, where the generator is.
-        position = int(torch.multinomial(weight.flatten().cpu(), 1, generator=generator))
-        positions.append(position)
-        square = (x - position % W) ** 2 + (y - position // W) ** 2
-        weight = weight * (1 - 0.95 * torch.exp(-square / (2 * distance**2 + 1e-9))) ** 2
-        weight = weight / weight.max()  # many strokes on a small picture would otherwise leave only zeros
-    return torch.tensor(positions, dtype=torch.long)
+    """Draw pixels, as indices (count,) into `weight` (H, W) flattened; each one lowers the weight around it.
 
-
-def _draw_on_device(weight: Tensor, count: int, distance: float, uniform: Tensor) -> Tensor:
-    """`_draw_positions` by inversion of random numbers `uniform` (count,) in [0, 1), without a wait for the device."""
+    Weights divided by exponential noise are largest at a pixel with a probability proportional to its weight: so does
+    `torch.multinomial` draw on the CPU. Here the noise comes from the CPU, where the generator is, and nothing waits for
+    another device, which gets the same positions.
+    """
     H, W = weight.shape
     y = torch.arange(H, device=weight.device)[:, None]
     x = torch.arange(W, device=weight.device)
     positions = torch.zeros(count, dtype=torch.long, device=weight.device)
     for i in range(count):
-        sums = weight.flatten().cumsum(0)
-        position = torch.searchsorted(sums, uniform[i : i + 1] * sums[-1:], right=True).clamp(max=H * W - 1)
-        positions[i : i + 1] = position
-        square = (x - position % W).square() + (y - position // W).square()
-        weight = weight * (1 - 0.95 * torch.exp(-square / (2 * distance**2 + 1e-9))).square()
-        weight = weight / weight.max()
+        noise = torch.empty(H * W, dtype=weight.dtype).exponential_(generator=generator).to(weight.device)
+        position = (weight.flatten() / noise).argmax()
+        positions[i] = position
+        square = (x - position % W) ** 2 + (y - position // W) ** 2
+        weight = weight * (1 - 0.95 * torch.exp(-square / (2 * distance**2 + 1e-9))) ** 2
+        weight = weight / weight.max()  # many strokes on a small picture would otherwise leave only zeros
     return positions
 
 

@@ -28,6 +28,7 @@ SHARED_NAMES = {
     "__init__",
     "__main__",
     "augment",  # of training images
+    "cuda_graph",  # of painting, of training a StyleGAN
     "data",  # training data
     "errors",
     "evaluate",

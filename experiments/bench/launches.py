@@ -25,7 +25,6 @@ from agents.registry import load_agent
 from agents.rollout import PolicyAgent, grids_for, rollout_round
 from experiments.bench.timing import Figures
 from painter import optimize as optimization
-from painter import placement
 from painter.importance import importance_of_patches
 from painter.optimize import OptimizeConfig, optimize
 from renderer.brush import Patches, layout, load_brush
@@ -150,7 +149,7 @@ def _counted(call: Callable[[], object], brush: StrokeMap) -> dict[str, int]:
     """Launches and waits of the second of two calls."""
     with ExitStack() as stack:
         stack.enter_context(without_graphs())
-        for module in (triton_strokes, placement, planner, optimization):
+        for module in (triton_strokes, planner, optimization):
             stack.enter_context(patch.object(module, "usable", lambda tensor: True))
         # On a GPU, the policy sees all pictures at once.
         stack.enter_context(patch.object(rollout, "_propose", lambda policy, *given: policy(*given)))

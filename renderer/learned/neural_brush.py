@@ -44,7 +44,8 @@ class NeuralBrush(LearnedBrush):
         directed: whether the mark depends on the stroke's direction, or on the side it bends to.
         sized: whether the mark depends on the stroke's size on the canvas.
         hidden: width of the perceptron.
-        along, across: nodes of a texture along and across the path.
+        along: nodes of a texture along the path.
+        across: nodes of a texture across the path.
         latent: how many numbers choose among textures.
         grain: how many channels of noise.
         myb: the text of the reference brush's file, recorded in paintings.
