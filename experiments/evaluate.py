@@ -113,4 +113,5 @@ def _summary(rows: list[dict[str, float]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run(evaluate, Config, __doc__)
+    renamed = {"--alone": "--independent-steps", "--together": "--joint-steps", "--rate": "--lr"}
+    run(evaluate, Config, __doc__, renamed=renamed)
