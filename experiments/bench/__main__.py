@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from experiments.bench.batch_speed import measure_batch, measure_neighbours
+from experiments.bench.config import Config
 from experiments.bench.launches import count_launches
 from experiments.bench.painting_speed import measure_painting
 from experiments.bench.renderer_speed import measure_renderers
@@ -29,45 +29,6 @@ from experiments.runs import describe_run
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.ops import native
-
-
-@dataclass(frozen=True)
-class Config:
-    """Options of the benchmark."""
-
-    json: str = "bench.json"
-    """The file for the figures."""
-    only: str = "renderer,painting"
-    """Sections to measure, separated by commas: renderer, painting, batch (several images at once), neighbours (beside
-    other busy processes)."""
-    launches: bool = False
-    """Count the launches and waits of painting on a GPU, instead of measuring; no GPU is needed."""
-    seconds_each: float = 2.0
-    """Time budget for the turns of each measurement; three turns are taken in any case."""
-    batch: int = 256
-    """Random strokes per call, where brushes are timed."""
-    test_strokes: int = 2000
-    """Strokes for the alpha MSE; none of them was trained on."""
-    renderer: str = "bezier"
-    """The learned brush called `ours`."""
-    baseline: str = "huang2019"
-    """The baseline's checkpoint. Without it, speed is that of random weights, and the alpha MSE is its training's record."""
-    agent: str = "agent"
-    """The agent's checkpoint."""
-    counts: tuple[int, ...] = (200, 1000, 5000)
-    """Strokes of an optimisation step, for time and memory; the naive baseline takes the first."""
-    sides: tuple[int, ...] = (128, 512, 1024)
-    """Canvas sides of an optimisation step, in pixels; the naive baseline takes the first."""
-    agent_counts: tuple[int, ...] = (50, 200, 1000)
-    """Strokes that the agent paints."""
-    images: int = 8
-    """Images of the batch (section batch)."""
-    agent_strokes: int = 200
-    """Strokes of each image (sections batch and neighbours)."""
-    threads: int | None = None
-    """PyTorch's threads; by default, its own choice."""
-    seed: int = 0
-    """Seed of the strokes that are timed, and of the baseline's random weights."""
 
 
 def bench(config: Config) -> Path:
@@ -110,40 +71,12 @@ def machine() -> Figures:
     return {"cpu": cpu, "cores": os.cpu_count(), "threads": threads, **versions, "load_before": busy}
 
 
-def _renderer(c: Config) -> Figures:
-    return measure_renderers(
-        c.renderer,
-        baseline=c.baseline,
-        batch=c.batch,
-        test_strokes=c.test_strokes,
-        seconds_each=c.seconds_each,
-        seed=c.seed,
-    )
-
-
-def _painting(c: Config) -> Figures:
-    return measure_painting(
-        c.renderer,
-        agent=c.agent,
-        counts=c.counts,
-        sides=c.sides,
-        agent_counts=c.agent_counts,
-        seconds_each=c.seconds_each,
-        seed=c.seed,
-    )
-
-
-def _batch(c: Config) -> Figures:
-    return measure_batch(
-        c.renderer, agent=c.agent, images=c.images, strokes=c.agent_strokes, seconds_each=c.seconds_each
-    )
-
-
-def _neighbours(c: Config) -> Figures:
-    return measure_neighbours(c.renderer, agent=c.agent, strokes=c.agent_strokes)
-
-
-SECTIONS = {"renderer": _renderer, "painting": _painting, "batch": _batch, "neighbours": _neighbours}
+SECTIONS = {
+    "renderer": measure_renderers,
+    "painting": measure_painting,
+    "batch": measure_batch,
+    "neighbours": measure_neighbours,
+}
 
 
 def _check(config: Config) -> list[str]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from experiments.bench.config import Config
 from experiments.bench.painting_speed import FACE
 from experiments.bench.renderer_speed import SIDE
 from experiments.bench.timing import TURNS, Figures, in_turns, put
@@ -19,17 +20,10 @@ from painter import Painter
 from renderer.io.images import fit, read_image
 
 
-def measure_batch(name: str, *, agent: str, images: int, strokes: int, seconds_each: float) -> Figures:
-    """Measure images a second of the agent, one at a time and all at once.
-
-    Args:
-        name: the learned brush.
-        agent: the agent's checkpoint.
-        images: in the batch.
-        strokes: of each image.
-        seconds_each: time budget of each measurement.
-    """
-    painter = Painter("agent", brush=name, agent=agent, device="cpu")
+def measure_batch(config: Config) -> Figures:
+    """Measure images a second of the agent, one at a time and all at once."""
+    images, strokes = config.images, config.agent_strokes
+    painter = Painter("agent", brush=config.renderer, agent=config.agent, device="cpu")
     faces = _faces(images)
 
     def alone() -> None:
@@ -39,7 +33,7 @@ def measure_batch(name: str, *, agent: str, images: int, strokes: int, seconds_e
     def together() -> None:
         painter.paint_batch(faces, strokes=strokes, size=SIDE)
 
-    times = in_turns({"alone": alone, "together": together}, seconds_each)
+    times = in_turns({"alone": alone, "together": together}, config.seconds_each)
     threads, turns = torch.get_num_threads(), len(times["alone"])
     setting = {"images": images, "strokes": strokes, "side": SIDE, "threads": threads, "turns": turns}
     figures: Figures = {"setting": setting}
@@ -50,15 +44,10 @@ def measure_batch(name: str, *, agent: str, images: int, strokes: int, seconds_e
     return figures
 
 
-def measure_neighbours(name: str, *, agent: str, strokes: int) -> Figures:
-    """Measure how much longer the agent takes when as many other processes as there are cores are busy, in turns.
-
-    Args:
-        name: the learned brush.
-        agent: the agent's checkpoint.
-        strokes: of the face.
-    """
-    painter = Painter("agent", brush=name, agent=agent, device="cpu")
+def measure_neighbours(config: Config) -> Figures:
+    """Measure how much longer the agent takes when as many other processes as there are cores are busy, in turns."""
+    strokes = config.agent_strokes
+    painter = Painter("agent", brush=config.renderer, agent=config.agent, device="cpu")
     (face,) = _faces(1)
     neighbours = os.cpu_count() or 1
     painter.paint(face, strokes=strokes, size=SIDE)  # loads kernels

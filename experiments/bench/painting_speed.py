@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from experiments.bench.config import Config
 from experiments.bench.renderer_speed import SIDE
 from experiments.bench.timing import Figures, in_turns, put, why_missing
 from painter import Painter
@@ -24,31 +25,19 @@ from renderer.canvas import blank, over, paint
 from renderer.io.images import fit, read_image
 from renderer.strokes import BEZIER
 
-Ints = tuple[int, ...]
 FACE = Path(__file__).resolve().parents[2] / "docs" / "images" / "hikime.png"
 
 
-def measure_painting(
-    name: str, *, agent: str, counts: Ints, sides: Ints, agent_counts: Ints, seconds_each: float, seed: int
-) -> Figures:
-    """Measure time and memory of optimising strokes, and the agent's time.
-
-    Args:
-        name: the learned brush.
-        agent: the agent's checkpoint.
-        counts: strokes of an optimisation step.
-        sides: canvas sides of an optimisation step.
-        agent_counts: strokes that the agent paints.
-        seconds_each: time budget of each measurement.
-        seed: of the strokes.
-    """
+def measure_painting(config: Config) -> Figures:
+    """Measure time and memory of optimising strokes, and the agent's time."""
+    name, seed = config.renderer, config.seed
     renderer = load_brush(name)
-    cases = [(count, side) for side in sides for count in counts]
+    cases = [(count, side) for side in config.sides for count in config.counts]
     calls: dict[tuple[int, int] | str, Callable[[], object]] = {}
     calls["naive"] = partial(step, renderer, painterly(cases[0][0], seed), cases[0][1], naive_paint)
     for count, side in cases:
         calls[count, side] = partial(step, renderer, painterly(count, seed), side)
-    times = in_turns(calls, seconds_each)
+    times = in_turns(calls, config.seconds_each)
 
     step_ms: Figures = {}
     touched: Figures = {}
@@ -75,7 +64,7 @@ def measure_painting(
         "naive": naive,
         "linear": linear(cases, [step_ms[case] for case in touched], list(touched.values())),
         "memory": memory,
-        "agent": measure_agent(agent, renderer, agent_counts, seconds_each),
+        "agent": measure_agent(config, renderer),
     }
 
 
@@ -145,19 +134,19 @@ def _peak_mib() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def measure_agent(name: str, renderer: Brush, counts: Ints, seconds_each: float) -> Figures:
+def measure_agent(config: Config, renderer: Brush) -> Figures:
     """Seconds that the agent takes for the shipped face, and its mean squared error."""
-    why = why_missing(name)
+    why = why_missing(config.agent)
     if why:
         note = f"{why} Train one with `python -m experiments.train_agent`."
         return {"seconds": None, "mse": None, "note": note}
-    painter, target = Painter("agent", brush=renderer, agent=name, device="cpu"), fit(read_image(FACE), SIDE)
+    painter, target = Painter("agent", brush=renderer, agent=config.agent, device="cpu"), fit(read_image(FACE), SIDE)
     finished: dict[str, Step] = {}
 
     def painted(count: int) -> None:
         *_, finished[str(count)] = painter.steps(target, strokes=count, size=SIDE)
 
-    times = in_turns({str(count): partial(painted, count) for count in counts}, seconds_each)
+    times = in_turns({str(count): partial(painted, count) for count in config.agent_counts}, config.seconds_each)
     seconds: Figures = {}
     for count, values in times.items():
         put(seconds, count, values)

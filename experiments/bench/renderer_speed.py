@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from experiments.bench.config import Config
 from experiments.bench.timing import Figures, in_turns, put, why_missing
 from experiments.figures.fidelity_sheet import TEST_SEED
 from renderer.brush import Brush, load_brush
@@ -25,29 +26,20 @@ RECORDS = Path(__file__).resolve().parents[2] / "docs"  # metadata of checkpoint
 Draw = Callable[[Tensor], Tensor]
 
 
-def measure_renderers(
-    renderer: str, *, baseline: str, batch: int, test_strokes: int, seconds_each: float, seed: int
-) -> Figures:
+def measure_renderers(config: Config) -> Figures:
     """Measure speed, with and without a gradient to the strokes, and the alpha MSE to the reference brush.
-
-    Args:
-        renderer: the learned brush called `ours`.
-        baseline: the baseline's checkpoint.
-        batch: random strokes per call.
-        test_strokes: strokes for the alpha MSE.
-        seconds_each: time budget of each measurement.
-        seed: of the random strokes and of the baseline's weights where it has no checkpoint.
 
     Returns:
         Figures by brush, and `ratio`, ours divided by the baseline's.
     """
-    ours = load_brush(renderer)
-    torch.manual_seed(seed)  # the random weights
-    theirs, trained = Huang2019(), why_missing(baseline) is None
+    batch, test_strokes = config.batch, config.test_strokes
+    ours = load_brush(config.renderer)
+    torch.manual_seed(config.seed)  # the random weights
+    theirs, trained = Huang2019(), why_missing(config.baseline) is None
     if trained:
-        Checkpoint.load(baseline, "huang2019").fill(theirs)
+        Checkpoint.load(config.baseline, "huang2019").fill(theirs)
     theirs.eval().requires_grad_(False)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(config.seed)
     strokes = BEZIER.sample(batch, generator)
     weights = torch.rand(batch * SIDE * SIDE, generator=generator)
 
@@ -60,7 +52,7 @@ def measure_renderers(
     for mode, once in (("forward", _forward), ("forward_backward", _forward_backward)):
         for (row, prefix), draw in drawers.items():
             calls[row, f"{prefix}{mode}_strokes_per_s"] = partial(once, draw, strokes, weights)
-    rates = {name: [batch / s for s in times] for name, times in in_turns(calls, seconds_each).items()}
+    rates = {name: [batch / s for s in times] for name, times in in_turns(calls, config.seconds_each).items()}
     rows: dict[str, Figures] = {"ours": {}, "huang2019": {}, "ratio": {}}
     for (row, key), values in rates.items():
         put(rows[row], key, values)
@@ -72,7 +64,7 @@ def measure_renderers(
     brush = ExactBezier()
     error = partial(alpha_error, reference=brush, n=test_strokes, seed=TEST_SEED, side=SIDE)
     rows["ours"]["alpha_mse"] = mine = error(ours)
-    rows["huang2019"] |= {"alpha_mse": error(theirs)} if trained else _without_weights(baseline)
+    rows["huang2019"] |= {"alpha_mse": error(theirs)} if trained else _without_weights(config.baseline)
     other = rows["huang2019"]["alpha_mse"]
     rows["ratio"]["alpha_mse"] = mine / other if other else None
     if not other:
@@ -80,7 +72,7 @@ def measure_renderers(
     # A small batch keeps the analytic brush's intermediate values in the processor's cache; the strokes are the same.
     rows["analytic"] = {"alpha_mse": error(AnalyticBezier(), batch=4)}
     rows["exact"] = {"supersample": brush.supersample}
-    times = in_turns({"exact": partial(brush, strokes, (SIDE, SIDE))}, seconds_each)["exact"]
+    times = in_turns({"exact": partial(brush, strokes, (SIDE, SIDE))}, config.seconds_each)["exact"]
     put(rows["exact"], "strokes_per_s", [batch / s for s in times])
     setting = {
         "side": SIDE,
