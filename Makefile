@@ -3,6 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 FACE ?= docs/images/hikime.png
 OUT ?= paintings
+PROCESSES ?= 2
 ARGS ?= --method hybrid --strokes 500 --steps 400
 STAMP := .venv/.ready
 
@@ -36,8 +37,8 @@ sample: env  ## sample four faces from the StyleGAN and paint them (OUT=folder)
 dream: sample
 	@echo 'warning: `make dream` is now `make sample`; the old name goes away in version 0.3.' >&2
 
-test: lint  ## run lint, format check, type check and tests
-	$(PY) -m pytest
+test: lint  ## run lint, format check, type check and tests (PROCESSES=2)
+	$(PY) -m pytest -n $(PROCESSES) --dist loadfile
 
 docs: env  ## build the documentation in site/ (warnings are errors; no network needed)
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
