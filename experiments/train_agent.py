@@ -2,7 +2,7 @@
 
 Examples:
 
-    python -m experiments.train_agent --root ../shared/kaokore            # about 20 minutes on two cores
+    python -m experiments.train_agent --root data/kaokore               # about 20 minutes on two cores
     python -m experiments.train_agent --resume runs/FOLDER                # continue a run
 """
 

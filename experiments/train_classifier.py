@@ -2,7 +2,7 @@
 
 Examples:
 
-    python -m experiments.classify train --root ../shared/kaokore --task status
+    python -m experiments.classify train --root data/kaokore --task status
     python -m experiments.classify train --resume runs/FOLDER
 """
 

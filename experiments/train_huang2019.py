@@ -2,7 +2,7 @@
 
 Examples:
 
-    python -m experiments.train_huang2019 --root ../shared/kaokore          # sized for two cores
+    python -m experiments.train_huang2019 --root data/kaokore             # sized for two cores
     python -m experiments.train_huang2019 paper --device cuda               # the paper's numbers
     python -m experiments.train_huang2019 --reward l2 --no-model-based      # the paper's ablations
     python -m experiments.train_huang2019 --resume runs/FOLDER              # continue a run

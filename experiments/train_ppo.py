@@ -1,6 +1,6 @@
 """Train an agent by proximal policy optimisation (Schulman et al. 2017) on `KaoKorePaint-v0`: a model-free baseline.
 
-    python -m experiments.train_ppo --root ../shared/kaokore
+    python -m experiments.train_ppo --root data/kaokore
     python -m experiments.train_ppo --resume runs/FOLDER
 
 Stable-Baselines3's PPO with its convolutional policy is trained on the same environment, brush and faces as the agent of

@@ -2,7 +2,7 @@
 
 Examples:
 
-    python -m experiments.stylegan train --root ../shared/kaokore --minutes 60      # an hour, then save and stop
+    python -m experiments.stylegan train --root data/kaokore --minutes 60      # an hour, then save and stop
     python -m experiments.stylegan train --resume runs/FOLDER --minutes 60          # another hour
     python -m experiments.stylegan train paper --root data/kaokore                  # 256 pixels, for a GPU
 """

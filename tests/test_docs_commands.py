@@ -1,5 +1,6 @@
 """Commands, options, make targets, files and Python names that the documentation names exist."""
 
+import ast
 import contextlib
 import io
 import pkgutil
@@ -137,6 +138,15 @@ def all_options() -> frozenset[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages_name_commands_and_options_that_exist(page: Path) -> None:
     wrong = [f"{problem}: {line.strip()}" for line in code(page) for problem in problems(line)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("module", sorted(set(COMMANDS.values())))
+def test_docstrings_of_commands_name_commands_and_options_that_exist(module: str) -> None:
+    path = next(ROOT.glob(f"{module.replace('.', '/')}.py"), ROOT / module.replace(".", "/") / "__main__.py")
+    lines = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()
+    examples = [line.strip() for line in lines if line.strip().startswith("python -m ")]
+    wrong = [f"{problem}: {line}" for line in examples for problem in problems(line)]
     assert not wrong, "\n".join(wrong)
 
 
