@@ -56,9 +56,9 @@ def measure_neighbours(config: Config) -> Figures:
         quiet.append(_seconds(painter, face, strokes))
         with _busy(neighbours):
             beside.append(_seconds(painter, face, strokes))
-    policy, threads = os.environ.get("OMP_WAIT_POLICY"), torch.get_num_threads()
-    setting = {"neighbours": neighbours, "strokes": strokes, "side": SIDE, "threads": threads, "wait_policy": policy}
-    figures: Figures = {"setting": setting}
+    setting = {"neighbours": neighbours, "strokes": strokes, "side": SIDE, "threads": torch.get_num_threads()}
+    waiting = {"wait_policy": os.environ.get("OMP_WAIT_POLICY"), "spin_count": os.environ.get("GOMP_SPINCOUNT")}
+    figures: Figures = {"setting": setting | waiting}
     put(figures, "quiet_seconds", quiet)
     put(figures, "beside_neighbours_seconds", beside)
     put(figures, "times_quiet", [b / q for b, q in zip(beside, quiet, strict=True)])
