@@ -190,7 +190,7 @@ class Painter:
             A new painting with the strokes of the old one, improved where they may be, and the added ones on top.
         """
         steps, task = self._refinement(painting, image, **options)
-        record = {"refined_by": self.method, "strokes_before": len(painting.strokes)}
+        record: dict[str, Any] = {"refined_by": self.method, "strokes_before": len(painting.strokes)}
         old = {key: value for key, value in painting.provenance.items() if key != "layers"}
         layers = painting.provenance.get("layers")
         if layers and self.method in ("agent", "lines"):  # which leave the old strokes as they are
