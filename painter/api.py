@@ -149,7 +149,12 @@ class Painter:
         yield from self._run(task)
 
     def paint_batch(
-        self, images: Sequence[ImageLike], *, on_step: Callable[[int, Step], object] | None = None, **options: Any
+        self,
+        images: Sequence[ImageLike],
+        *,
+        on_step: Callable[[int, Step], object] | None = None,
+        seed: int | Sequence[int] = 0,
+        **options: Any,
     ) -> list[Painting]:
         """Paint several images at once, of any sizes; each as `paint` alone would paint it, within rounding.
 
@@ -160,6 +165,7 @@ class Painter:
         Args:
             images: see `steps`.
             on_step: called with the index of an image and a step of it, to show progress.
+            seed: of all images, or one for each.
             options: those of `steps`.
 
         Returns:
@@ -169,7 +175,10 @@ class Painter:
             InputError: as `steps`.
         """
         limits = as_constraints(options.pop("constraints", UNCONSTRAINED)).to(self.device)
-        works = [self._task(image, constraints=limits, **options) for image in images]
+        seeds = [seed] * len(images) if isinstance(seed, int) else seed
+        works = [
+            self._task(image, constraints=limits, seed=own, **options) for image, own in zip(images, seeds, strict=True)
+        ]
         strokes = [task.target.new_zeros(0, self.brush.space.width) for task, _ in works]
         layers: list[Layers] = [[] for _ in works]
         for i, step in batch_steps(self.method, [task for task, _ in works], self.brush, self.agent):
