@@ -9,7 +9,6 @@ and a row in metrics.csv. What is painted already with the same options is skipp
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -20,8 +19,8 @@ import tyro
 from torch import Tensor
 
 from experiments.cli import KAOKORE, picture_path, require, require_gradient, run
-from experiments.outputs import Result, paint_image, write_painting
-from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, new_folder
+from experiments.outputs import Result, finished_files, paint_image, write_painting
+from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, new_folder, plain_options, printable
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
 from painter.losses.perceptual import Perceptual
 from painter.methods import METHODS, Method
@@ -204,21 +203,13 @@ RESULT_OPTIONS = (
 
 def _record(config: Config, path: Path) -> dict[str, Any]:
     """What the painting records: the input's name and the options, and nothing of this machine."""
-    options = {name: getattr(config, name) for name in RESULT_OPTIONS}
-    if os.path.isfile(config.agent):
-        options["agent"] = Path(config.agent).name
-    if os.path.isfile(config.renderer):
-        options["renderer"] = Path(config.renderer).name
-    name = path.name.encode(errors="backslashreplace").decode()  # names of files need not be UTF-8
-    return {"input": name, **options, "fingerprint": fingerprint(path, options)}
+    options, files = plain_options(config, RESULT_OPTIONS)
+    return {"input": printable(path.name), **options, "fingerprint": fingerprint(path, options, *files)}
 
 
 def _finished(folder: Path, table: MetricsTable, config: Config) -> bool:
     """Whether nothing is missing of a result: its files, and its row in the table."""
-    wanted = ["painting.png", "painting.svg", *(["painting.mp4", "painting.gif"] if config.video else [])]
-    return all((folder / name).is_file() for name in wanted) and any(
-        row["folder"] == folder.name for row in table.rows()
-    )
+    return finished_files(folder, config.video) and any(row["folder"] == folder.name for row in table.rows())
 
 
 def _row(name: str, folder: str, config: Config, result: Result, metrics: Metrics) -> dict[str, str]:
