@@ -9,7 +9,6 @@ and a row in metrics.csv. What is painted already with the same options is skipp
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -24,9 +23,9 @@ from tqdm import tqdm
 from experiments.batches import Finished, Job, choose_batch, paint_in_batches
 from experiments.cli import KAOKORE, picture_path, run
 from experiments.cores import available_cores
-from experiments.outputs import batch_bar
+from experiments.outputs import batch_bar, finished_files
 from experiments.painting_options import PaintingOptions
-from experiments.results import METRICS, MetricsTable, find_folder, fingerprint
+from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, plain_options, printable
 from experiments.workers import Workers
 from painter.api import MAX_SIZE
 from renderer.errors import InputError
@@ -194,21 +193,13 @@ RESULT_OPTIONS = (
 
 def _record(config: Config, path: Path) -> dict[str, Any]:
     """What the painting records: the input's name and the options, and nothing of this machine."""
-    options = {name: getattr(config, name) for name in RESULT_OPTIONS}
-    if os.path.isfile(config.agent):
-        options["agent"] = Path(config.agent).name
-    if os.path.isfile(config.renderer):
-        options["renderer"] = Path(config.renderer).name
-    name = path.name.encode(errors="backslashreplace").decode()  # names of files need not be UTF-8
-    return {"input": name, **options, "fingerprint": fingerprint(path, options)}
+    options, files = plain_options(config, RESULT_OPTIONS)
+    return {"input": printable(path.name), **options, "fingerprint": fingerprint(path, options, *files)}
 
 
 def _finished(folder: Path, table: MetricsTable, config: Config) -> bool:
     """Whether nothing is missing of a result: its files, and its row in the table."""
-    wanted = ["painting.png", "painting.svg", *(["painting.mp4", "painting.gif"] if config.video else [])]
-    return all((folder / name).is_file() for name in wanted) and any(
-        row["folder"] == folder.name for row in table.rows()
-    )
+    return finished_files(folder, config.video) and any(row["folder"] == folder.name for row in table.rows())
 
 
 def _row(name: str, folder: str, config: Config, finished: Finished) -> dict[str, str]:

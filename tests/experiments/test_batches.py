@@ -65,8 +65,8 @@ def test_a_batch_is_each_image_alone(tmp_path: Path, agent: str, method: str) ->
     sources = photographs(tmp_path / "in", 3)
     options = {"strokes": 6, "size": 24, "steps": 5, "agent": agent, "video": False}
     for batch in ("1", "auto", "2"):
-        repaint(Config(tuple(sources), str(tmp_path / batch), method, batch=batch, **options))
-    repaint(Config((sources[1],), str(tmp_path / "alone"), method, **options))
+        repaint(Config(tuple(sources), str(tmp_path / batch), method=method, batch=batch, **options))
+    repaint(Config((sources[1],), str(tmp_path / "alone"), method=method, **options))
     for name in "012":
         first, *others = (strokes(tmp_path / batch / name) for batch in ("1", "auto", "2"))
         for other in others:

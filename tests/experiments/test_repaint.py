@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from agents.policy import Policy
-from experiments import cli, outputs, replay, results
+from experiments import cli, outputs, replay
 from experiments import repaint as script
 from experiments.repaint import COLUMNS, Config, repaint
 from kaokore import DatasetError, RetryPolicy, fetch_image, write_fake_kaokore
@@ -267,15 +267,27 @@ def test_runs_at_once_lose_no_row(tmp_path):
     assert len({row["folder"] for row in rows(tmp_path)}) == 60
 
 
-def test_what_a_killed_run_left_is_swept(tmp_path):
-    dead = 2**22 + 12345  # beyond the largest process number
-    (tmp_path / f".face.{dead}.tmp").mkdir()
-    (tmp_path / f".lost.{dead}.tmp.old").mkdir()
-    (tmp_path / f".lost.{dead}.tmp.old" / "painting.png").touch()
-    (tmp_path / f".mine.{os.getpid()}.tmp").mkdir()
-    results.sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"lost", f".mine.{os.getpid()}.tmp"}
-    assert (tmp_path / "lost" / "painting.png").is_file()
+def test_names_of_many_letters(tmp_path, agent):
+    """Of a folder with a number there may be 255 bytes; Japanese letters have three each."""
+    for letters in ("a" * 251, "顔" * 83):
+        source = picture(tmp_path / f"{letters}.png", seed=len(letters))
+        out = tmp_path / letters[:3]
+        for strokes in (2, 3):
+            repaint(Config((source,), str(out), strokes=strokes, size=24, agent=agent, video=False))
+        first, second = sorted(out.glob("*/"))
+        assert first.name.startswith(letters[:60])
+        assert second.name == f"{first.name}-2"
+        assert [row["folder"] for row in rows(out)] == [first.name, second.name]
+
+
+def test_a_checkpoint_with_other_weights_makes_another_folder(tmp_path, agent):
+    source, mine = picture(tmp_path / "face.png"), tmp_path / "tiny.safetensors"
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        settings = {"width": 16, "blocks": 1, "each": 2}
+        Checkpoint("policy", settings, Policy(**settings).state_dict(), BEZIER).save(mine)
+        repaint(Config((source,), str(tmp_path / "out"), strokes=3, size=24, agent=str(mine), video=False))
+    assert [row["folder"] for row in rows(tmp_path / "out")] == ["face", "face-2"]
 
 
 def make_bad(kind, folder):
