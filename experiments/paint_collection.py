@@ -28,6 +28,7 @@ import tyro
 from tqdm import tqdm
 
 from experiments.cli import KAOKORE, picture_path, require, run
+from experiments.cores import available_cores
 from experiments.painting_options import PaintingOptions
 from experiments.painting_worker import PAINTINGS, Collection, Picture, Row, paint_task
 from experiments.results import sweep
@@ -238,7 +239,7 @@ def _paint(config: Config, out: Path, pictures: Sequence[Picture], manifest: Man
     collection = Collection(str(out), _options(config), tuple(_record(config).items()))
     failed = 0
     with (
-        _start_workers(config, config.workers or gpus or os.cpu_count() or 1) as client,
+        _start_workers(config, config.workers or gpus or available_cores()) as client,
         tqdm(total=len(pictures), unit="picture", smoothing=0.05) as bar,
     ):
         from distributed import KilledWorker, as_completed

@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -140,11 +140,11 @@ def _paint(collection: Collection, works: Sequence[_Work], worker: int) -> list[
         constraints=options.constraints(),
         background=options.background,
         seed=[work.plan.seed for work in works],
+        provenance=[work.plan.provenance for work in works],
     )
     seconds = (time.monotonic() - begun) / len(works)
     rows = []
     for (plan, target), painting in zip(works, paintings, strict=True):
-        painting = replace(painting, provenance=painting.provenance | plan.provenance)
         image = painting.render()
         row: Row = {"input": plan.provenance["input"], "folder": str(plan.folder.relative_to(collection.out))}
         row |= {"strokes": len(painting.strokes), **asdict(compute_metrics(image, target, perceptual))}

@@ -154,6 +154,7 @@ class Painter:
         *,
         on_step: Callable[[int, Step], object] | None = None,
         seed: int | Sequence[int] = 0,
+        provenance: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         **options: Any,
     ) -> list[Painting]:
         """Paint several images at once, of any sizes; each as `paint` alone would paint it, within rounding.
@@ -165,7 +166,8 @@ class Painter:
         Args:
             images: see `steps`.
             on_step: called with the index of an image and a step of it, to show progress.
-            seed: of all images, or one for each.
+            seed: one for all images, or one for each.
+            provenance: what each painting records beside its own entries; one for all images, or one for each.
             options: those of `steps`.
 
         Returns:
@@ -176,8 +178,10 @@ class Painter:
         """
         limits = as_constraints(options.pop("constraints", UNCONSTRAINED)).to(self.device)
         seeds = [seed] * len(images) if isinstance(seed, int) else seed
+        records = provenance if isinstance(provenance, Sequence) else [provenance] * len(images)
         works = [
-            self._task(image, constraints=limits, seed=own, **options) for image, own in zip(images, seeds, strict=True)
+            self._task(image, constraints=limits, seed=own, provenance=record, **options)
+            for image, own, record in zip(images, seeds, records, strict=True)
         ]
         strokes = [task.target.new_zeros(0, self.brush.space.width) for task, _ in works]
         layers: list[Layers] = [[] for _ in works]
