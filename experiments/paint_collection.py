@@ -292,7 +292,11 @@ def _start_workers(config: Config, count: int) -> Iterator[Client]:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         cluster = LocalCluster(
-            n_workers=count, threads_per_worker=1, dashboard_address=None, memory_limit=None, silence_logs=logging.ERROR
+            n_workers=count,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            memory_limit=None,
+            silence_logs=logging.ERROR,
         )
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
