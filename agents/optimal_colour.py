@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from renderer.brush import Brush, Patches
+from renderer.checks import check_painting, check_palette_for, check_pictures
+from renderer.errors import InputError
 from renderer.ops.optimal_compositing import composite_greedily, score_marks
 from renderer.ops.triton_strokes import StrokeCodes, composite_codes_greedily, encode, score_codes
 
@@ -51,7 +53,13 @@ def score_candidates(
 
     Returns:
         The candidates.
+
+    Raises:
+        InputError: The shapes do not belong together, or the strokes are of another space.
     """
+    check_pictures(canvas, target)
+    check_painting(canvas, strokes, brush.space, values=False)
+    palette = check_palette_for(palette, canvas)
     B, K, _ = strokes.shape
     size = (canvas.shape[-2], canvas.shape[-1])
     drawn: Patches | StrokeCodes
@@ -94,9 +102,20 @@ def paint_greedily(
     Returns:
         The canvas `(B, 3, H, W)`, differentiable in the canvas and the strokes' shapes; the strokes painted
         `(B, max_strokes, P)`, with blank strokes (opacity 0) at the end; and a mask `(B, max_strokes)`, False for these.
+
+    Raises:
+        InputError: The shapes do not belong together.
     """
+    check_pictures(canvas, target)
+    palette = check_palette_for(palette, canvas)
     drawn = candidates.drawn
-    B, K = order.shape
+    B, K = candidates.strokes.shape[:2]
+    if order.dtype != torch.long or order.shape != (B, K) or min_gain.shape != (B, K) or len(canvas) != B:
+        raise InputError(
+            f"There are {B} x {K} candidates; give order (int64) and min_gain of that shape, and {B} canvases."
+        )
+    if max_strokes < 0:
+        raise InputError(f"The number of strokes is at least 0, not {max_strokes}.")
     order = order + torch.arange(B, device=order.device)[:, None] * K
     if isinstance(drawn, StrokeCodes) and drawn.shapes.requires_grad and torch.is_grad_enabled():
         # The kernel that paints a whole round has no backward pass.

@@ -17,7 +17,7 @@ from torch.nn.functional import mse_loss
 
 from agents.optimal_colour import score_candidates
 from renderer.brush import Brush
-from renderer.canvas import paint
+from renderer.canvas import lay
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.ops.cuda_graph import RepeatedStep
 from renderer.ops.triton_strokes import usable
@@ -126,7 +126,7 @@ def refine_jointly(
         return constraints.apply(shapes, space) * visible
 
     def error(shapes: Tensor) -> Tensor:
-        return (paint(canvas, allowed(shapes), brush) - target).square().sum((1, 2, 3))
+        return (lay(canvas, allowed(shapes), brush) - target).square().sum((1, 2, 3))
 
     # Steps are proportional to a stroke's thickness, of which a thin one counts as two pixels.
     thickness = 2 * space.get(strokes, "radius").amax(-1).clamp(min=2 / min(size))
@@ -134,7 +134,7 @@ def refine_jointly(
 
     def total(shapes: Tensor) -> Tensor:
         """`error` of all pictures, in a single operation."""
-        return mse_loss(paint(canvas, allowed(shapes), brush), target, reduction="sum")
+        return mse_loss(lay(canvas, allowed(shapes), brush), target, reduction="sum")
 
     refined = _adam(total, strokes, step_size, steps, lr, kind=f"error {type(brush).__name__}")
     better = error(refined) < error(strokes)

@@ -13,15 +13,19 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from renderer.errors import InputError
+
 FOLDER = Path(__file__).parent  # the kernels' sources stand beside this module
+HEADER = FOLDER / "kernel.h"  # which they include
 
 # -ffast-math allows vectorised exponentials. It must not be passed to the linker: gcc would link start-up code that makes
 # the whole process flush denormal numbers to zero.
-COMPILE = ("-O3", "-march=native", "-ffast-math", "-fPIC", "-std=c11", "-c")
+COMPILE = ("-O3", "-march=native", "-ffast-math", "-fPIC", "-std=c11", "-c", f"-I{FOLDER}")
 LINK = ("-shared", "-lm")
 
 
@@ -56,10 +60,11 @@ def load(source: Path) -> ctypes.CDLL | None:
         return None
 
 
-def load_for(tensor: Tensor, source: Path) -> ctypes.CDLL | None:
-    """`load` for work on `tensor`: kernels compute in single precision on the CPU; None for other tensors."""
-    if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
-        return None
+def load_for(source: Path, *tensors: Tensor | None) -> ctypes.CDLL | None:
+    """`load` for work on `tensors`: kernels compute in single precision on the CPU; None if any is something else."""
+    for tensor in tensors:
+        if tensor is not None and (tensor.device.type != "cpu" or tensor.dtype != torch.float32):
+            return None
     return load(source)
 
 
@@ -73,7 +78,9 @@ def _compiler() -> str:
 
 def _library(source: Path) -> Path:
     # Code for one processor must not be loaded on another that shares the home directory.
-    name = hashlib.sha256(source.read_bytes() + repr((COMPILE, LINK, _processor())).encode()).hexdigest()[:20]
+    name = hashlib.sha256(
+        source.read_bytes() + HEADER.read_bytes() + repr((COMPILE, LINK, _processor())).encode()
+    ).hexdigest()[:20]
     return cache_folder() / f"{source.stem}-{name}.so"
 
 
@@ -109,13 +116,49 @@ def _processor() -> str:
         return f"{platform.machine()} {platform.processor()}"
 
 
-def call(source: Path, name: str, tensors: Sequence[Tensor | None], *numbers: int | float) -> None:
-    """Call a kernel of a C file: addresses of contiguous CPU tensors (None is null), then numbers, then the threads."""
+class Operand(NamedTuple):
+    """A tensor that a kernel reads or writes, and what it must be: contiguous on the CPU. None is a null pointer."""
+
+    tensor: Tensor | None
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+
+def floats(tensor: Tensor | None, *shape: int) -> Operand:
+    """An operand of single precision."""
+    return Operand(tensor, torch.float32, shape)
+
+
+def integers(tensor: Tensor, *shape: int) -> Operand:
+    """An operand of 64-bit integers."""
+    return Operand(tensor, torch.int64, shape)
+
+
+def call(source: Path, name: str, operands: Sequence[Operand], *numbers: int | float) -> None:
+    """Call a kernel of a C file: addresses of the operands, then numbers, then the threads.
+
+    Raises:
+        InputError: An operand is not what the kernel reads, or the kernel finds a stroke that it cannot draw.
+    """
     library = load(source)
-    assert library is not None, "callers ask first whether the kernel is there"
+    if library is None:
+        raise RuntimeError(f"the kernels of {source.name} are not loaded; ask load_for first")
     arguments: list[ctypes._SimpleCData | None] = []
-    for tensor in tensors:
-        assert tensor is None or (tensor.is_contiguous() and tensor.device.type == "cpu"), "a kernel reads plain memory"
-        arguments.append(None if tensor is None else ctypes.c_void_p(tensor.data_ptr()))
+    for tensor, dtype, shape in operands:
+        if tensor is None:
+            arguments.append(None)
+            continue
+        if tensor.dtype != dtype or tensor.shape != shape or tensor.device.type != "cpu" or not tensor.is_contiguous():
+            raise InputError(
+                f"{name} needs contiguous {dtype} {shape} on the CPU, not {tensor.dtype} {tuple(tensor.shape)} with strides "
+                f"{tensor.stride()} on {tensor.device}."
+            )
+        arguments.append(ctypes.c_void_p(tensor.data_ptr()))
     arguments += [ctypes.c_float(n) if isinstance(n, float) else ctypes.c_int64(n) for n in numbers]
-    getattr(library, name)(*arguments, ctypes.c_int(torch.get_num_threads()))
+    kernel = getattr(library, name)
+    kernel.restype = ctypes.c_int64
+    bad = kernel(*arguments, ctypes.c_int(torch.get_num_threads()))
+    if bad < 0:
+        raise InputError(f"{name} needs boxes that fill their memory without gaps.")
+    if bad > 0:
+        raise InputError(f"{name} cannot draw stroke {bad - 1}: its numbers are not finite, or its box is outside.")

@@ -81,7 +81,7 @@ def test_stroke_map(window: Window | None) -> None:
     for module, dtype in ((fast, torch.float32), (slow, torch.float64)):
         module.zero_grad()
         strokes = sample(12, seed=2).to(dtype).requires_grad_()
-        assert (native.load_for(strokes, decode_stroke_map.SOURCE) is None) == (dtype == torch.float64)
+        assert (native.load_for(decode_stroke_map.SOURCE, strokes) is None) == (dtype == torch.float64)
         alpha = module(strokes, SIZE, window).alpha
         weights = torch.rand(alpha.shape, generator=torch.Generator().manual_seed(3)).to(dtype)
         (alpha * weights).sum().backward()
