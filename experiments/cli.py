@@ -141,8 +141,8 @@ def program() -> str:
     """Return the running command, such as `python -m experiments.repaint`, without paths of this machine."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     name = "" if spec is None else spec.name.removesuffix(".__main__")
-    if not name.startswith("experiments"):  # a test, or a file that was started by its path
-        name = f"experiments.{Path(sys.argv[0]).stem}"
+    if not name.startswith(f"{__package__}."):  # a test, or a file that was started by its path
+        name = f"{__package__}.{Path(sys.argv[0]).stem}"
     return f"python -m {name}"
 
 
