@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from renderer.brush import Brush, Patches
-from renderer.checks import check_painting, check_palette_for, check_pictures
+from renderer.checks import check_painting, check_palette_for, check_pictures, check_shape
 from renderer.errors import InputError
 from renderer.ops.optimal_compositing import composite_greedily, score_marks
 from renderer.ops.triton_strokes import StrokeCodes, composite_codes_greedily, encode, score_codes
@@ -108,12 +108,13 @@ def paint_greedily(
     """
     check_pictures(canvas, target)
     palette = check_palette_for(palette, canvas)
+    check_painting(canvas, candidates.strokes, brush.space, values=False)
     drawn = candidates.drawn
     B, K = candidates.strokes.shape[:2]
-    if order.dtype != torch.long or order.shape != (B, K) or min_gain.shape != (B, K) or len(canvas) != B:
-        raise InputError(
-            f"There are {B} x {K} candidates; give order (int64) and min_gain of that shape, and {B} canvases."
-        )
+    for tensor, what in ((order, "order"), (min_gain, "min_gain"), (candidates.gain, "gain")):
+        check_shape(tensor, candidates.strokes, 2, what)
+    if order.dtype != torch.long or (order.device.type == "cpu" and bool(((order < 0) | (order >= K)).any())):
+        raise InputError(f"order has int64 indices of {K} candidates, from 0 to {K - 1}.")
     if max_strokes < 0:
         raise InputError(f"The number of strokes is at least 0, not {max_strokes}.")
     order = order + torch.arange(B, device=order.device)[:, None] * K

@@ -269,7 +269,7 @@ def paint_pictures(
         InputError: A canvas and its target do not belong together, or the policy proposes no finite strokes.
     """
     for pair in zip(canvases, targets, strict=True):
-        check_pictures(*(picture[None] for picture in pair))
+        check_pictures(*pair, dims=3, values=True)
     translate = translation(brush, {"brush": constraints.brush or 0.0})
     pictures = [_Picture(i, *pair) for i, pair in enumerate(zip(canvases, targets, strict=True))]
     while unfinished := [picture for picture in pictures if picture.done < count]:

@@ -138,7 +138,7 @@ def optimize(
         )
         yield from (replace(step, strokes=step.strokes[0]) for step in batch)
         return
-    check_pictures(canvas, target)
+    check_pictures(canvas, target, values=True)
     if start is not None:
         check_painting(canvas, start, brush.space)
     generators = generator if isinstance(generator, Sequence) else [generator] * len(target)

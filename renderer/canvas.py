@@ -94,9 +94,9 @@ def paint_steps(canvas: Tensor, strokes: Tensor, brush: Brush, every: int = 1, c
     Raises:
         InputError: As of `paint`, and for numbers below 1.
     """
+    check_painting(canvas, strokes, brush.space)
     if canvas.dim() != 3 or min(every, chunk) < 1:
         raise InputError("paint_steps needs one canvas (3, H, W), and every and chunk of at least 1.")
-    check_painting(canvas, strokes, brush.space)
     canvas = canvas.clone()
     yield canvas
     done = 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from renderer.strokes import StrokeSpace
 
 FLOATS = (torch.float32, torch.float64)
-FARTHEST = 100.0  # the largest value of a stroke: strokes lie in [0, 1], and positions may lie outside of the canvas
+FARTHEST = 100.0  # the largest value: strokes and pixels lie in [0, 1], and positions may lie outside of the canvas
 
 
 def check_size(size: tuple[int, int]) -> None:
@@ -25,22 +25,42 @@ def check_size(size: tuple[int, int]) -> None:
         raise InputError(f"A canvas has a height and a width of at least 1 pixel, not {tuple(size)}.")
 
 
-def check_canvas(canvas: Tensor, what: str = "A canvas") -> None:
-    """Refuse anything but floats `(3, H, W)` or `(B, 3, H, W)` with pixels, and B of at least 1."""
+def check_canvas(canvas: Tensor, what: str = "A canvas", *, values: bool = False) -> None:
+    """Refuse anything but floats `(3, H, W)` or `(B, 3, H, W)` with pixels; with `values`, also NaN and huge values."""
     _check_float(canvas, what)
     if canvas.dim() not in (3, 4) or canvas.shape[-3] != 3 or canvas.numel() == 0:
         raise InputError(f"{what} has the shape (3, H, W) or (B, 3, H, W) with at least 1 pixel, not {_shape(canvas)}.")
+    if values:
+        low, high = canvas.detach().aminmax()  # both are NaN if a value is
+        if not bool((low >= -FARTHEST) & (high <= FARTHEST)):
+            raise InputError(f"{what} has values that are not finite, or beyond {FARTHEST:g}; they lie in [0, 1].")
 
 
-def check_pictures(canvas: Tensor, target: Tensor) -> None:
-    """Refuse a canvas and a target that are not both `(B, 3, H, W)` of one shape, precision and device."""
+def check_pictures(canvas: Tensor, target: Tensor, *, dims: int = 4, values: bool = False) -> None:
+    """Refuse a canvas and a target that are not of one shape, precision and device.
+
+    Args:
+        canvas: The canvas.
+        target: The picture to paint.
+        dims: 4 for `(B, 3, H, W)`, 3 for `(3, H, W)`.
+        values: Whether to check that all values are finite, which waits for a GPU.
+
+    Raises:
+        InputError: For anything else.
+    """
     for picture, what in ((canvas, "A canvas"), (target, "A target")):
-        check_canvas(picture, what)
-        if picture.dim() != 4:
-            raise InputError(f"{what} of a batch has the shape (B, 3, H, W), not {_shape(picture)}.")
+        check_canvas(picture, what, values=values)
+        if picture.dim() != dims:
+            raise InputError(
+                f"{what} has the shape {'(B, 3, H, W)' if dims == 4 else '(3, H, W)'}, not {_shape(picture)}."
+            )
     if canvas.shape != target.shape:
         raise InputError(f"The canvas is {_shape(canvas)} and the target {_shape(target)}; both need the same shape.")
-    _check_alike(canvas, target, "canvas", "target")
+    if canvas.dtype != target.dtype or canvas.device != target.device:
+        raise InputError(
+            f"The canvas is {canvas.dtype} on {canvas.device} and the target {target.dtype} on {target.device}; both need "
+            "the same."
+        )
 
 
 def check_strokes(strokes: Tensor, space: StrokeSpace, dims: int = 2, *, values: bool = True) -> None:
@@ -80,26 +100,30 @@ def check_painting(canvas: Tensor, strokes: Tensor, space: StrokeSpace, *, value
         canvas: The canvas to paint on.
         strokes: The strokes to paint.
         space: What their columns mean.
-        values: Whether to check the strokes' values too, on any device.
+        values: Whether to check the values of both too, which waits for a GPU.
 
     Raises:
         InputError: For anything else.
     """
-    check_canvas(canvas)
+    check_canvas(canvas, values=values)
     check_strokes(strokes, space, canvas.dim() - 1, values=False)
     if values:
         check_values(strokes)
     if canvas.dim() == 4 and len(canvas) != len(strokes):
         raise InputError(f"There are {len(canvas)} canvases and strokes of {len(strokes)}; give as many of both.")
-    if canvas.device != strokes.device:
-        raise InputError(f"The canvas is on {canvas.device} and the strokes on {strokes.device}; move one of them.")
+    if canvas.dtype != strokes.dtype or canvas.device != strokes.device:
+        raise InputError(
+            f"The canvas is {canvas.dtype} on {canvas.device} and the strokes {strokes.dtype} on {strokes.device}; both need "
+            "the same."
+        )
 
 
 def check_palette(palette: Tensor) -> Tensor:
     """A palette as float32 `(K, 3)`; refuses other shapes, no colours at all, and values outside of [0, 1]."""
     if not isinstance(palette, Tensor) or palette.dim() != 2 or palette.shape[1] != 3 or len(palette) == 0:
         raise InputError(f"A palette has the shape (K, 3) with K of at least 1, not {_shape(palette)}.")
-    if not palette.is_floating_point() or not bool(((palette >= 0) & (palette <= 1)).all()):
+    _check_float(palette, "A palette")
+    if not bool(((palette >= 0) & (palette <= 1)).all()):
         raise InputError("The colours of a palette are floats in [0, 1].")
     return palette.float()
 
@@ -108,9 +132,25 @@ def check_palette_for(palette: Tensor | None, canvas: Tensor) -> Tensor | None:
     """A palette `(K, 3)` in the precision and on the device of `canvas`. Raises `InputError` for other shapes."""
     if palette is None:
         return None
-    if palette.dim() != 2 or palette.shape[1] != 3 or len(palette) == 0 or not palette.is_floating_point():
-        raise InputError(f"A palette is floats of the shape (K, 3) with K of at least 1, not {_shape(palette)}.")
+    _check_float(palette, "A palette")
+    if palette.dim() != 2 or palette.shape[1] != 3 or len(palette) == 0:
+        raise InputError(f"A palette has the shape (K, 3) with K of at least 1, not {_shape(palette)}.")
     return palette.to(canvas).contiguous()
+
+
+def check_shape(tensor: Tensor, like: Tensor, dims: int, what: str) -> None:
+    """Refuse a tensor without the first `dims` dimensions and the device of `like`."""
+    shape = like.shape[:dims]
+    if not isinstance(tensor, Tensor) or tensor.shape != shape or tensor.device != like.device:
+        raise InputError(f"{what} is a tensor {tuple(shape)} on {like.device}, not {_shape(tensor)}.")
+
+
+def check_boxes(box: Tensor, size: tuple[int, int]) -> None:
+    """Refuse boxes `(N, 4)` of left, top, width, height that lie outside of a canvas; for implementations in PyTorch."""
+    if box.device.type == "cpu":
+        corner = box[:, :2] + box[:, 2:]
+        if bool(((box[:, :2] < 0) | (box[:, 2:] < 0) | (corner > box.new_tensor([size[1], size[0]]))).any()):
+            raise InputError(f"The box of a stroke lies outside of the canvas of {size[0]} x {size[1]} pixels.")
 
 
 def check_weights(strokes: Tensor, weights: Tensor) -> None:
@@ -123,17 +163,11 @@ def check_weights(strokes: Tensor, weights: Tensor) -> None:
 
 
 def _check_float(tensor: Tensor, what: str) -> None:
+    if isinstance(tensor, Tensor) and type(tensor) is Tensor and tensor.is_meta:
+        raise InputError(f"{what} has no data: it is on the device meta.")
     if not isinstance(tensor, Tensor) or tensor.dtype not in FLOATS or tensor.layout != torch.strided:
         found = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
         raise InputError(f"{what} must be a tensor of torch.float32 or torch.float64, not {found}.")
-
-
-def _check_alike(one: Tensor, other: Tensor, name: str, other_name: str) -> None:
-    if one.dtype != other.dtype or one.device != other.device:
-        raise InputError(
-            f"The {name} is {one.dtype} on {one.device} and the {other_name} {other.dtype} on {other.device}; both need "
-            "the same."
-        )
 
 
 def _shape(tensor: object) -> object:

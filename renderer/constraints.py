@@ -194,7 +194,7 @@ def palette_of(image: Tensor, count: int) -> Tensor:
 
     Deterministic. An image with fewer colours gives as many as it has. Raises `InputError` for anything but such an image.
     """
-    check_canvas(image, "An image")
+    check_canvas(image, "An image", values=True)
     pixels = image.flatten(1).mT.cpu().float()
     distinct = torch.unique((pixels * 255).round(), dim=0) / 255
     if len(distinct) <= count:

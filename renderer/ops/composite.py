@@ -8,6 +8,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
+from renderer.checks import check_boxes
 from renderer.ops import native
 
 SOURCE = native.FOLDER / "composite.c"
@@ -56,6 +57,7 @@ def reference(
 ) -> Tensor:
     """`composite` in PyTorch."""
     height, width = canvas.shape[-2:]
+    check_boxes(box, (height, width))
     canvases = list(canvas.unbind())
     rows = zip(picture.tolist(), box.tolist(), start.tolist(), strict=True)
     for i, (p, (left, top, w, h), first) in enumerate(rows):

@@ -13,6 +13,7 @@ from renderer.ops.patch_pixels import lookup, pixels_of
 
 SOURCE = native.FOLDER / "decode_stroke_map.c"
 MAX_GRID = 64  # nodes a side for which the C code has room
+MAX_SHARPNESS = 1e4  # beyond, single precision overflows
 
 
 def decode_stroke_map(
@@ -65,6 +66,8 @@ class _Native(Function):
 
     @staticmethod
     def forward(ctx, shapes, maps, sharpness, box, start, total):  # type: ignore[no-untyped-def]
+        if not abs(float(sharpness)) <= MAX_SHARPNESS:
+            raise InputError(f"The sharpness of a stroke map is {float(sharpness)}; its weights are damaged.")
         drawn = shapes.contiguous(), maps.contiguous(), box.contiguous(), start.contiguous()
         alpha = shapes.new_empty(total)
         numbers = (len(shapes), total, maps.shape[-1], float(sharpness))
