@@ -113,8 +113,8 @@ def check_painting(canvas: Tensor, strokes: Tensor, space: StrokeSpace, *, value
         raise InputError(f"There are {len(canvas)} canvases and strokes of {len(strokes)}; give as many of both.")
     if canvas.dtype != strokes.dtype or canvas.device != strokes.device:
         raise InputError(
-            f"The canvas is {canvas.dtype} on {canvas.device} and the strokes {strokes.dtype} on {strokes.device}; both need "
-            "the same."
+            f"The canvas is {canvas.dtype} on {canvas.device} and the strokes {strokes.dtype} on {strokes.device}; both "
+            "need the same."
         )
 
 

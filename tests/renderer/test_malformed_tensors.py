@@ -48,7 +48,8 @@ MALFORMED: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor], str]] = {
     "half precision": (lambda: blank((8, 8)), lambda: strokes(3).half(), "torch.float32 or torch.float64"),
     "integers": (lambda: blank((8, 8)).long(), lambda: strokes(3), "torch.float32 or torch.float64"),
     "no tensor": (lambda: None, lambda: strokes(3), "not NoneType"),  # type: ignore[dict-item,return-value]
-    "other precision than the weights": (lambda: blank((8, 8)), lambda: strokes(3).double(), "convert one"),
+    "other precision than the weights": (lambda: blank((8, 8)).double(), lambda: strokes(3).double(), "convert one"),
+    "other precision than the canvas": (lambda: blank((8, 8)), lambda: strokes(3).double(), "both need the same"),
 }
 
 
@@ -193,7 +194,7 @@ def test_boxes_in_any_order_are_drawn() -> None:
 
 
 def test_fuzz(capsys: pytest.CaptureFixture[Any]) -> None:
-    assert main(n=100, seed=1) == 0, capsys.readouterr().out
+    assert main(n=60, seed=1) == 0, capsys.readouterr().out
 
 
 def test_the_fuzz_finds_a_crash() -> None:
