@@ -7,7 +7,9 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import shutil
+import stat
 import subprocess
 import tempfile
 import warnings
@@ -30,8 +32,11 @@ LINK = ("-shared", "-lm")
 
 
 def cache_folder() -> Path:
-    """The folder of compiled kernels: `kaokore-painter` in `$XDG_CACHE_HOME` or `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kaokore-painter"
+    """The folder of compiled kernels: `kaokore-painter` in `$XDG_CACHE_HOME` or `~/.cache`. Raises `OSError` if there is none."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kaokore-painter"
+    except RuntimeError as error:  # neither HOME nor an entry in the password file
+        raise OSError("there is no home folder") from error
 
 
 def available() -> bool:
@@ -41,21 +46,34 @@ def available() -> bool:
     """
     if not _wanted():
         return False
-    return shutil.which(_compiler()) is not None or all(_library(source).exists() for source in FOLDER.glob("*.c"))
+    if shutil.which(_compiler()) is not None:
+        return True
+    try:
+        folder = cache_folder()
+        return _is_private(folder) and all(_is_sound(_library(folder, source)) for source in FOLDER.glob("*.c"))
+    except OSError:
+        return False
 
 
 @functools.cache
 def load(source: Path) -> ctypes.CDLL | None:
-    """The compiled library of a C file; None where KAOKORE_NATIVE=0 forbids it, or, with a warning, where it fails."""
+    """The compiled library of a C file; None where KAOKORE_NATIVE=0 forbids it, or, with a warning, where it fails.
+
+    Only a library that this user has compiled is loaded: the folder is private to the user (mode 0700), and a hash of the
+    library's content stands beside it. Without such a folder, kernels are compiled anew for this process.
+    """
     if not _wanted():
         return None
-    library = _library(source)
     try:
-        library.parent.mkdir(parents=True, exist_ok=True)
-        if not library.exists():
+        folder = _private_folder()
+        library = _library(folder, source)
+        if not _is_sound(library):
             _compile(source, library)
-        return ctypes.CDLL(str(library))
-    except (OSError, subprocess.SubprocessError):
+        loaded = ctypes.CDLL(str(library))
+        for name in _functions(source):
+            getattr(loaded, name)
+        return loaded
+    except (OSError, AttributeError, subprocess.SubprocessError):
         _warn()
         return None
 
@@ -76,12 +94,62 @@ def _compiler() -> str:
     return os.environ.get("CC", "gcc")
 
 
-def _library(source: Path) -> Path:
+@functools.cache
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """A private folder, removed at the end of the process."""
+    return tempfile.TemporaryDirectory(prefix="kaokore-painter-")
+
+
+def _private_folder() -> Path:
+    """The cache if nobody else can write there, else a temporary folder. Raises `OSError` if there is neither."""
+    try:
+        folder = cache_folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _is_private(folder):
+            folder.chmod(0o700)
+            return folder
+        why = f"{folder} belongs to another user, is no folder, or can be written by others"
+    except OSError as error:
+        why = f"the cache cannot be written ({error})"
+    _warn_of_cache(why)
+    return Path(_temporary_folder().name)
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether a folder belongs to this user, who alone can write there."""
+    if not hasattr(os, "getuid"):  # elsewhere, home folders are private
+        return folder.is_dir()
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
+
+
+def _record(library: Path) -> Path:
+    """Where the hash of a library's content stands."""
+    return library.with_suffix(".sha256")
+
+
+def _is_sound(library: Path) -> bool:
+    """Whether a library is there, whole, and as it was compiled."""
+    try:
+        return _record(library).read_text() == hashlib.sha256(library.read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return False
+
+
+def _functions(source: Path) -> list[str]:
+    """The names of the functions that a C file gives to others."""
+    return re.findall(r"^(?:int64_t|int) (\w+)\(", source.read_text(), re.MULTILINE)
+
+
+def _library(folder: Path, source: Path) -> Path:
     # Code for one processor must not be loaded on another that shares the home directory.
     name = hashlib.sha256(
         source.read_bytes() + HEADER.read_bytes() + repr((COMPILE, LINK, _processor())).encode()
     ).hexdigest()[:20]
-    return cache_folder() / f"{source.stem}-{name}.so"
+    return folder / f"{source.stem}-{name}.so"
 
 
 @functools.cache
@@ -95,6 +163,17 @@ def _warn() -> None:
     )
 
 
+@functools.cache
+def _warn_of_cache(why: str) -> None:
+    """Warn once that kernels cannot be kept."""
+    warnings.warn(
+        f"Compiled kernels are not kept: {why}. They are compiled anew for each process; remove the folder, or set "
+        "XDG_CACHE_HOME to one of your own.",
+        RuntimeWarning,
+        stacklevel=5,
+    )
+
+
 def _compile(source: Path, library: Path) -> None:
     compiler = _compiler()
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
@@ -103,6 +182,10 @@ def _compile(source: Path, library: Path) -> None:
             compiled = subprocess.run([compiler, *COMPILE, *threads, source, "-o", code], capture_output=True)
             if compiled.returncode == 0:
                 subprocess.run([compiler, code, *threads, *LINK, "-o", linked], capture_output=True, check=True)
+                # Several processes may compile at once: each writes the hash and then the library, of the same content.
+                hashed = Path(folder) / "hash"
+                hashed.write_text(hashlib.sha256(linked.read_bytes()).hexdigest())
+                os.replace(hashed, _record(library))
                 os.replace(linked, library)
                 return
         raise OSError(f"{compiler} cannot compile {source.name}")
