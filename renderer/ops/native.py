@@ -32,7 +32,7 @@ LINK = ("-shared", "-lm")
 
 
 def cache_folder() -> Path:
-    """The folder of compiled kernels: `kaokore-painter` in `$XDG_CACHE_HOME` or `~/.cache`. Raises `OSError` if there is none."""
+    """The folder of compiled kernels: `kaokore-painter` in `$XDG_CACHE_HOME` or `~/.cache`. Raises `OSError` without one."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kaokore-painter"
     except RuntimeError as error:  # neither HOME nor an entry in the password file
