@@ -5,7 +5,8 @@
     python -m experiments.visualize --feature relu4_2:17 --out feature
 
 There is no target image: random strokes are optimised for the network's score ("visualizing ImageNet classes" of Nakano
-2019). Writes painting.png, painting.svg, strokes.safetensors, painting.mp4 and painting.gif.
+2019). Writes painting.png, painting.svg, strokes.safetensors, painting.mp4 and painting.gif to a folder in --out that has
+the objective's name. What is painted already with the same options is skipped; other options make another folder.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ import tyro
 from torch import Tensor
 
 from experiments.cli import require, require_gradient, run
-from experiments.outputs import progress_bar, write_painting
-from experiments.runs import describe_run
+from experiments.outputs import finished_files, progress_bar, write_painting
+from experiments.results import find_folder, fingerprint, new_folder, plain_options
 from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, imagenet_weights
 from painter import Painter, Painting
@@ -75,12 +76,21 @@ class Config:
     min_radius: float = 0.0
     """Least radius of a stroke, as a fraction of the side."""
     seed: int = 0
+    again: bool = False
+    """Paint again what is painted already with the same options."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     video: bool = True
     """Write the video (mp4 and gif)."""
     video_size: int = 512
     """Pixels of the video's sides."""
+
+
+# Every option that a painting depends on, besides the views.
+RESULT_OPTIONS = (
+    *("class_", "status", "gender", "feature", "renderer", "strokes", "steps", "size"),
+    *("geometry_lr", "colour_lr", "min_radius", "seed"),
+)
 
 
 def visualize(config: Config) -> None:
@@ -94,13 +104,20 @@ def visualize(config: Config) -> None:
     rates = replace(ACTIVATION_CONFIG, steps=config.steps, geometry_lr=config.geometry_lr, colour_lr=config.colour_lr)
     painter = Painter("optimize", brush=config.renderer, device=config.device, config=rates)
     score, describe = _objective(config, painter.device)
-    out = Path(config.out)
+    options, files = plain_options(config, RESULT_OPTIONS)
+    options["view"] = asdict(config.view)
+    record = {**options, "fingerprint": fingerprint(None, options, *files)}
+    out, name = Path(config.out), next(v for v in (config.class_, config.status, config.gender, config.feature) if v)
+    folder, done = find_folder(out, name.replace(":", "-").replace("/", "-"), record["fingerprint"])
+    if done and not config.again and finished_files(folder, config.video):
+        print(f"{folder}: painted already; --again paints it again.")
+        return
     check_writable(out)
 
     generator = torch.Generator().manual_seed(config.seed)
     canvas = blank((config.size, config.size), device=painter.device)
     begun = time.monotonic()
-    with progress_bar(out.name) as show:
+    with progress_bar(folder.name) as show:
         for step in paint_without_target(
             activation_loss(score, config.view, generator),
             painter.brush,
@@ -114,14 +131,15 @@ def visualize(config: Config) -> None:
     seconds = time.monotonic() - begun
 
     size = (config.size, config.size)
-    painting = Painting.by(painter.brush, step.strokes, size, provenance=asdict(config) | describe_run())
+    painting = Painting.by(painter.brush, step.strokes, size, provenance=record)
     image = painting.render()
-    write_painting(painting, image, out, config.video_size if config.video else None)
+    with new_folder(folder) as temporary:
+        write_painting(painting, image, temporary, config.video_size if config.video else None)
     with torch.no_grad():
         response = describe(image[None].to(painter.device))
     print(
-        f"{out}: {len(painting.strokes)} strokes in {seconds:.1f} s. {response} "
-        f"Open {out}/painting.png{' or painting.mp4' if config.video else ''}."
+        f"{folder}: {len(painting.strokes)} strokes in {seconds:.1f} s. {response} "
+        f"Open {folder}/painting.png{' or painting.mp4' if config.video else ''}."
     )
 
 

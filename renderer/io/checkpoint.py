@@ -12,11 +12,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from renderer.errors import InputError
-from renderer.io.files import atomic
+from renderer.io.tensor_file import write_tensors
 from renderer.strokes import StrokeSpace
 
 FORMAT = "kaokore-painter/1"
@@ -46,7 +45,10 @@ class Checkpoint:
     about: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> None:
-        """Write the file, whole or not at all. Raises `InputError` when it cannot be written."""
+        """Write the file, whole or not at all; equal checkpoints give equal bytes.
+
+        Raises `InputError` when it cannot be written.
+        """
         metadata = {
             "format": FORMAT,
             "kind": self.kind,
@@ -55,9 +57,7 @@ class Checkpoint:
         }
         if self.space is not None:
             metadata["space"] = self.space.to_json()
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
-        with atomic(path) as temporary:
-            save_file(tensors, temporary, metadata)
+        write_tensors(path, self.tensors, metadata)
 
     @classmethod
     def load(cls, path_or_name: str | Path, *kinds: str) -> Checkpoint:

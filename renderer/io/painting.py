@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from renderer.brush import Brush, load_brush
@@ -29,7 +28,7 @@ from renderer.constraints import parse_colour
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.images import fitted_size, to_bytes
-from renderer.io.tensor_file import parse_json, read_tensors
+from renderer.io.tensor_file import parse_json, read_tensors, write_tensors
 from renderer.strokes import BEZIER, KNOWN, SpaceError, StrokeSpace
 
 Colour = tuple[float, float, float]
@@ -131,9 +130,7 @@ class Painting:
             "background": self.background,
             "made_by": self.provenance,
         }
-        # All in one entry, because safetensors writes several in an order that changes from run to run.
-        with atomic(path) as temporary:
-            save_file({"strokes": self.strokes.detach().cpu().contiguous()}, temporary, {"painting": json.dumps(about)})
+        write_tensors(path, {"strokes": self.strokes}, {"painting": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | Path) -> Painting:

@@ -1,18 +1,48 @@
-"""Read safetensors files and JSON from anywhere: every fault, and every size bomb, is one `ValueError` before allocation."""
+"""Write safetensors files, and read them and JSON from anywhere.
+
+Every fault of a file, and every size bomb, is one `ValueError` before allocation.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors.torch import load, save
 from torch import Tensor
+
+from renderer.io.files import atomic
 
 MAX_HEADER = 16 * 2**20  # bytes
 MAX_FILE = 2 * 2**30  # bytes
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file, whole or not at all; equal tensors and metadata give equal bytes.
+
+    Args:
+        path: the file.
+        tensors: of any device and layout, by name.
+        metadata: by name.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    data = save(plain, dict(metadata or {}))
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    if metadata:  # the library writes its entries in an order that changes from run to run
+        header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.write(memoryview(data)[end:])
 
 
 def read_tensors(path: str | Path, *, max_bytes: int = MAX_FILE) -> tuple[dict[str, str], dict[str, Tensor]]:
