@@ -16,6 +16,7 @@ from renderer.brush import Brush
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
+from renderer.io.read import reason
 
 
 class Agent(Protocol):
@@ -124,9 +125,14 @@ def _load_huang2019(checkpoint: Checkpoint, brush: Brush, device: torch.device |
 def _import_class(name: str) -> Callable[[Brush, torch.device | str, Planning], Agent]:
     module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"No agent {name!r}: {error}.") from error
+        found: Callable[[Brush, torch.device | str, Planning], Agent] = getattr(
+            importlib.import_module(module), attribute
+        )
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise InputError(f"No agent {name!r}: {reason(error)}.") from error
+    if not callable(found):
+        raise InputError(f"No agent {name!r}: a {type(found).__name__} cannot be called.")
+    return found
 
 
 _LOADERS: dict[str, AgentLoader] = {"policy": _load_policy, "huang2019-actor": _load_huang2019}

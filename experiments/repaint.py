@@ -164,6 +164,8 @@ def _constraints(config: Config) -> StrokeConstraints:
     palette: Tensor | int | None = None
     if config.palette is not None:
         counted = config.palette.isascii() and config.palette.isdecimal()
+        if counted and len(config.palette) > 9:
+            raise InputError("--palette is colours, or a number of them with at most nine digits.")
         palette = int(config.palette) if counted else parse_palette(config.palette)
     return StrokeConstraints(config.opaque, config.min_radius, config.max_radius, palette, config.blend)
 

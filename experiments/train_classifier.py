@@ -42,7 +42,10 @@ from kaokore.classify.train import (
 )
 from kaokore.loading import Images, load_images
 from renderer.errors import InputError
+from renderer.io.checkpoint import CheckpointError
 from renderer.io.files import atomic
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +170,9 @@ def train(config: Train) -> Path:
                     trainer.finish()
     if trainer.finished:
         best = trainer.folder / "best.safetensors"
-        metrics = load_classifier(best).about["evaluation"]
+        with guarded(best, CheckpointError, "holds no evaluation"):
+            metrics = load_classifier(best).about["evaluation"]
+            from_json(tuple[float, ...], [metrics[name] for name in ("accuracy", "balanced_accuracy", "n")])
         print(
             f"{best}: dev accuracy {metrics['accuracy']:.4f} (balanced {metrics['balanced_accuracy']:.4f}) on "
             f"{metrics['n']} faces; see evaluation.json there."

@@ -16,6 +16,9 @@ from torch import Tensor
 from experiments import runs
 from experiments.cli import require
 from renderer.errors import InputError
+from renderer.io.checkpoint import CheckpointError
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -107,6 +110,11 @@ class Trainer:
         self._state = self.folder / STATE
         if has_state(config):
             self.done, self.notes = runs.load_state(self._state, objects)
+            with guarded(self._state, CheckpointError, "is not a state of this training"):
+                from_json(bool, self.notes.get("finished", False), "finished")
+                from_json(float | list[float] | None, self.notes.get("best"), "best")  # type: ignore[arg-type]
+                for name, value in (notes or {}).items():
+                    from_json(type(value), self.notes[name], name)
 
     def __enter__(self) -> Self:
         return self

@@ -300,6 +300,8 @@ def _import(name: str) -> BrushFactory:
     module, _, attribute = name.partition(":")
     try:
         factory: BrushFactory = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise InputError(f"There is no brush {name!r}: {error}.") from error
+    if not callable(factory):
+        raise InputError(f"There is no brush {name!r}: a {type(factory).__name__} cannot be called.")
     return factory

@@ -169,8 +169,10 @@ def load_constraint(name: str) -> Constraint:
         module, colon, attribute = name.partition(":")
         try:
             factory = getattr(importlib.import_module(module), attribute) if colon else None
-        except (ImportError, AttributeError, ValueError) as error:
+        except (ImportError, AttributeError, ValueError, TypeError) as error:
             raise InputError(f"There is no constraint {name!r}: {error}.") from error
+        if colon and not callable(factory):
+            raise InputError(f"There is no constraint {name!r}: a {type(factory).__name__} cannot be called.")
     if factory is None:
         known = "".join(f"{name}, " for name in _FACTORIES)
         raise InputError(f"There is no constraint {name!r}; choose {known}or module:Class.")

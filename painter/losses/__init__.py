@@ -82,9 +82,12 @@ def _load_content(device: torch.device | str, generator: torch.Generator | None 
 def _import_function(name: str) -> Loss:
     module, _, function = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+        found: Loss = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise InputError(f"No loss {name!r}: {error}.") from error
+    if not callable(found):
+        raise InputError(f"No loss {name!r}: a {type(found).__name__} cannot be called.")
+    return found
 
 
 _FACTORIES: dict[str, LossFactory] = {
