@@ -25,7 +25,7 @@ from renderer.errors import InputError
 from renderer.io.checkpoint import CheckpointError
 from renderer.io.files import atomic
 from renderer.io.from_json import from_json
-from renderer.io.read import guarded, parse_json, read_json
+from renderer.io.read import guarded, one_line, parse_json, read_json
 from renderer.io.tensor_file import read_tensors, require_finite
 
 Config = TypeVar("Config")
@@ -50,7 +50,7 @@ def resume(folder: str | Path, script: str, config: type[Config]) -> Config:
     with guarded(folder, InputError, f"is not a run of {script} that can be resumed"):
         record = read_json(Path(folder) / "config.json")
         if from_json(str, record["script"], "script") != script:
-            raise InputError(f"{folder} is a run of {record['script']:.40}; resume it with that command.")
+            raise InputError(f"{folder} is a run of {one_line(record['script'])}; resume it with that command.")
         return from_json(config, _renamed(config, record["arguments"]))
 
 

@@ -130,7 +130,7 @@ def train(config: Train) -> Path:
     weights = class_weights(faces.labels, len(classes), config.balance).to(device)
     precision: torch.dtype = getattr(torch, config.precision)
     with Trainer("classify", config, objects, {"epoch": 0, "pretrained": origin}) as trainer:
-        pretrained = trainer.notes["pretrained"]
+        pretrained = str(trainer.notes.get("pretrained"))
         highest = config.learning_rate or (1e-3 if pretrained == "imagenet" else MODELS[config.model].rate)
         about = {"pretrained": pretrained, "train_faces": count, "seed": config.seed, "data": ATTRIBUTION}
         about |= {"kaokore": config.version, **describe_run()}

@@ -114,7 +114,8 @@ class Trainer:
                 from_json(bool, self.notes.get("finished", False), "finished")
                 from_json(float | list[float] | None, self.notes.get("best"), "best")  # type: ignore[arg-type]
                 for name, value in (notes or {}).items():
-                    from_json(type(value), self.notes[name], name)
+                    if value is not None:
+                        from_json(type(value), self.notes[name], name)
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,7 @@ from kaokore.annotate.journal import Journal
 from kaokore.annotate.label_table import Known, write_table
 from renderer.errors import InputError
 from renderer.io.from_json import from_json
-from renderer.io.read import guarded
+from renderer.io.read import guarded, one_line
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Annotations:
             if not self.journal.lines:
                 self.journal.append(head)
             elif self.journal.lines[0] != head:
-                other = " of ".join(str(self.journal.lines[0].get(key)) for key in head)
+                other = " of ".join(one_line(self.journal.lines[0].get(key)) for key in head)
                 raise InputError(f"{table} holds {other}, and this is {task} of {source}; choose another --out.")
             for number, line in enumerate(self.journal.lines[1:], 1):
                 self._replay(number, line)

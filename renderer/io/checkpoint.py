@@ -17,7 +17,7 @@ from torch import Tensor
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.from_json import call_with_json, from_json
-from renderer.io.read import guarded, parse_json, reason
+from renderer.io.read import guarded, one_line, parse_json, reason
 from renderer.io.tensor_file import read_header, read_tensors, require_finite
 from renderer.strokes import StrokeSpace
 
@@ -39,6 +39,7 @@ class Checkpoint:
         tensors: its weights by name.
         space: the strokes that it works on; None for networks without strokes.
         about: metrics, command, seed, attribution, of an agent the hash of its brush ...; anything that JSON can hold.
+        path: the file that it was loaded from, for errors.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     space: StrokeSpace | None = None
     about: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = field(default=None, compare=False)
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all. Raises `InputError` when it cannot be written."""
@@ -75,9 +77,11 @@ class Checkpoint:
             space = StrokeSpace.from_json(metadata["space"]) if "space" in metadata else None
             config, about = parse_json(metadata["config"]), parse_json(metadata["about"])
             require_finite(tensors)
-            checkpoint = cls(metadata["kind"], config, tensors, space, about)
+            checkpoint = cls(metadata["kind"], config, tensors, space, about, path)
         if kinds and checkpoint.kind not in kinds:
-            raise CheckpointError(f"{path} holds a {checkpoint.kind}, but a {' or '.join(kinds)} is needed here.")
+            raise CheckpointError(
+                f"{path} holds a {one_line(checkpoint.kind)}, but a {' or '.join(kinds)} is needed here."
+            )
         return checkpoint
 
     def build(self, kinds: Mapping[str, Callable[..., torch.nn.Module]], device: torch.device | str = "cpu") -> Any:
@@ -95,7 +99,9 @@ class Checkpoint:
         except CheckpointError:
             raise
         except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-            raise CheckpointError(f"This version cannot build a {self.kind} network: {reason(error)}.") from error
+            raise CheckpointError(
+                f"{self._origin}This version cannot build a {one_line(self.kind)} network: {reason(error)}."
+            ) from error
         self.fill(module)
         return module.to(device).eval().requires_grad_(False)
 
@@ -106,7 +112,7 @@ class Checkpoint:
 
     def numbers(self, *names: str) -> list[float]:
         """Numbers of `about`, such as metrics. Raises `CheckpointError` where one is missing."""
-        with guarded(f"The {self.kind} checkpoint", CheckpointError, "lacks a number"):
+        with guarded(self.path or f"The {self.kind} checkpoint", CheckpointError, "lacks a number"):
             return [from_json(float, self.about[name], name) for name in names]
 
     def hash(self) -> str:
@@ -128,7 +134,13 @@ class Checkpoint:
             elif self.tensors[name].is_floating_point() != wanted[name].is_floating_point():
                 fault = f"{name} holds {self.tensors[name].dtype}, not {wanted[name].dtype}"
             if fault is not None:
-                raise CheckpointError(f"The weights do not fit the network {self.kind:.40}: {fault}.")
+                raise CheckpointError(
+                    f"{self._origin}The weights do not fit the network {one_line(self.kind)}: {one_line(fault, 200)}."
+                )
+
+    @property
+    def _origin(self) -> str:
+        return f"{self.path}: " if self.path is not None else ""
 
 
 def read_kind(path: Path) -> str | None:

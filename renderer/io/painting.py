@@ -31,7 +31,7 @@ from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.from_json import from_json
 from renderer.io.images import fitted_size, to_bytes
-from renderer.io.read import guarded, parse_json, reason, to_json
+from renderer.io.read import guarded, one_line, parse_json, reason, to_json
 from renderer.io.tensor_file import read_tensors
 from renderer.strokes import BEZIER, KNOWN, SpaceError, StrokeSpace
 
@@ -58,7 +58,7 @@ class MissingBrushError(PaintingError):
     """MyPaint's engine, or one of its brushes, is not installed; `learned` names the learned brush that can stand in."""
 
     def __init__(self, reason: str, learned: str) -> None:
-        super().__init__(f"{reason}; or draw the painting with the learned brush, --renderer {learned}.")
+        super().__init__(f"{reason}; or draw the painting with the learned brush, --renderer {one_line(learned)}.")
         self.reason, self.learned = reason, learned
 
 

@@ -56,10 +56,18 @@ def reason(fault: BaseException) -> str:
     """A few words of an exception, in one line without a full stop."""
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror
-    if isinstance(fault, KeyError):
-        return f"{fault!s:.{MAX_REASON}} is missing"
-    text = " ".join(str(fault).split()) or type(fault).__name__
-    return text.rstrip(".") if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
+    text = one_line(str(fault), MAX_REASON).rstrip(".") or type(fault).__name__
+    return f"{text} is missing" if isinstance(fault, KeyError) else text
+
+
+def one_line(text: object, most: int = 60) -> str:
+    r"""Text from a file for an error: without line breaks and, beyond `most` characters, cut off.
+
+    >>> one_line("a\nb" + 100 * "c", 8)
+    'a bcc...'
+    """
+    words = " ".join(str(text).split())
+    return words if len(words) <= most else f"{words[: most - 3]}..."
 
 
 def read_bytes(path: str | Path, max_bytes: int = MAX_TEXT) -> bytes:
