@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from renderer.errors import InputError
-from renderer.io.read import parse_json
+from renderer.io.read import one_line, parse_json
 
 VERSION = 3  # of .myb files
 MOST_POINTS = 64  # of a curve from an input to a setting
@@ -45,7 +45,7 @@ def read_brush(path: Path, text: str, library: ctypes.CDLL) -> dict[str, Setting
         data = parse_json(text)
         version, settings = data["version"], data["settings"]
         if version != VERSION:
-            raise InputError(f"The brush {path} has version {version!r}; only version {VERSION} can be used.")
+            raise InputError(f"The brush {path} has version {one_line(version)}; only version {VERSION} can be used.")
         brush = {}
         for name, value in settings.items():
             number = library.mypaint_brush_setting_from_cname(name.encode())

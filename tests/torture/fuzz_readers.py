@@ -59,6 +59,7 @@ from renderer.constraints import load_constraint, parse_colour, parse_palette
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.io.painting import MissingBrushWarning, Painting
+from renderer.io.read import read_text
 from renderer.learned.neural_brush import NeuralBrush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.strokes import BEZIER, MIXED, MYPAINT
@@ -345,16 +346,24 @@ def myb_seeds() -> list[bytes]:
     return [Checkpoint.load(name).config["myb"].encode() for name in ("ink", "charcoal", "flat")]
 
 
+def text_of(path: Path) -> str:
+    """What the command line would hand over: a file's text, or the path of what is no file."""
+    try:
+        return read_text(path, errors="surrogateescape")
+    except (OSError, ValueError):
+        return str(path)
+
+
 def read_palette(path: Path) -> None:
     """Read a palette and a colour, as from the command line."""
-    text = path.read_bytes().decode("utf-8", "surrogateescape") if path.is_file() else str(path)
+    text = text_of(path)
     for read in (parse_palette, parse_colour):
         _in_one_line(lambda: read(text))  # noqa: B023
 
 
 def read_name(path: Path) -> None:
     """Load a brush, an agent and a constraint by a damaged name."""
-    name = path.read_bytes().decode("utf-8", "surrogateescape") if path.is_file() else str(path)
+    name = text_of(path)
     for load in (load_brush, lambda text: load_agent(text, AnalyticBezier()), load_constraint):
         _in_one_line(lambda: load(name))  # noqa: B023
 
