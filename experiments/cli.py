@@ -16,6 +16,7 @@ import torch
 
 from kaokore import fetch_image
 from renderer.errors import InputError
+from renderer.io.standard_streams import checked_streams
 
 Config = TypeVar("Config")
 Presets = Mapping[str, tuple[str, Config]]  # a line of help and the configuration, by name
@@ -43,8 +44,8 @@ def run(
     """Read `config` from the command line and call `function` with it.
 
     An `InputError` is reported in one line, with exit code 2. The exit code after Ctrl-C is 130; finished work stays on
-    disk. Options of a nested dataclass have its field's name as a prefix (`--training.horizon`), unless the field's type
-    is marked with `tyro.conf.OmitArgPrefixes`.
+    disk. For output that nobody takes, see `checked_streams`. Options of a nested dataclass have its field's name as a
+    prefix (`--training.horizon`), unless the field's type is marked with `tyro.conf.OmitArgPrefixes`.
 
     Args:
         function: Function of the command.
@@ -55,10 +56,23 @@ def run(
         arguments: The command line; by default `sys.argv[1:]`.
         prog: The command's name in its help; by default `python -m experiments.NAME`.
     """
+    with checked_streams():
+        _run(function, config, description, presets, renamed or {}, arguments, prog)
+
+
+def _run(
+    function: Callable[[Config], object],
+    config: type[Config],
+    description: str | None,
+    presets: Presets[Config] | None,
+    renamed: Mapping[str, str],
+    arguments: Sequence[str] | None,
+    prog: str | None,
+) -> None:
     import tyro
 
     warnings.formatwarning = _one_line
-    given = renamed_options(renamed or {}, sys.argv[1:] if arguments is None else arguments)
+    given = renamed_options(renamed, sys.argv[1:] if arguments is None else arguments)
     settings: dict[str, Any] = {"description": description or function.__doc__, "prog": prog or program()}
     options: Any
     try:
@@ -134,15 +148,16 @@ def choose(
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, about in commands.items():
         subparsers.add_parser(name, help=about.strip().partition("\n")[0].replace("%", "%%"), add_help=False)
-    return str(parser.parse_args(arguments[:1]).command)
+    with checked_streams():
+        return str(parser.parse_args(arguments[:1]).command)
 
 
 def program() -> str:
     """Return the running command, such as `python -m experiments.repaint`, without paths of this machine."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     name = "" if spec is None else spec.name.removesuffix(".__main__")
-    if not name.startswith("experiments"):  # a test, or a file that was started by its path
-        name = f"experiments.{Path(sys.argv[0]).stem}"
+    if not name.startswith(f"{__package__}."):  # a test, or a file that was started by its path
+        name = f"{__package__}.{Path(sys.argv[0]).stem}"
     return f"python -m {name}"
 
 
@@ -208,6 +223,15 @@ def require(config: object, **least: float) -> None:
     seed = getattr(config, "seed", 0)
     if not 0 <= seed < 2**32:
         raise InputError(f"--seed must be between 0 and {2**32 - 1:,}, not {seed}.")
+
+
+def whole_number(text: str) -> int | None:
+    """The number that up to nine digits stand for; None for other text, of which Python refuses some thousand digits.
+
+    >>> whole_number("17"), whole_number("-1"), whole_number("9" * 5001)
+    (17, None, None)
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else None
 
 
 def require_gradient(brush: str) -> None:

@@ -1,22 +1,28 @@
-"""Measure the painting methods on KaoKore faces: error against number of strokes.
+"""Measure the painting methods on KaoKore faces or on your own pictures: error against number of strokes.
 
     python -m experiments.evaluate --root data/kaokore --split dev --n 100
     python -m experiments.evaluate --root data/kaokore --methods optimize --strokes 200 --seconds 10 --n 10
+    python -m experiments.evaluate --folder photos --size 256 --methods agent hybrid --strokes 200 1000
 
-Writes `evaluation.json` and `evaluation.png` (the plot) to --out. Errors are those of the rendered paintings, as
-`experiments.repaint` writes them; seconds are those of painting alone.
+Writes `evaluation.json` (means and spreads), `evaluation.csv` (a row for each painting) and `evaluation.png` (the plot) to
+--out. Errors are those of the rendered paintings, as `experiments.repaint` writes them; seconds are those of painting
+alone. Where the package `lpips` is installed, its distance (AlexNet) is measured too.
 """
 
 from __future__ import annotations
 
+import csv
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+import numpy as np
 import tyro
 from torch import Tensor
+from torch.nn import Module
 from tqdm import tqdm
 
 from agents.planner import DEFAULT_PLANNING, Planning
@@ -28,10 +34,11 @@ from kaokore.loading import load_images
 from painter import Painter
 from painter.losses.perceptual import Perceptual
 from painter.methods import METHODS, Method
-from painter.metrics import compute_metrics
+from painter.metrics import compute_metrics, load_lpips, lpips_distance
 from painter.optimize import OptimizeConfig
 from renderer.errors import InputError
 from renderer.io.files import atomic
+from renderer.io.images import find_images, fit, read_image
 
 
 @dataclass(frozen=True)
@@ -41,15 +48,17 @@ class Config:
     root: str | None = None
     """KaoKore's folder; by default KAOKORE_ROOT, or data/kaokore."""
     split: str = "dev"
+    folder: str | None = None
+    """Measure on the pictures in this folder, of any format and shape, instead of KaoKore's faces."""
     n: int = 100
-    """Faces, spread evenly over the split."""
+    """Faces or pictures, spread evenly over the split or folder."""
     size: int = 128
-    """Pixels a side."""
+    """Pixels on the long side."""
     methods: tuple[Method, ...] = METHODS
     strokes: tuple[int, ...] = (10, 20, 50, 100, 200, 500, 1000)
     """Numbers of strokes to paint with."""
     seconds: float | None = None
-    """Time budget for optimising a face; by default, --steps."""
+    """Time budget for optimising a picture; by default, --steps."""
     steps: int = OptimizeConfig.steps
     """Gradient steps of optimize and hybrid; lines takes a fifth."""
     renderer: str = "bezier"
@@ -65,7 +74,7 @@ class Config:
 
 
 def evaluate(config: Config) -> dict[str, Any]:
-    """Measure the painting methods on KaoKore faces."""
+    """Measure the painting methods on KaoKore faces or on the pictures of a folder."""
     if config.n < 1 or not config.strokes or min(config.strokes) < 1:
         raise InputError("--n and --strokes must be positive numbers.")
     painters = [
@@ -79,29 +88,60 @@ def evaluate(config: Config) -> dict[str, Any]:
         )
         for method in config.methods
     ]
-    perceptual = Perceptual()
-    faces = load_images(config.root, config.split, config.size, count=config.n).images / 255
-    results = []
+    perceptual, lpips = Perceptual(), _load_lpips()
+    pictures = _load_pictures(config)
+    results, table = [], []
     for painter in painters:
         for count in config.strokes:
-            rows = []
-            for face in tqdm(faces, desc=f"{painter.method} {count}"):
-                result = paint_image(painter, face, strokes=count, seed=config.seed)
-                rows.append({"seconds": result.seconds, **asdict(compute_metrics(result.image, face, perceptual))})
+            rows: list[dict[str, float]] = []
+            for name, picture in tqdm(pictures, desc=f"{painter.method} {count}"):
+                result = paint_image(painter, picture, strokes=count, seed=config.seed)
+                rows.append({"seconds": result.seconds, **asdict(compute_metrics(result.image, picture, perceptual))})
+                if lpips is not None:
+                    rows[-1]["lpips"] = lpips_distance(lpips, result.image, picture)
+                table.append({"input": name, "method": painter.method, "strokes": count, **rows[-1]})
             results.append({"method": painter.method, "strokes": count, **_summary(rows)})
             errors = f"mse {results[-1]['mse']:.5f} (median {results[-1]['mse_median']:.5f})"
-            print(f"{painter.method} {count}: {errors}, {results[-1]['seconds']:.2f} s a face")
-    report = {"config": asdict(config), "faces": len(faces), **describe_run(), "results": results}
+            print(f"{painter.method} {count}: {errors}, {results[-1]['seconds']:.2f} s a picture")
+    report = {"config": asdict(config), "faces": len(pictures), **describe_run(), "results": results}
     out = Path(config.out)
     with atomic(out / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(report, indent=2))
+    # Names of files need not be UTF-8: their bytes come through.
+    with (
+        atomic(out / "evaluation.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        writer = csv.DictWriter(file, list(table[0]))
+        writer.writeheader()
+        writer.writerows(table)
     cells = {method: [cell for cell in results if cell["method"] == method] for method in config.methods}
     lines = [(name, [c["strokes"] for c in found], [c["mse"] for c in found]) for name, found in cells.items()]
-    title = f"{len(faces)} {config.split} faces, {config.size} px"
+    kind = f"{config.split} faces" if config.folder is None else "pictures"
+    title = f"{len(pictures)} {kind}, {config.size} px"
     axes = {"xscale": "log", "xlabel": "strokes", "ylabel": "mean squared error", "title": title}
     plot_curves(lines, out / "evaluation.png", marker="o", **axes)
-    print(f"Wrote {out}/evaluation.json and {out}/evaluation.png.")
+    print(f"Wrote {out}/evaluation.json, evaluation.csv and evaluation.png.")
     return report
+
+
+def _load_pictures(config: Config) -> list[tuple[str, Tensor]]:
+    """Names, and pictures (3, H, W) in [0, 1] with the long side of `config.size`; faces are squares."""
+    if config.folder is None:
+        faces = load_images(config.root, config.split, config.size, count=config.n)
+        return list(zip(faces.names, faces.images / 255, strict=True))
+    files = find_images([config.folder], on_skip=lambda line: print(line, file=sys.stderr))
+    chosen = np.linspace(0, len(files) - 1, min(config.n, len(files))).astype(int)
+    return [(files[i].name, fit(read_image(files[i], config.size), config.size)) for i in chosen]
+
+
+def _load_lpips() -> Module | None:
+    """The distance of Zhang et al. (2018) where its package is installed and its network's weights can be had."""
+    try:
+        return load_lpips()
+    except InputError as error:
+        print(f"LPIPS is left out: {error}", file=sys.stderr)
+        return None
 
 
 def _summary(rows: list[dict[str, float]]) -> dict[str, Any]:

@@ -81,6 +81,12 @@ def write_painting(painting: Painting, image: Tensor, folder: Path, video_size: 
         painting.export(folder / "painting.gif", size=min(video_size, GIF_SIZE))
 
 
+def finished_files(folder: Path, video: bool) -> bool:
+    """Whether a folder holds all files of `write_painting`."""
+    names = ["painting.png", "painting.svg", *(["painting.mp4", "painting.gif"] if video else [])]
+    return all((folder / name).is_file() for name in names)
+
+
 def write_pairs(images: Tensor, paintings: Tensor, path: str | Path) -> None:
     """Write a PNG of the first eight images (M, 3, H, W) in [0, 1], each above its painting."""
     from torchvision.utils import make_grid  # here, because it takes over a second

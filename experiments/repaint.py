@@ -9,29 +9,23 @@ and a row in metrics.csv. What is painted already with the same options is skipp
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import torch
 import tyro
-from torch import Tensor
 
-from experiments.cli import KAOKORE, picture_path, require, require_gradient, run
-from experiments.outputs import Result, paint_image, write_painting
-from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, new_folder
-from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
+from experiments.cli import KAOKORE, picture_path, run
+from experiments.outputs import Result, finished_files, paint_image, write_painting
+from experiments.painting_options import PaintingOptions
+from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, new_folder, plain_options, printable
+from painter.api import MAX_SIZE
 from painter.losses.perceptual import Perceptual
-from painter.methods import METHODS, Method
 from painter.metrics import Metrics, compute_metrics
-from painter.optimize import OptimizeConfig
-from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
 from renderer.io.files import check_writable
 from renderer.io.images import find_images, fit, read_image
-from renderer.strokes import BEZIER
 
 COLUMNS = (
     *("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual"),
@@ -40,46 +34,17 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(PaintingOptions):
     """Options of a painting."""
 
     input: tyro.conf.Positional[tuple[str, ...]]
     """Images, folders of images, or kaokore:ID."""
     out: str
     """Folder for the results."""
-    method: str = "agent"
-    """agent: a policy and planning; optimize: gradient descent on the strokes; hybrid: the agent's strokes, optimised;
-    lines: the agent paints masses, then ink lines are traced on them."""
-    strokes: int = 200
-    """How many strokes, exactly."""
     seconds: float | None = None
     """Time for optimising (optimize, hybrid), instead of a fixed number of steps."""
-    size: int = 128
-    """Pixels on the long side."""
-    renderer: str = "bezier"
-    """The brush: bezier, a learned MyPaint brush (ink, watercolour ...), two or more of them (watercolour+ink; with
-    --method lines, the last one draws the lines), analytic, a checkpoint of your own, or module:Class."""
-    blend: float | None = None
-    """Of several brushes, paint with this mixture only: 0 is the first, 1 the last."""
-    agent: str = "agent"
-    """The agent's checkpoint."""
-    steps: int = OptimizeConfig.steps
-    """Gradient steps of optimize and hybrid when no --seconds are given; lines take a fifth."""
-    opaque: bool = False
-    """No transparency, as a physical painter needs it."""
-    min_radius: float = StrokeConstraints.min_radius
-    """Least radius of a stroke, as a fraction of the short side."""
-    max_radius: float = StrokeConstraints.max_radius
-    """Greatest radius of a stroke, as a fraction of the short side."""
-    palette: str | None = None
-    """The only colours: how many to choose from each image (8), or which ('#1a1a1a,#c0392b,#f5e6c8')."""
-    background: str = "#ffffff"
-    """The colour that the painting begins on: '#c69c5a', or mean, the image's mean colour."""
-    seed: int = 0
     again: bool = False
     """Repaint what is painted already with the same options."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1 ..."""
     video: bool = True
     """Write the video (mp4 and gif)."""
     video_size: int = 512
@@ -94,13 +59,7 @@ def repaint(config: Config) -> None:
     out = Path(config.out)
     table = MetricsTable(out / METRICS, COLUMNS)
     inputs = _find(config)
-    painter = Painter(
-        cast(Method, config.method),  # checked at the start
-        brush=config.renderer,
-        agent=config.agent,
-        device=config.device,
-        config=OptimizeConfig(steps=config.steps),
-    )
+    painter = config.painter()
     perceptual = Perceptual()
     check_writable(out)
     mistakes = 0
@@ -118,7 +77,7 @@ def repaint(config: Config) -> None:
                 label=stem,
                 strokes=config.strokes,
                 seconds=config.seconds,
-                constraints=_constraints(config),
+                constraints=config.constraints(),
                 background=config.background,
                 seed=config.seed,
                 provenance=record,
@@ -143,31 +102,13 @@ def repaint(config: Config) -> None:
 
 def _check(config: Config) -> None:
     """Find the user's mistakes before any work."""
-    if config.method not in METHODS:
-        raise InputError(f"There is no method {config.method!r}; choose one of {', '.join(METHODS)}.")
-    if not 1 <= config.strokes <= MAX_STROKES:
-        raise InputError(f"--strokes must be between 1 and {MAX_STROKES:,}, not {config.strokes}.")
-    for option, value in (("--size", config.size), ("--video-size", config.video_size)):
-        if not 1 <= value <= MAX_SIZE:
-            raise InputError(f"{option} must be between 1 and {MAX_SIZE} pixels, not {value}.")
+    config.check()
+    if not 1 <= config.video_size <= MAX_SIZE:
+        raise InputError(f"--video-size must be between 1 and {MAX_SIZE} pixels, not {config.video_size}.")
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
-    require(config, steps=1)
-    _constraints(config).for_image(torch.zeros(3, 1, 1)).apply(BEZIER.sample(1), BEZIER)
-    background_colour(config.background, torch.zeros(3, 1, 1))
-    require_gradient(config.renderer)
     if not config.input:
         raise InputError("Nothing to paint: give images, folders of images or kaokore:ID.")
-
-
-def _constraints(config: Config) -> StrokeConstraints:
-    palette: Tensor | int | None = None
-    if config.palette is not None:
-        counted = config.palette.isascii() and config.palette.isdecimal()
-        if counted and len(config.palette) > 9:
-            raise InputError("--palette is colours, or a number of them with at most nine digits.")
-        palette = int(config.palette) if counted else parse_palette(config.palette)
-    return StrokeConstraints(config.opaque, config.min_radius, config.max_radius, palette, config.blend)
 
 
 def _find(config: Config) -> list[tuple[str, str, Path]]:
@@ -206,21 +147,13 @@ RESULT_OPTIONS = (
 
 def _record(config: Config, path: Path) -> dict[str, Any]:
     """What the painting records: the input's name and the options, and nothing of this machine."""
-    options = {name: getattr(config, name) for name in RESULT_OPTIONS}
-    if os.path.isfile(config.agent):
-        options["agent"] = Path(config.agent).name
-    if os.path.isfile(config.renderer):
-        options["renderer"] = Path(config.renderer).name
-    name = path.name.encode(errors="backslashreplace").decode()  # names of files need not be UTF-8
-    return {"input": name, **options, "fingerprint": fingerprint(path, options)}
+    options, files = plain_options(config, RESULT_OPTIONS)
+    return {"input": printable(path.name), **options, "fingerprint": fingerprint(path, options, *files)}
 
 
 def _finished(folder: Path, table: MetricsTable, config: Config) -> bool:
     """Whether nothing is missing of a result: its files, and its row in the table."""
-    wanted = ["painting.png", "painting.svg", *(["painting.mp4", "painting.gif"] if config.video else [])]
-    return all((folder / name).is_file() for name in wanted) and any(
-        row["folder"] == folder.name for row in table.rows()
-    )
+    return finished_files(folder, config.video) and any(row["folder"] == folder.name for row in table.rows())
 
 
 def _row(name: str, folder: str, config: Config, result: Result, metrics: Metrics) -> dict[str, str]:

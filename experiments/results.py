@@ -5,35 +5,59 @@ from __future__ import annotations
 import csv
 import fcntl
 import hashlib
+import io
 import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from renderer.errors import InputError
-from renderer.io.files import atomic
+from renderer.io.files import RETIRED, atomic, remove_temporary_folder, sweep, sync, temporary_path
 from renderer.io.painting import Painting, PaintingError
+from renderer.io.read import guarded, read_text
+from renderer.io.tensor_file import read_header
 
 STROKES = "strokes.safetensors"
+STYLES = "w.safetensors"  # of generated faces
 METRICS = "metrics.csv"
-SUFFIX = ".tmp"
+LONGEST_NAME = 200  # bytes of the name of a result folder; file systems take 255 or less
 
 
-def fingerprint(input_file: Path, options: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits that stand for the bytes of an input and the options that a result depends on.
+def fingerprint(input_file: Path | None, options: Mapping[str, Any], *others: Path) -> str:
+    """16 hexadecimal digits that stand for the bytes of the inputs and the options that a result depends on.
 
-    Raises `InputError` when the file cannot be read.
+    Args:
+        input_file: what is painted; None where there is nothing but options.
+        options: by name; anything that JSON can hold.
+        others: more files that the result depends on, such as checkpoints.
+
+    Raises:
+        InputError: A file cannot be read.
     """
-    try:
-        with input_file.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
-    except OSError as error:
-        raise InputError(f"{input_file} cannot be read: {error.strerror}.") from error
+    digest = hashlib.sha256()
+    for path in (*(() if input_file is None else (input_file,)), *others):
+        try:
+            with path.open("rb") as file:
+                while block := file.read(2**20):
+                    digest.update(block)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     digest.update(json.dumps(options, sort_keys=True).encode())
     return digest.hexdigest()[:16]
+
+
+def plain_options(config: object, names: Iterable[str]) -> tuple[dict[str, Any], list[Path]]:
+    """Options by name for a record that names nothing of this machine: of a file, only its name; and those files."""
+    options = {name: getattr(config, name) for name in names}
+    files = {name: Path(value) for name, value in options.items() if isinstance(value, str) and os.path.isfile(value)}
+    return options | {name: printable(path.name) for name, path in files.items()}, list(files.values())
+
+
+def printable(name: str) -> str:
+    """The name of a file as text that every file format takes: it need not be UTF-8."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def find_folder(parent: Path, stem: str, result: str) -> tuple[Path, bool]:
@@ -41,12 +65,13 @@ def find_folder(parent: Path, stem: str, result: str) -> tuple[Path, bool]:
 
     Args:
         parent: where result folders lie.
-        stem: the name that the folder should have.
+        stem: the name that the folder should have; where it is too long, its end is replaced by a hash.
         result: its `fingerprint`, which the painting inside records under the same name.
 
     Returns:
         The folder, and whether it holds the same result already.
     """
+    stem = shortened(stem)
     folder, number = parent / stem, 1
     while os.path.lexists(folder):
         if _fingerprint(folder) == result:
@@ -56,43 +81,59 @@ def find_folder(parent: Path, stem: str, result: str) -> tuple[Path, bool]:
     return folder, False
 
 
+def free_folder(out: str | Path, result: str) -> tuple[Path, bool]:
+    """The folder `out` for files that record `result`, or OUT-2, OUT-3 ... where others hold other files.
+
+    Returns:
+        The folder, and whether it holds (a part of) the same result already.
+
+    Raises:
+        InputError: `out` is the current folder, and holds other files.
+    """
+    wanted = Path(out) if Path(out).name.strip(".") else Path(os.path.abspath(out))
+    folder, number = wanted, 1
+    while os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
+        if _fingerprint(folder) == result:
+            return folder, True
+        if wanted.absolute() == Path.cwd():
+            raise InputError("The current folder holds other files; choose another --out.")
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder, False
+
+
+def shortened(name: str) -> str:
+    """`name`, or where it has too many bytes for a folder with a number: its beginning and a hash."""
+    data = os.fsencode(name)
+    if len(data) <= LONGEST_NAME:
+        return name
+    return f"{data[: LONGEST_NAME - 9].decode(errors='ignore')}-{hashlib.sha256(data).hexdigest()[:8]}"
+
+
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder`; renamed to it at the end, whole, and removed after an error.
 
     A folder that is there already is replaced. Raises `InputError` when the disk does not take it.
     """
-    parent = folder.parent
-    temporary = parent / f".{folder.name[:100]}.{os.getpid()}{SUFFIX}"
-    retired = temporary.with_name(temporary.name + ".old")
+    temporary = None
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        sweep(parent)
-        temporary.mkdir()
-        yield temporary
-        if folder.exists():
-            folder.rename(retired)
-        temporary.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        sweep(folder.parent)
+        temporary = temporary_path(folder)
+        (temporary / RETIRED).mkdir(parents=True)
+        (temporary / "new").mkdir()
+        yield temporary / "new"
+        sync(temporary / "new")
+        if os.path.lexists(folder):
+            folder.rename(temporary / RETIRED / folder.name)
+        (temporary / "new").rename(folder)
+        sync(folder.parent)
     except OSError as error:
         raise InputError(f"Cannot write {folder}: {error.strerror}; choose another place or make room.") from error
     finally:
-        if retired.exists() and not folder.exists():
-            retired.rename(folder)
-        for leftover in (temporary, retired):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def sweep(parent: Path) -> None:
-    """Remove what killed processes left in `parent`; a folder that one was about to replace gets its name back."""
-    for leftover in sorted(parent.glob(f".*.*{SUFFIX}*")):
-        name, _, process = leftover.name.removesuffix(".old").removesuffix(SUFFIX).rpartition(".")
-        if not leftover.is_dir() or not process.isdecimal() or _alive(int(process)):
-            continue
-        folder = parent / name[1:]
-        if leftover.suffix == ".old" and not folder.exists():
-            leftover.rename(folder)
-        else:
-            shutil.rmtree(leftover, ignore_errors=True)
+        if temporary is not None:
+            remove_temporary_folder(temporary)
 
 
 class MetricsTable:
@@ -112,15 +153,11 @@ class MetricsTable:
 
     def rows(self) -> list[dict[str, str]]:
         """The rows so far. Raises `InputError` when they cannot be read."""
-        try:
-            with self.path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-                reader = csv.DictReader(file)
-                columns, rows = tuple(reader.fieldnames or ()), list(reader)
-        except (FileNotFoundError, NotADirectoryError):
+        if not os.path.lexists(self.path):
             return []
-        except (OSError, csv.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise InputError(f"{self.path} cannot be read ({reason}); choose another --out.") from error
+        with guarded(self.path, InputError, "cannot be read", "; choose another --out"):
+            reader = csv.DictReader(io.StringIO(read_text(self.path, errors="surrogateescape"), newline=""))
+            columns, rows = tuple(reader.fieldnames or ()), list(reader)
         known = bool(columns) and set(columns) <= set(self.columns) and columns[0] == self.columns[0]
         if not known or any(None in (*row, *row.values()) for row in rows):
             raise InputError(f"{self.path} is not a table of this program; choose another --out.")
@@ -157,18 +194,12 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _fingerprint(folder: Path) -> object:
-    """What the painting in a result folder records; None where there is none."""
+    """What the result in a folder records; None where there is none."""
     try:
         return Painting.load(folder / STROKES).provenance.get("fingerprint")
     except PaintingError:
-        return None
-
-
-def _alive(process: int) -> bool:
+        pass
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+        return read_header(folder / STYLES).get("fingerprint")
+    except (OSError, ValueError):
+        return None

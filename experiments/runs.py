@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from experiments.cli import program
@@ -26,7 +26,7 @@ from renderer.io.checkpoint import CheckpointError
 from renderer.io.files import atomic
 from renderer.io.from_json import from_json
 from renderer.io.read import guarded, one_line, parse_json, read_json
-from renderer.io.tensor_file import read_tensors, require_finite
+from renderer.io.tensor_file import read_tensors, require_finite, write_tensors
 
 Config = TypeVar("Config")
 RENAMED = {"learn": "training", "limits": "round_strokes"}  # fields in runs of version 0.1
@@ -72,12 +72,28 @@ def describe_run() -> dict[str, Any]:
     except OSError:  # git is not installed
         commit = ""
     return {
-        "command": " ".join([program(), *sys.argv[1:]]),
+        "command": " ".join([program(), *map(without_folders, sys.argv[1:])]),
         "commit": commit or "unknown",
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }
+
+
+def without_folders(value: Any) -> Any:
+    """Text, or text in dictionaries and lists, with only the last part of absolute paths: those of this machine say nothing.
+
+    >>> without_folders({"root": "/data/kaokore", "files": ["a/b.png", "--out=/data/out"]})
+    {'root': 'kaokore', 'files': ['a/b.png', '--out=out']}
+    """
+    if isinstance(value, Mapping):
+        return {name: without_folders(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    option, equals, path = value.rpartition("=")
+    return f"{option}{equals}{Path(path).name}" if os.path.isabs(path) else value
 
 
 def save_state(path: str | Path, step: int, objects: Mapping[str, Any], notes: Mapping[str, Any] | None = None) -> None:
@@ -101,10 +117,9 @@ def save_state(path: str | Path, step: int, objects: Mapping[str, Any], notes: M
                 tensors.update({f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in values.items()})
         else:
             tensors.update({f"{name}/{key}": value for key, value in thing.state_dict().items()})
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     metadata = {"step": str(step), "groups": json.dumps(groups), "notes": json.dumps(notes or {})}
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    # Copies, because modules share tensors and a file may not.
+    write_tensors(path, {name: tensor.detach().clone() for name, tensor in tensors.items()}, metadata)
 
 
 def load_state(path: str | Path, objects: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:

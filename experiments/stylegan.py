@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
 import tyro
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.cli import Command, choose_device, picture_path, progress, require, run_subcommand
+from experiments.cli import KAOKORE, Command, choose_device, picture_path, progress, require, run_subcommand
+from experiments.results import STYLES, fingerprint, free_folder, plain_options, printable
 from experiments.train_stylegan import PRESETS, Train, train
 from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.evaluate import evaluate as evaluate_classifier
@@ -32,6 +32,7 @@ from painter.losses import perceptual
 from renderer.errors import InputError
 from renderer.io.files import atomic, check_writable
 from renderer.io.images import read_image, write_png
+from renderer.io.tensor_file import write_tensors
 from renderer.learned.kernel_distance import kernel_distance
 
 MAX_VIDEO_SIZE = 1024  # pixels
@@ -61,6 +62,8 @@ class Sample(Sampling):
     """Folder: grid.png, w.safetensors, and the images in faces/."""
     n: int = 16
     """How many."""
+    again: bool = False
+    """Sample again what is there already with the same options."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class Project:
     """Folder: projection.png, pair.png, w.safetensors, projection.json."""
     optimise: tyro.conf.OmitArgPrefixes[ProjectionConfig] = field(default_factory=ProjectionConfig)
     seed: int = 0
+    again: bool = False
+    """Project again what is there already with the same options."""
     device: str = "auto"
     root: str | None = None
     """KaoKore's folder for kaokore:ID; else KAOKORE_ROOT, else data/kaokore."""
@@ -125,15 +130,19 @@ def sample(config: Sample) -> Path:
     """Write faces, a grid of them, and their styles; return the folder."""
     require(config, n=1)
     generator, draws = _begin(config)
-    out = Path(config.out)
+    options, files = plain_options(config, ("checkpoint", "gender", "status", "truncation", "seed", "n"))
+    result = fingerprint(None, options, *files)
+    out, done = free_folder(config.out, result)
+    if done and (out / "grid.png").is_file() and not config.again:
+        print(f"{out}: sampled already; --again samples again.")
+        return out
     w = _sample_styles(generator, config.n, config, draws)
     check_writable(out)
+    write_tensors(out / STYLES, {"w": w}, {"fingerprint": result})  # first: it tells whose the folder is
     images = generator.synthesise(w, draws)
     for i, image in enumerate(images):
         write_png(image, out / "faces" / f"sample-{i:04d}.png")
-    write_png(image_grid(images), out / "grid.png")
-    with atomic(out / "w.safetensors") as temporary:
-        save_file({"w": w.cpu().contiguous()}, temporary)
+    write_png(image_grid(images), out / "grid.png")  # last: with it, all is there
     print(f"{out}/grid.png: {len(images)} faces; `python -m experiments.repaint {out}/faces` paints them.")
     return out
 
@@ -185,8 +194,14 @@ def project(config: Project) -> Path:
     device = choose_device(config.device)
     generator = load_generator(config.checkpoint, device)
     side = generator.network.config.size
-    target = fit_face(read_image(picture_path(config.face, config.root), side), side).to(device)
-    out = Path(config.out)
+    path = picture_path(config.face, config.root)
+    target = fit_face(read_image(path, side), side).to(device)
+    options, files = plain_options(config, ("checkpoint", "seed"))
+    result = fingerprint(path, options | {"optimise": asdict(optimise)}, *files)
+    out, done = free_folder(config.out, result)
+    if done and (out / "projection.json").is_file() and not config.again:
+        print(f"{out}: projected already; --again projects it again.")
+        return out
     check_writable(out)
     distance = perceptual.Perceptual().to(device)
     steps = project_image(generator, target, distance, optimise, seed=config.seed)
@@ -195,12 +210,12 @@ def project(config: Project) -> Path:
     mse = (image - target).square().mean().item()
     with torch.no_grad():
         error = distance(image[None], target[None]).item()
-    record = {"mse": mse, "perceptual": error, "space": optimise.space, "steps": optimise.steps, "face": config.face}
+    record = {"mse": mse, "perceptual": error, "space": optimise.space, "steps": optimise.steps}
+    record["face"] = config.face if config.face.startswith(KAOKORE) else printable(path.name)
+    noise = {f"noise/{i}": part for i, part in enumerate(last.noise)}
+    write_tensors(out / STYLES, {"w": last.styles, **noise}, {"fingerprint": result})
     write_png(image, out / "projection.png")
     write_png(torch.cat((target, image), 2), out / "pair.png")
-    with atomic(out / "w.safetensors") as temporary:
-        noise = {f"noise/{i}": part.cpu() for i, part in enumerate(last.noise)}
-        save_file({"w": last.styles.cpu(), **noise}, temporary)
     with atomic(out / "projection.json") as temporary:
         temporary.write_text(json.dumps(record) + "\n")
     print(f"{out}/pair.png: mse {mse:.5f}, perceptual distance {error:.3f}; w is in {out}/w.safetensors.")

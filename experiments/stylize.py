@@ -4,22 +4,24 @@
     python -m experiments.stylize kaokore:42 --out stylized --style waves.jpg --curve-weight 10 --strokes 400
 
 Intrinsic style transfer (Nakano 2019): the style comes from the brush. Writes painting.png, painting.svg,
-strokes.safetensors, painting.mp4 and painting.gif.
+strokes.safetensors, painting.mp4 and painting.gif to a folder in --out that has the image's name. What is painted already
+with the same options is skipped; other options make another folder.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import tyro
 from torch import Tensor
 
 from experiments.cli import picture_path, require, require_gradient, run
-from experiments.outputs import paint_image, write_painting
-from experiments.runs import describe_run
+from experiments.outputs import finished_files, paint_image, write_painting
+from experiments.results import find_folder, fingerprint, new_folder, plain_options, printable
 from painter import Painter
 from painter.losses.content import ContentConfig, Norm, content_loss
 from painter.losses.guidance import Penalty, colour_guide, curve_guide, direction_field, orientation, weighted_penalty
@@ -80,6 +82,8 @@ class Config:
     field: str = "style"
     """Direction of strokes: style or content (the lines of those images), circles, rays, waves, or an angle in degrees."""
     seed: int = 0
+    again: bool = False
+    """Paint again what is painted already with the same options."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     video: bool = True
@@ -90,15 +94,29 @@ class Config:
     """KaoKore's folder for kaokore:ID; by default KAOKORE_ROOT, or data/kaokore."""
 
 
+# Every option that a painting depends on, besides the images.
+RESULT_OPTIONS = (
+    *("renderer", "strokes", "steps", "stage_shares", "size", "content", "content_weights", "content_source"),
+    *("content_norm", "content_scale", "content_window", "pixels", "style_loss", "style_layers", "style_weight"),
+    *("colour_weight", "curve_weight", "field", "seed"),
+)
+
+
 def stylize(config: Config) -> None:
     """Paint the content of an image with a brush and, with --style, in the style of another image."""
     content, style = _check(config)
+    target = _read(config.input, config)
+    reference = None if config.style is None else _read(config.style, config)
+    record, out = _record(config), Path(config.out)
+    folder, done = find_folder(out, Path(record["input"]).stem, record["fingerprint"])
+    if done and not config.again and finished_files(folder, config.video):
+        print(f"{folder}: painted already; --again paints it again.")
+        return
     optimize = OptimizeConfig(steps=config.steps, stage_shares=config.stage_shares)
     painter = Painter("optimize", brush=config.renderer, device=config.device, config=optimize)
-    target = _read(config.input, config).to(painter.device)
-    reference = None if config.style is None else _read(config.style, config).to(painter.device)
-    out = Path(config.out)
     check_writable(out)
+    target = target.to(painter.device)
+    reference = None if reference is None else reference.to(painter.device)
 
     generator = torch.Generator().manual_seed(config.seed)
     recoloured = target
@@ -109,20 +127,29 @@ def stylize(config: Config) -> None:
     result = paint_image(
         painter,
         recoloured,
-        label=Path(config.input).stem,
+        label=folder.name,
         strokes=config.strokes,
         seed=generator,
         loss=weighted(*parts),
         penalty=weighted_penalty(*_guides(config, painter.brush.space, target, reference)),
-        provenance=asdict(config) | describe_run(),
+        provenance=record,
     )
-    write_painting(result.painting, result.image, out, config.video_size if config.video else None)
+    with new_folder(folder) as temporary:
+        write_painting(result.painting, result.image, temporary, config.video_size if config.video else None)
     metrics = compute_metrics(result.image, target.cpu(), Perceptual())
     print(
-        f"{out}: {len(result.painting.strokes)} strokes in {result.seconds:.1f} s, perceptual distance "
+        f"{folder}: {len(result.painting.strokes)} strokes in {result.seconds:.1f} s, perceptual distance "
         f"{metrics.perceptual:.3f}, mse {metrics.mse:.5f}. "
-        f"Open {out}/painting.png{' or painting.mp4' if config.video else ''}."
+        f"Open {folder}/painting.png{' or painting.mp4' if config.video else ''}."
     )
+
+
+def _record(config: Config) -> dict[str, Any]:
+    """What the painting records: names and options, and nothing of this machine. Raises `InputError`."""
+    options, files = plain_options(config, RESULT_OPTIONS)
+    images = [picture_path(name, config.root) for name in (config.input, config.style) if name is not None]
+    named = dict(zip(("input", "style"), (printable(path.name) for path in images), strict=False))
+    return {**named, **options, "fingerprint": fingerprint(images[0], options, *images[1:], *files)}
 
 
 def _check(config: Config) -> tuple[ContentConfig, StyleConfig]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from experiments.agent_training import AgentOptions, load_faces, paint_dev
 from experiments.cli import choose_device, require, run
-from experiments.runs import describe_run
+from experiments.runs import describe_run, without_folders
 from experiments.trainer import Trainer, resumed
 from renderer.brush import load_brush
 from renderer.canvas import blank
@@ -128,7 +128,7 @@ def train_ppo(config: Config) -> Path:
                 trainer.log({"dev/mse": mse})
                 trainer.show(dev_mse=f"{mse:.4f}")
                 metrics: dict[str, Any] = {"dev_mse": mse, "strokes": config.steps * config.bundle, "faces": len(dev)}
-                metrics |= {"updates": update + 1, "config": asdict(config), **describe_run()}
+                metrics |= {"updates": update + 1, "config": without_folders(asdict(config)), **describe_run()}
                 with atomic(trainer.folder / "metrics.json") as path:
                     path.write_text(json.dumps(metrics, indent=2))
     written = trainer.folder / "metrics.json"

@@ -180,10 +180,13 @@ class Trainer:
             at: Place on the horizontal axis; by default the number of steps done.
 
         Raises:
-            InputError: A value is not finite: the training diverged. The last saved state is kept.
+            InputError: A value, or before a save a parameter, is not finite: the training diverged. The last saved state
+                and the checkpoints of that time are kept.
         """
         if not self._logging or self._board is None:
             return
+        if self.saving:
+            self._require_finite()
         for name, value in values.items():
             number = value.item() if isinstance(value, Tensor) else value
             if not math.isfinite(number):
@@ -204,11 +207,16 @@ class Trainer:
         return True
 
     def save(self) -> None:
-        """Write the state. Raises `InputError` if a parameter is not finite, and keeps the state before."""
-        for name, thing in self.objects.items():
-            if isinstance(thing, torch.nn.Module) and not all(p.isfinite().all() for p in thing.parameters()):
-                raise self._diverged(f"a parameter of {name} is not finite")
+        """Write the state. Raises `InputError` if a module is not finite, and keeps the state before."""
+        self._require_finite()
         runs.save_state(self._state, self.done, self.objects, self.notes)
+
+    def _require_finite(self) -> None:
+        for name, thing in self.objects.items():
+            if isinstance(thing, torch.nn.Module):
+                for key, tensor in thing.state_dict().items():
+                    if not tensor.isfinite().all():
+                        raise self._diverged(f"{key} of {name} is not finite")
 
     def _diverged(self, reason: str) -> InputError:
         kept = f"; {self._state} keeps its last good state" if self._state.exists() else ""

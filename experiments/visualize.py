@@ -5,7 +5,8 @@
     python -m experiments.visualize --feature relu4_2:17 --out feature
 
 There is no target image: random strokes are optimised for the network's score ("visualizing ImageNet classes" of Nakano
-2019). Writes painting.png, painting.svg, strokes.safetensors, painting.mp4 and painting.gif.
+2019). Writes painting.png, painting.svg, strokes.safetensors, painting.mp4 and painting.gif to a folder in --out that has
+the objective's name. What is painted already with the same options is skipped; other options make another folder.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ import torch
 import tyro
 from torch import Tensor
 
-from experiments.cli import require, require_gradient, run
-from experiments.outputs import progress_bar, write_painting
-from experiments.runs import describe_run
+from experiments.cli import require, require_gradient, run, whole_number
+from experiments.outputs import finished_files, progress_bar, write_painting
+from experiments.results import find_folder, fingerprint, new_folder, plain_options
 from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, imagenet_weights
 from painter import Painter, Painting
@@ -75,12 +76,21 @@ class Config:
     min_radius: float = 0.0
     """Least radius of a stroke, as a fraction of the side."""
     seed: int = 0
+    again: bool = False
+    """Paint again what is painted already with the same options."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
     video: bool = True
     """Write the video (mp4 and gif)."""
     video_size: int = 512
     """Pixels of the video's sides."""
+
+
+# Every option that a painting depends on, besides the views.
+RESULT_OPTIONS = (
+    *("class_", "status", "gender", "feature", "renderer", "strokes", "steps", "size"),
+    *("geometry_lr", "colour_lr", "min_radius", "seed"),
+)
 
 
 def visualize(config: Config) -> None:
@@ -94,13 +104,20 @@ def visualize(config: Config) -> None:
     rates = replace(ACTIVATION_CONFIG, steps=config.steps, geometry_lr=config.geometry_lr, colour_lr=config.colour_lr)
     painter = Painter("optimize", brush=config.renderer, device=config.device, config=rates)
     score, describe = _objective(config, painter.device)
-    out = Path(config.out)
+    options, files = plain_options(config, RESULT_OPTIONS)
+    options["view"] = asdict(config.view)
+    record = {**options, "fingerprint": fingerprint(None, options, *files)}
+    out, name = Path(config.out), next(v for v in (config.class_, config.status, config.gender, config.feature) if v)
+    folder, done = find_folder(out, name.replace(":", "-").replace("/", "-"), record["fingerprint"])
+    if done and not config.again and finished_files(folder, config.video):
+        print(f"{folder}: painted already; --again paints it again.")
+        return
     check_writable(out)
 
     generator = torch.Generator().manual_seed(config.seed)
     canvas = blank((config.size, config.size), device=painter.device)
     begun = time.monotonic()
-    with progress_bar(out.name) as show:
+    with progress_bar(folder.name) as show:
         for step in paint_without_target(
             activation_loss(score, config.view, generator),
             painter.brush,
@@ -114,14 +131,15 @@ def visualize(config: Config) -> None:
     seconds = time.monotonic() - begun
 
     size = (config.size, config.size)
-    painting = Painting.by(painter.brush, step.strokes, size, provenance=asdict(config) | describe_run())
+    painting = Painting.by(painter.brush, step.strokes, size, provenance=record)
     image = painting.render()
-    write_painting(painting, image, out, config.video_size if config.video else None)
+    with new_folder(folder) as temporary:
+        write_painting(painting, image, temporary, config.video_size if config.video else None)
     with torch.no_grad():
         response = describe(image[None].to(painter.device))
     print(
-        f"{out}: {len(painting.strokes)} strokes in {seconds:.1f} s. {response} "
-        f"Open {out}/painting.png{' or painting.mp4' if config.video else ''}."
+        f"{folder}: {len(painting.strokes)} strokes in {seconds:.1f} s. {response} "
+        f"Open {folder}/painting.png{' or painting.mp4' if config.video else ''}."
     )
 
 
@@ -160,18 +178,19 @@ def _objective(config: Config, device: torch.device) -> tuple[Score, Describe]:
 
 def _feature_objective(text: str, device: torch.device) -> tuple[Score, Describe]:
     layer, _, channel = text.rpartition(":")
-    if not layer or not (channel.isascii() and channel.isdecimal()):
+    number = whole_number(channel)
+    if not layer or number is None:
         raise InputError(f"{text!r} is not LAYER:CHANNEL, such as relu4_2:17 or block10:33.")
     if layer.startswith("block"):
         network = imagenet_network(device).features
         count = len(network)
-        number = layer.removeprefix("block")
-        if not (number.isascii() and number.isdecimal() and int(number) < count):
+        block = whole_number(layer.removeprefix("block"))
+        if block is None or block >= count:
             raise InputError(f"EfficientNet-Lite0 has no {layer}; it has block0 to block{count - 1}.")
-        body = network[: int(number) + 1]
-        score = channel_score(lambda pictures: body(_prepared(pictures)), int(channel))
+        body = network[: block + 1]
+        score = channel_score(lambda pictures: body(_prepared(pictures)), number)
     else:
-        score = channel_score(vgg_layer(layer, device=device), int(channel))
+        score = channel_score(vgg_layer(layer, device=device), number)
     with torch.no_grad():
         white = score(torch.ones(1, 3, 64, 64, device=device)).item()  # raises for a wrong channel, before any work
 
@@ -195,9 +214,10 @@ def find_class(text: str, names: list[str]) -> int:
     >>> find_class("Lemon", imagenet_classes()), find_class("7", imagenet_classes())
     (951, 7)
     """
-    if text.isascii() and text.isdecimal():
-        if int(text) < len(names):
-            return int(text)
+    number = whole_number(text)
+    if number is not None:
+        if number < len(names):
+            return number
         raise InputError(f"There is no class {text}; they are numbered 0 to {len(names) - 1}.")
     lower = [name.lower() for name in names]
     wanted = text.strip().lower()

@@ -16,6 +16,7 @@ from kaokore.paths import IMAGES, resolve_root
 from kaokore.urls import image_ids, read_urls
 from kaokore.versions import GENDERS, SPLITS, STATUSES, recognise
 from renderer.errors import InputError
+from renderer.io.standard_streams import checked_streams
 
 
 def download(
@@ -94,16 +95,17 @@ def info(root: Path | None = None) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand and return the exit code: 2 and one line for an `InputError`, 130 for Ctrl-C."""
     commands: dict[str, Callable[..., int]] = {"download": download, "fetch": fetch, "info": info}
-    try:
-        return tyro.extras.subcommand_cli_from_dict(
-            commands, prog="python -m kaokore", description=__doc__, args=arguments
-        )
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; everything downloaded so far is kept, and the same command resumes.", file=sys.stderr)
-        return 130
+    with checked_streams():
+        try:
+            return tyro.extras.subcommand_cli_from_dict(
+                commands, prog="python -m kaokore", description=__doc__, args=arguments
+            )
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("Stopped; everything downloaded so far is kept, and the same command resumes.", file=sys.stderr)
+            return 130
 
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     ImageLike = str | Path | Image.Image | np.ndarray | Tensor
 
+Layers = list[tuple[str, int]]
+"""Names of consecutive strokes and how many there are."""
+
 WHITE: Colour = (1.0, 1.0, 1.0)
 MAX_STROKES = 100_000
 MAX_SIZE = 4096  # pixels a side while painting; a finished painting can be rendered larger
@@ -168,11 +171,17 @@ class Painter:
         limits = as_constraints(options.pop("constraints", UNCONSTRAINED)).to(self.device)
         works = [self._task(image, constraints=limits, **options) for image in images]
         strokes = [task.target.new_zeros(0, self.brush.space.width) for task, _ in works]
+        layers: list[Layers] = [[] for _ in works]
         for i, step in batch_steps(self.method, [task for task, _ in works], self.brush, self.agent):
+            layers[i] = _with_step(layers[i], step, len(strokes[i]))
             strokes[i] = step.strokes
             if on_step is not None:
                 on_step(i, step)
-        return [self._painting(painted, *work) for painted, work in zip(strokes, works, strict=True)]
+        records = [{**record, **_layer_record(parts)} for (_, record), parts in zip(works, layers, strict=True)]
+        return [
+            self._painting(painted, task, record)
+            for painted, (task, _), record in zip(strokes, works, records, strict=True)
+        ]
 
     def refine(self, painting: Painting, image: ImageLike, **options: Any) -> Painting:
         """Improve a painting, or repaint a region of it; takes the options of `refine_steps`.
@@ -181,8 +190,13 @@ class Painter:
             A new painting with the strokes of the old one, improved where they may be, and the added ones on top.
         """
         steps, task = self._refinement(painting, image, **options)
-        record = {"refined_by": self.method, "strokes_before": len(painting.strokes)}
-        return self._finish(steps, task, {**painting.provenance, **record}, background=painting.background)
+        record: dict[str, Any] = {"refined_by": self.method, "strokes_before": len(painting.strokes)}
+        old = {key: value for key, value in painting.provenance.items() if key != "layers"}
+        layers = painting.provenance.get("layers")
+        if layers and self.method in ("agent", "lines"):  # which leave the old strokes as they are
+            added = task.count - len(painting.strokes)
+            record["layers"] = [*layers, *([["refined", added]] if added else [])]
+        return self._finish(steps, task, {**old, **record}, background=painting.background)
 
     def refine_steps(
         self,
@@ -323,12 +337,13 @@ class Painter:
         background: Colour | None = None,
         on_step: Callable[[Step], object] | None = None,
     ) -> Painting:
-        strokes = task.target.new_zeros(0, self.brush.space.width)
+        strokes, layers = task.target.new_zeros(0, self.brush.space.width), Layers()
         for step in steps:
+            layers = _with_step(layers, step, len(strokes))
             strokes = step.strokes
             if on_step is not None:
                 on_step(step)
-        return self._painting(strokes, task, provenance, background)
+        return self._painting(strokes, task, {**provenance, **_layer_record(layers)}, background)
 
     def _painting(
         self, strokes: Tensor, task: Task, provenance: Mapping[str, Any], background: Colour | None = None
@@ -337,6 +352,21 @@ class Painter:
             red, green, blue = task.canvas[:, 0, 0].tolist()
             background = red, green, blue
         return Painting.by(self.brush, strokes, task.target.shape[1:], background, provenance)
+
+
+def _with_step(layers: Layers, step: Step, before: int) -> Layers:
+    """The layers after a step that began with `before` strokes."""
+    added = len(step.strokes) - before
+    if step.layer is None or added <= 0:
+        return layers
+    if layers and layers[-1][0] == step.layer:
+        return [*layers[:-1], (step.layer, layers[-1][1] + added)]
+    return [*layers, (step.layer, added)]
+
+
+def _layer_record(layers: Layers) -> dict[str, Any]:
+    """What a painting records for `renderer.io.layered.layers_of`."""
+    return {"layers": [list(layer) for layer in layers]} if layers else {}
 
 
 def background_colour(background: str | Colour, image: Tensor) -> Colour:

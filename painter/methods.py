@@ -59,12 +59,14 @@ class Step:
     Attributes:
         progress: the part of the work that is done, in [0, 1].
         strokes: the strokes so far, (n, P), in painting order.
+        layer: a name for the strokes that this step added, for files with layers; None where steps mean nothing to a person.
     """
 
     progress: float
     strokes: Tensor
     _start: Tensor
     _brush: Brush
+    layer: str | None = None
 
     @property
     def canvas(self) -> Tensor:
@@ -105,9 +107,12 @@ def batch_steps(method: Method, tasks: Sequence[Task], brush: Brush, agent: Agen
         return
     share = 1.0 if method == "agent" else AGENT_PROGRESS
     strokes = [task.target.new_zeros(0, brush.space.width) for task in tasks]
+    rounds = [0] * len(tasks)
     for i, fresh in _agent_rounds(tasks, agent):
         strokes[i] = torch.cat((strokes[i], fresh))
-        yield i, Step(share * len(strokes[i]) / tasks[i].count, strokes[i], tasks[i].canvas, mean)
+        rounds[i] += 1
+        layer = f"round {rounds[i]}" if method == "agent" else None  # optimising moves strokes through the whole order
+        yield i, Step(share * len(strokes[i]) / tasks[i].count, strokes[i], tasks[i].canvas, mean, layer)
     if method == "hybrid":
         yield from _optimize(tasks, brush, strokes)
 
@@ -168,7 +173,7 @@ def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
     broad = replace(limits, min_radius=max(limits.min_radius, min(MIN_MASS_RADIUS, limits.max_radius)), brush=0.0)
     for painted, fresh in agent(task.canvas, remove_lines(task.target), task.count - len(traced), constraints=broad):
         canvas, strokes = painted, torch.cat((strokes, fresh))
-        yield Step(MASS_PROGRESS * len(strokes) / task.count, strokes, task.canvas, brush)
+        yield Step(MASS_PROGRESS * len(strokes) / task.count, strokes, task.canvas, brush, "masses")
     if len(traced) == 0:
         return
     # No line is relocated: one of low importance is still a line. And lines only settle, for a fifth of the steps and at
@@ -185,4 +190,4 @@ def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
     thin = replace(thin, constraints=replace(limits, brush=1.0))
     for _, step in _optimize([thin], brush, [traced]):
         progress = MASS_PROGRESS + (1 - MASS_PROGRESS) * step.progress
-        yield Step(progress, torch.cat((strokes, step.strokes)), task.canvas, brush)
+        yield Step(progress, torch.cat((strokes, step.strokes)), task.canvas, brush, "lines")

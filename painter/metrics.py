@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import Module
+
+from renderer.errors import InputError
 
 if TYPE_CHECKING:
     from painter.losses.perceptual import Perceptual
@@ -31,6 +36,7 @@ class Metrics:
 
 BAND = 256  # rows that SSIM looks at together: its memory is that of one band
 PERCEPTUAL_SIDE = 384  # pixels; the features of 1,024 px take 2.7 GiB
+LPIPS_SIDE = 64  # pixels of the short side that AlexNet needs
 
 
 @torch.no_grad()
@@ -69,3 +75,31 @@ def _reduced(picture: Tensor) -> Tensor:
         return picture
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
     return torch.nn.functional.interpolate(picture[None], size, mode="area")[0]
+
+
+def load_lpips() -> Module | None:
+    """LPIPS with AlexNet (Zhang et al. 2018, version 0.1) from the package `lpips`; None where it is not installed.
+
+    Raises `InputError` when the weights of AlexNet, which torchvision downloads on first use, cannot be had.
+    """
+    if importlib.util.find_spec("lpips") is None:
+        return None
+    import lpips  # here, because it is optional and imports torchvision
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the package uses names that torchvision has deprecated
+            network: Module = lpips.LPIPS(net="alex", verbose=False)
+    except OSError as error:
+        raise InputError(f"the weights of AlexNet cannot be downloaded ({error}).") from error
+    return network.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def lpips_distance(network: Module, painting: Tensor, target: Tensor) -> float:
+    """Distance of two pictures `(3, H, W)` in [0, 1]; of larger pictures, at 384 px, as the perceptual distance."""
+    pair = torch.stack((_reduced(painting), _reduced(target)))
+    if min(pair.shape[2:]) < LPIPS_SIDE:
+        scale = LPIPS_SIDE / min(pair.shape[2:])
+        pair = torch.nn.functional.interpolate(pair, [round(side * scale) for side in pair.shape[2:]], mode="bilinear")
+    return float(network(*(2 * pair - 1).split(1)).item())

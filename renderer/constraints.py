@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from renderer.errors import InputError
+from renderer.extensions import import_callable
 from renderer.strokes import StrokeSpace
 
 
@@ -166,13 +166,7 @@ def load_constraint(name: str) -> Constraint:
     """
     factory = _FACTORIES.get(name)
     if factory is None:
-        module, colon, attribute = name.partition(":")
-        try:
-            factory = getattr(importlib.import_module(module), attribute) if colon else None
-        except (ImportError, AttributeError, ValueError, TypeError) as error:
-            raise InputError(f"There is no constraint {name!r}: {error}.") from error
-        if colon and not callable(factory):
-            raise InputError(f"There is no constraint {name!r}: a {type(factory).__name__} cannot be called.")
+        factory = import_callable(name, "constraint", 0) if ":" in name else None
     if factory is None:
         known = "".join(f"{name}, " for name in _FACTORIES)
         raise InputError(f"There is no constraint {name!r}; choose {known}or module:Class.")

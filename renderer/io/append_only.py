@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from renderer.errors import InputError
+from renderer.io.files import sync
 from renderer.io.read import guarded, read_bytes
 
 MAX_BYTES = 64 * 2**20  # some 250,000 lines
@@ -40,7 +42,7 @@ class AppendOnlyFile:
             self.whole = data[: data.rfind(b"\n") + 1]
             self._size = len(self.whole)
             os.ftruncate(self._file, self._size)
-            _keep_name(self.path.parent)
+            sync(self.path.parent)  # only then does the name of a new file survive a crash
         except BaseException:
             self.close()
             raise
@@ -52,7 +54,8 @@ class AppendOnlyFile:
                 raise OSError(0, "the disk is full")
             os.fsync(self._file)
         except OSError as error:
-            os.ftruncate(self._file, self._size)
+            with suppress(OSError):  # else the next process cuts the unfinished line off
+                os.ftruncate(self._file, self._size)
             raise InputError(f"Cannot write {self.path}: {error.strerror}; make room and try again.") from error
         self._size += len(line)
 
@@ -67,12 +70,3 @@ class AppendOnlyFile:
             raise InputError(f"{self.path} is open in another process; {advice}.") from error
         except OSError as error:
             raise InputError(f"{self.path} cannot be locked ({error.strerror}); choose an --out elsewhere.") from error
-
-
-def _keep_name(folder: Path) -> None:
-    """Write a folder to the disk: only then does a new file in it survive a crash."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from renderer.errors import InputError
-from renderer.io.files import atomic
 from renderer.io.from_json import call_with_json, from_json
 from renderer.io.read import guarded, one_line, parse_json, reason
-from renderer.io.tensor_file import read_header, read_tensors, require_finite
+from renderer.io.tensor_file import read_header, read_tensors, require_finite, write_tensors
 from renderer.strokes import StrokeSpace
 
 FORMAT = "kaokore-painter/1"
@@ -50,7 +48,10 @@ class Checkpoint:
     path: Path | None = field(default=None, compare=False)
 
     def save(self, path: str | Path) -> None:
-        """Write the file, whole or not at all. Raises `InputError` when it cannot be written."""
+        """Write the file, whole or not at all; equal checkpoints give equal bytes.
+
+        Raises `InputError` when it cannot be written.
+        """
         metadata = {
             "format": FORMAT,
             "kind": self.kind,
@@ -59,9 +60,7 @@ class Checkpoint:
         }
         if self.space is not None:
             metadata["space"] = self.space.to_json()
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
-        with atomic(path) as temporary:
-            save_file(tensors, temporary, metadata)
+        write_tensors(path, self.tensors, metadata)
 
     @classmethod
     def load(cls, path_or_name: str | Path, *kinds: str) -> Checkpoint:

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from renderer.brush import Brush, load_brush
@@ -32,7 +31,7 @@ from renderer.io.files import atomic
 from renderer.io.from_json import from_json
 from renderer.io.images import fitted_size, to_bytes
 from renderer.io.read import guarded, one_line, parse_json, reason, to_json
-from renderer.io.tensor_file import read_tensors
+from renderer.io.tensor_file import read_tensors, write_tensors
 from renderer.strokes import BEZIER, KNOWN, SpaceError, StrokeSpace
 
 Colour = tuple[float, float, float]
@@ -40,7 +39,7 @@ Colour = tuple[float, float, float]
 
 FORMAT = "kaokore-painting/1"
 FORMAT_JSON = "kaokore-strokes/1"
-EXPORTS = (".png", ".jpg", ".svg", ".mp4", ".gif", ".json", ".safetensors")
+EXPORTS = (".png", ".jpg", ".svg", ".ora", ".psd", ".mp4", ".gif", ".json", ".safetensors")
 IMAGE_SIZE, VIDEO_SIZE, GIF_SIZE = 1536, 512, 256  # pixels on the long side of exports
 LARGEST = 16_384  # pixels on the long side
 MAX_BYTES = 256 * 2**20  # of a file: some four million strokes
@@ -151,9 +150,7 @@ class Painting:
             "background": self.background,
             "made_by": self.provenance,
         }
-        # All in one entry, because safetensors writes several in an order that changes from run to run.
-        with atomic(path) as temporary:
-            save_file({"strokes": self.strokes.detach().cpu().contiguous()}, temporary, {"painting": json.dumps(about)})
+        write_tensors(path, {"strokes": self.strokes}, {"painting": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | Path) -> Painting:
@@ -248,6 +245,8 @@ class Painting:
             PaintingError: for indices out of range and an order that is no permutation.
         """
         strokes, kept = self.strokes, torch.ones(len(self.strokes), dtype=torch.bool)
+        moved = remove is not None or order is not None
+        record = {key: value for key, value in self.provenance.items() if key != "layers" or not moved}
         if recolour is not None:
             colours = strokes[:, self.space.columns("colour")]
             colours = recolour(colours) if callable(recolour) else _replaced(colours, recolour)
@@ -262,15 +261,24 @@ class Painting:
             if not torch.equal(index.sort().values, torch.arange(len(strokes))):
                 raise PaintingError(f"An order names each of the {len(strokes)} strokes once.")
             strokes, kept = strokes[index], kept[index]
-        return replace(self, strokes=strokes[kept], background=background or self.background)
+        return replace(self, strokes=strokes[kept], background=background or self.background, provenance=record)
 
-    def export(self, path: str | Path, *, size: int | None = None, brush: Brush | None = None) -> Path:
-        """Write the painting in the format of the suffix: .png, .jpg, .svg, .mp4, .gif, .json or .safetensors.
+    def export(
+        self,
+        path: str | Path,
+        *,
+        size: int | None = None,
+        brush: Brush | None = None,
+        layer_strokes: int | None = None,
+    ) -> Path:
+        """Write the painting in the format of the suffix: .png, .jpg, .svg, .ora, .psd, .mp4, .gif, .json, .safetensors.
 
         Args:
             path: the file to write, whole or not at all.
             size: pixels on the long side; by default 1,536 for images, 512 for videos, 256 for GIFs.
             brush: what draws it, see `render`. JSON holds the strokes in physical units instead (`to_json`).
+            layer_strokes: strokes in each layer of .svg, .ora and .psd; by default masses and lines, or the rounds of the
+                agent, see `renderer.io.layered.layers_of`.
 
         Returns:
             The path.
@@ -280,21 +288,30 @@ class Painting:
         """
         # Here, because these modules draw paintings and import this one.
         from renderer.io.images import write_jpeg, write_png
+        from renderer.io.openraster import write_ora
+        from renderer.io.photoshop import write_psd
         from renderer.io.svg import write_svg
         from renderer.io.video import write_gif, write_mp4
 
         path = Path(path)
+        size_of_image, size_of_video, size_of_gif = (
+            default if size is None else size for default in (IMAGE_SIZE, VIDEO_SIZE, GIF_SIZE)
+        )
         match path.suffix.lower():
             case ".png":
-                write_png(self.render(size or IMAGE_SIZE, brush), path)
+                write_png(self.render(size_of_image, brush), path)
             case ".jpg" | ".jpeg":
-                write_jpeg(self.render(size or IMAGE_SIZE, brush), path)
+                write_jpeg(self.render(size_of_image, brush), path)
             case ".svg":
-                write_svg(self, path, size or IMAGE_SIZE, brush)
+                write_svg(self, path, size_of_image, brush, layer_strokes)
+            case ".ora":
+                write_ora(self, path, size_of_image, brush, layer_strokes)
+            case ".psd":
+                write_psd(self, path, size_of_image, brush, layer_strokes)
             case ".mp4":
-                write_mp4(self, path, size or VIDEO_SIZE, brush)
+                write_mp4(self, path, size_of_video, brush)
             case ".gif":
-                write_gif(self, path, size or GIF_SIZE, brush)
+                write_gif(self, path, size_of_gif, brush)
             case ".json":
                 with atomic(path) as temporary:
                     temporary.write_text(self.to_json() + "\n", encoding="utf-8")

@@ -1,14 +1,16 @@
-"""Read safetensors files."""
+"""Write and read safetensors files."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load
+from safetensors.torch import load, save
 from torch import Tensor
 
+from renderer.io.files import atomic
 from renderer.io.from_json import from_json
 from renderer.io.read import FAULTS, opened, parse_json, read_bytes, reason
 
@@ -18,6 +20,30 @@ DTYPES = (
     *(torch.float32, torch.float16, torch.bfloat16, torch.float64),
     *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
 )
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file, whole or not at all; equal tensors and metadata give equal bytes.
+
+    Args:
+        path: the file.
+        tensors: of any device and layout, by name.
+        metadata: by name.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    data = save(plain, dict(metadata or {}))
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    if metadata:  # the library writes its entries in an order that changes from run to run
+        header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.write(memoryview(data)[end:])
 
 
 def read_tensors(path: str | Path, *, max_bytes: int = MAX_FILE) -> tuple[dict[str, str], dict[str, Tensor]]:

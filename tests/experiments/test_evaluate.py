@@ -1,6 +1,8 @@
 """evaluate: tables and plots of the painting methods."""
 
+import csv
 import json
+import sys
 from statistics import mean
 
 import pytest
@@ -63,8 +65,61 @@ def test_other_brushes(tmp_path, root, agents):
     assert report["results"][0]["mse"] < 0.05
 
 
+LPIPS = """
+import torch
+class LPIPS(torch.nn.Module):
+    def __init__(self, net, verbose):
+        super().__init__()
+        if {broken}:
+            raise OSError("no network")
+    def forward(self, a, b):
+        assert min(a.shape[2:]) >= 64
+        return (a - b).square().mean((1, 2, 3), keepdim=True)
+"""
+
+
+def install_lpips(folder, monkeypatch, broken=False):
+    """Stands in for the package `lpips`, whose weights are a download: here it is the squared error in [-1, 1]."""
+    (folder / "lpips.py").write_text(LPIPS.replace("{broken}", str(broken)))
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "lpips", raising=False)
+
+
+def test_own_pictures_of_any_shape(tmp_path, agents, monkeypatch, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.radial_gradient("L").resize((90, 60)).save(folder / "wide.png")
+    Image.linear_gradient("L").resize((40, 80)).convert("RGB").save(folder / "tall.jpg")
+    (folder / "notes.txt").write_text("no picture")
+    install_lpips(tmp_path, monkeypatch)
+    config = Config(folder=str(folder), size=48, methods=("agent",), strokes=(3, 9), agent=agents["ours"])
+    report = evaluate(Config(**{**vars(config), "out": str(tmp_path / "out")}))
+    assert "notes.txt" in capsys.readouterr().err
+    with (tmp_path / "out" / "evaluation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["input"], row["strokes"]) for row in rows] == [
+        (name, count) for count in ("3", "9") for name in ("tall.jpg", "wide.png")
+    ]
+    for row in rows:
+        assert all(float(row[name]) > 0 for name in ("seconds", "mse", "psnr", "ssim", "perceptual"))
+        # 48 px are enlarged to 64 for LPIPS, which smooths the error a little.
+        assert float(row["lpips"]) == pytest.approx(4 * float(row["mse"]), rel=0.3)
+    for count, line in zip(("3", "9"), report["results"], strict=True):
+        found = [float(row["lpips"]) for row in rows if row["strokes"] == count]
+        assert line["lpips"] == pytest.approx(mean(found))
+
+
+def test_lpips_without_its_weights_is_left_out(tmp_path, root, agents, monkeypatch, capsys):
+    install_lpips(tmp_path, monkeypatch, broken=True)
+    config = Config(root, n=1, size=32, methods=("agent",), strokes=(2,), agent=agents["ours"])
+    report = evaluate(Config(**{**vars(config), "out": str(tmp_path / "out")}))
+    assert "lpips" not in report["results"][0]
+    assert capsys.readouterr().err.count("LPIPS is left out") == 1
+
+
 @pytest.mark.parametrize(
-    "change", [{"n": 0}, {"strokes": ()}, {"strokes": (0,)}, {"agent": "none"}, {"agent": "bezier"}]
+    "change",
+    [{"folder": "nowhere"}, {"n": 0}, {"strokes": ()}, {"strokes": (0,)}, {"agent": "none"}, {"agent": "bezier"}],
 )
 def test_mistakes_are_one_sentence(tmp_path, root, change):
     with pytest.raises(InputError):

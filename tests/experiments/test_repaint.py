@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from agents.policy import Policy
-from experiments import cli, replay, results
+from experiments import cli, replay
 from experiments import repaint as script
 from experiments.repaint import COLUMNS, Config, repaint
 from kaokore import DatasetError, RetryPolicy, fetch_image, write_fake_kaokore
@@ -78,7 +78,7 @@ def command(monkeypatch, capsys, *arguments):
 @pytest.mark.parametrize("method", ["agent", "optimize", "hybrid", "lines"])
 def test_every_method_writes_everything(tmp_path, agent, method):
     source, out = picture(tmp_path / "face.png"), tmp_path / "out"
-    repaint(Config((source,), str(out), method, strokes=12, size=48, steps=100, agent=agent, video_size=64))
+    repaint(Config((source,), str(out), method=method, strokes=12, size=48, steps=100, agent=agent, video_size=64))
     assert {file.name for file in (out / "face").iterdir()} == FILES
     assert not list(out.rglob("*.tmp*"))
     (row,) = rows(out)
@@ -105,7 +105,9 @@ def test_every_method_writes_everything(tmp_path, agent, method):
 def test_strokes_keep_within_limits(tmp_path, agent, method, palette, colours):
     source = picture(tmp_path / "face.png")
     limits = {"opaque": True, "min_radius": 0.02, "max_radius": 0.1, "palette": palette}
-    config = Config((source,), str(tmp_path), method, 25, size=32, steps=20, agent=agent, video=False, **limits)
+    config = Config(
+        (source,), str(tmp_path), method=method, strokes=25, size=32, steps=20, agent=agent, video=False, **limits
+    )
     repaint(config)
     painting = Painting.load(tmp_path / "face" / "strokes.safetensors")
     assert painting.provenance["palette"] == palette
@@ -123,7 +125,15 @@ def test_without_the_engine_the_learned_brush_draws(tmp_path, agent, monkeypatch
     monkeypatch.setattr("renderer.brushes.mypaint.load", missing)
     source = picture(tmp_path / "face.png")
     config = Config(
-        (source,), str(tmp_path), method, 12, size=32, steps=5, agent=agent, renderer=renderer, video_size=32
+        (source,),
+        str(tmp_path),
+        method=method,
+        strokes=12,
+        size=32,
+        steps=5,
+        agent=agent,
+        renderer=renderer,
+        video_size=32,
     )
     with pytest.warns(MissingBrushWarning, match="learned brush"):
         repaint(config)
@@ -142,7 +152,7 @@ def test_another_background(tmp_path, agent, method):
     for background in ("#204060", "mean"):
         out = tmp_path / background
         options = {"size": 32, "steps": 5, "agent": agent, "video": False, "background": background}
-        repaint(Config((source,), str(out), method, 1, **options))
+        repaint(Config((source,), str(out), method=method, strokes=1, **options))
         painting = Painting.load(out / "face" / "strokes.safetensors")
         target = np.asarray(Image.open(source)) / 255
         wanted = target.mean((0, 1)) if background == "mean" else np.array([0x20, 0x40, 0x60]) / 255
@@ -156,7 +166,7 @@ def test_brushes_can_be_blended(tmp_path, agent):
     source = picture(tmp_path / "face.png")
     options = {"renderer": "flat+ink", "blend": 0.25, "agent": agent, "video": False}
     for method in ("agent", "optimize"):
-        repaint(Config((source,), str(tmp_path), method, 6, size=32, steps=5, **options))
+        repaint(Config((source,), str(tmp_path), method=method, strokes=6, size=32, steps=5, **options))
         strokes = Painting.load(tmp_path / "face" / "strokes.safetensors").strokes
         assert (strokes[:, -1] == 0.25).all()
 
@@ -164,14 +174,18 @@ def test_brushes_can_be_blended(tmp_path, agent):
 def test_same_seed_same_painting(tmp_path, agent):
     source = picture(tmp_path / "face.png")
     for out in ("a", "b"):
-        repaint(Config((source,), str(tmp_path / out), "hybrid", 10, size=32, steps=5, agent=agent, video=False))
+        repaint(
+            Config(
+                (source,), str(tmp_path / out), method="hybrid", strokes=10, size=32, steps=5, agent=agent, video=False
+            )
+        )
     first, second = (Painting.load(tmp_path / out / "face" / "strokes.safetensors").strokes for out in ("a", "b"))
     assert torch.equal(first, second)
 
 
 def test_a_time_budget_is_kept(tmp_path, agent):
     source = picture(tmp_path / "face.png")
-    repaint(Config((source,), str(tmp_path / "out"), "optimize", 20, seconds=1.0, size=32, video=False))
+    repaint(Config((source,), str(tmp_path / "out"), method="optimize", strokes=20, seconds=1.0, size=32, video=False))
     assert 1.0 <= float(rows(tmp_path / "out")[0]["seconds"]) < 3.0
 
 
@@ -262,15 +276,27 @@ def test_runs_at_once_lose_no_row(tmp_path):
     assert len({row["folder"] for row in rows(tmp_path)}) == 60
 
 
-def test_what_a_killed_run_left_is_swept(tmp_path):
-    dead = 2**22 + 12345  # beyond the largest process number
-    (tmp_path / f".face.{dead}.tmp").mkdir()
-    (tmp_path / f".lost.{dead}.tmp.old").mkdir()
-    (tmp_path / f".lost.{dead}.tmp.old" / "painting.png").touch()
-    (tmp_path / f".mine.{os.getpid()}.tmp").mkdir()
-    results.sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"lost", f".mine.{os.getpid()}.tmp"}
-    assert (tmp_path / "lost" / "painting.png").is_file()
+def test_names_of_many_letters(tmp_path, agent):
+    """Of a folder with a number there may be 255 bytes; Japanese letters have three each."""
+    for letters in ("a" * 251, "顔" * 83):
+        source = picture(tmp_path / f"{letters}.png", seed=len(letters))
+        out = tmp_path / letters[:3]
+        for strokes in (2, 3):
+            repaint(Config((source,), str(out), strokes=strokes, size=24, agent=agent, video=False))
+        first, second = sorted(out.glob("*/"))
+        assert first.name.startswith(letters[:60])
+        assert second.name == f"{first.name}-2"
+        assert [row["folder"] for row in rows(out)] == [first.name, second.name]
+
+
+def test_a_checkpoint_with_other_weights_makes_another_folder(tmp_path, agent):
+    source, mine = picture(tmp_path / "face.png"), tmp_path / "tiny.safetensors"
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        settings = {"width": 16, "blocks": 1, "each": 2}
+        Checkpoint("policy", settings, Policy(**settings).state_dict(), BEZIER).save(mine)
+        repaint(Config((source,), str(tmp_path / "out"), strokes=3, size=24, agent=str(mine), video=False))
+    assert [row["folder"] for row in rows(tmp_path / "out")] == ["face", "face-2"]
 
 
 def make_bad(kind, folder):
@@ -394,7 +420,7 @@ def test_bad_kaokore_ids(tmp_path, agent, given):
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 2)])
 def test_tiny_pictures(tmp_path, agent, size):
     source = picture(tmp_path / "face.png", *size)
-    repaint(Config((source,), str(tmp_path / "out"), "hybrid", 4, size=20, steps=3, agent=agent))
+    repaint(Config((source,), str(tmp_path / "out"), method="hybrid", strokes=4, size=20, steps=3, agent=agent))
     with Image.open(tmp_path / "out" / "face" / "painting.png") as image:
         assert max(image.size) == 20
     assert rows(tmp_path / "out")[0]["strokes"] == "4"

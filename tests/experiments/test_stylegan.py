@@ -375,3 +375,30 @@ def test_labels_need_a_conditional_generator(root, tmp_path):
     with pytest.raises(InputError, match="without labels"):
         sample(Sample(plain, gender="female", out=str(tmp_path / "out")))
     assert len(os.listdir(sample(Sample(plain, n=1, out=str(tmp_path / "out"))))) == 3
+
+
+def test_another_result_never_changes_one_that_is_there(checkpoint, tmp_path, capsys):
+    out = tmp_path / "samples"
+    for n, folder in ((3, "samples"), (1, "samples-2"), (2, "samples-3")):
+        assert sample(Sample(checkpoint, n=n, out=str(out))) == tmp_path / folder
+        assert len(os.listdir(tmp_path / folder / "faces")) == n
+    capsys.readouterr()
+    (tmp_path / "samples-2" / "grid.png").unlink()  # as if it had been killed before
+    for again, said in ((False, "1 faces"), (False, "sampled already"), (True, "1 faces")):
+        assert sample(Sample(checkpoint, n=1, out=str(out), again=again)) == tmp_path / "samples-2"
+        assert said in capsys.readouterr().out
+    for seed, folder in ((0, "projection"), (1, "projection-2"), (0, "projection")):
+        config = Project(str(out / "faces" / "sample-0000.png"), checkpoint, str(tmp_path / "projection"), seed=seed)
+        assert project(dataclasses.replace(config, optimise=ProjectionConfig(steps=1))) == tmp_path / folder
+    assert "projected already" in capsys.readouterr().out
+    paths = [path for path in tmp_path.rglob("*") if path.is_file() and str(tmp_path).encode() in path.read_bytes()]
+    assert not paths, "nothing of this machine"
+
+
+def test_other_files_are_never_mixed_with_a_result(checkpoint, tmp_path, monkeypatch):
+    (tmp_path / "mine.txt").touch()
+    assert sample(Sample(checkpoint, n=1, out=str(tmp_path))).name == f"{tmp_path.name}-2"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="current folder holds other files"):
+        sample(Sample(checkpoint, n=1, out="."))
+    assert os.listdir(tmp_path) == ["mine.txt"]

@@ -30,7 +30,9 @@ def picture(path, seed=0, side=40):
     return str(path)
 
 
-def shown(folder):
+def shown(out):
+    """The only painting in `out`."""
+    (folder,) = out.iterdir()
     return torch.from_numpy(np.asarray(Image.open(folder / "painting.png")).copy()).float() / 255
 
 
@@ -61,8 +63,8 @@ def test_content_alone(tmp_path, capsys):
             stage_shares=(1, 3),
         )
     )
-    assert {file.name for file in out.iterdir()} >= FILES
-    painting = Painting.load(out / "strokes.safetensors")
+    assert {file.name for file in (out / "face").iterdir()} >= FILES
+    painting = Painting.load(out / "face" / "strokes.safetensors")
     assert len(painting.strokes) == 12
     assert painting.provenance["content"] == ["relu1_2"]
     assert "perceptual distance" in capsys.readouterr().out
@@ -96,7 +98,7 @@ def test_the_style_image_gives_its_colours_by_weight(tmp_path):
             video=False,
         )
         stylize(config)
-        assert not (out / "painting.mp4").exists()
+        assert not (out / "red" / "painting.mp4").exists()
         means.append(shown(out).mean((0, 1)))
     bluer = [(mean[2] - mean[0]).item() for mean in means]
     assert bluer[0] > 0.2
@@ -131,7 +133,7 @@ def test_the_score_of_a_class_rises_above_the_blank_canvas(tmp_path, capsys):
     out = tmp_path / "lemon"
     config = Visualize(str(out), "lemon", strokes=20, steps=25, size=48, view=STILL, video_size=48)
     visualize(config)
-    assert {file.name for file in out.iterdir()} >= FILES
+    assert {file.name for file in (out / "lemon").iterdir()} >= FILES
     assert "Predicted classes: " in capsys.readouterr().out
     network = imagenet_network()
     pictures = torch.stack((shown(out).permute(2, 0, 1), torch.ones(3, 48, 48)))
@@ -149,7 +151,50 @@ def test_other_objectives(tmp_path, capsys, wanted):
     said = capsys.readouterr().out
     assert "5 strokes" in said
     assert next(iter(wanted.values())) in said or "deviations of its layer" in said or "Predicted classes" in said
-    assert Painting.load(tmp_path / "strokes.safetensors").provenance["feature"] == wanted.get("feature")
+    (strokes,) = tmp_path.glob("*/strokes.safetensors")
+    assert Painting.load(strokes).provenance["feature"] == wanted.get("feature")
+
+
+def files_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_one_input_and_one_configuration_make_one_folder(tmp_path, capsys):
+    """For both commands: another result never changes one that is there, an equal one is skipped unless --again."""
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        picture(tmp_path / folder / "face.png", seed=ord(folder))
+    out, small = str(tmp_path / "out"), {"renderer": "bezier", "strokes": 2, "steps": 1, "size": 16}
+    first, second = (str(tmp_path / folder / "face.png") for folder in "ab")
+    face = {**small, "content": ("relu1_2",), "content_weights": (1.0,)}
+    lemon = {**small, "size": 32, "view": replace(STILL, side=32)}
+    jobs = [
+        ("face", lambda **more: stylize(Stylize(first, out, **face | {"video_size": 32} | more))),
+        ("face-2", lambda **more: stylize(Stylize(second, out, video=False, **face | more))),
+        ("face-3", lambda **more: stylize(Stylize(first, out, video=False, seed=1, **face | more))),
+        ("face-4", lambda **more: stylize(Stylize(first, out, style=second, video=False, **face | more))),
+        ("relu1_2-3", lambda **more: visualize(Visualize(out, feature="relu1_2:3", video=False, **lemon | more))),
+        (
+            "relu1_2-3-2",
+            lambda **more: visualize(Visualize(out, feature="relu1_2:3", video=False, seed=1, **lemon | more)),
+        ),
+    ]
+    for number, (name, job) in enumerate(jobs, 1):
+        before = files_of(tmp_path / "out")
+        job()
+        assert f"out/{name}:" in capsys.readouterr().out
+        assert files_of(tmp_path / "out").items() >= before.items()
+        assert len(list((tmp_path / "out").iterdir())) == number, "and nothing else is left there"
+    whole = files_of(tmp_path / "out")
+    assert not [path for path, data in whole.items() if str(tmp_path).encode() in data], "nothing of this machine"
+    for _, job in (jobs[0], jobs[-1]):
+        job()
+        assert "painted already" in capsys.readouterr().out
+        job(again=True)
+        assert "painted already" not in capsys.readouterr().out
+    assert files_of(tmp_path / "out") == whole, "the same seed gives the same bytes"
+    jobs[0][1](video=False, again=True)
+    assert not (tmp_path / "out" / "face" / "painting.mp4").exists(), "nothing stale stays"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from painter.losses import mse
 from painter.refine import Region
 from renderer.canvas import blank
 from renderer.errors import InputError
+from renderer.io.layered import Layer, layers_of
 from renderer.strokes import BEZIER
 
 FEW_STEPS = OptimizeConfig(steps=60)
@@ -234,9 +235,26 @@ def test_edits_give_a_changed_copy(agent: Painter) -> None:
             painting.edit(**wrong)
 
 
+def test_paintings_record_their_layers(agent: Painter) -> None:
+    painting = agent.paint(photograph(), strokes=12, size=36)
+    layers = layers_of(painting)
+    assert [layer.name for layer in layers] == [f"round {i}" for i in range(1, len(layers) + 1)]
+    assert len(layers) > 1
+    assert layers[-1].end == 12
+    together = agent.paint_batch([photograph(), photograph()], strokes=12, size=36)
+    assert [other.provenance["layers"] for other in together] == [painting.provenance["layers"]] * 2
+    refined = agent.refine(painting, photograph(), strokes=3)
+    assert layers_of(refined) == [*layers, Layer("refined", 12, 15)]
+    lines = Painter("lines", brush="bezier", device="cpu", config=OptimizeConfig(steps=5))
+    with Image.open("docs/images/hikime.png") as image:
+        drawn = lines.paint(image.convert("RGB"), strokes=12, size=64)
+    assert [layer.name for layer in layers_of(drawn)] == ["masses", "lines"]
+    assert "layers" not in Painter("optimize", config=OptimizeConfig(steps=2)).paint(photograph(), size=36).provenance
+
+
 def test_exports_by_suffix(agent: Painter, tmp_path: Path) -> None:
     painting = agent.paint(photograph(), strokes=6, size=36)
-    for suffix in (".png", ".jpg", ".svg", ".mp4", ".gif", ".json", ".safetensors"):
+    for suffix in (".png", ".jpg", ".svg", ".ora", ".psd", ".mp4", ".gif", ".json", ".safetensors"):
         assert painting.export(tmp_path / f"face{suffix}", size=48).stat().st_size > 100
     with Image.open(tmp_path / "face.png") as image:
         assert image.size == (48, 32)
@@ -247,4 +265,6 @@ def test_exports_by_suffix(agent: Painter, tmp_path: Path) -> None:
     assert stroke["radius"] == pytest.approx(BEZIER.get(painting.strokes, "radius")[2].tolist(), abs=1e-6)
     assert exported["fields"]["radius"]["unit"].endswith("short side")
     with pytest.raises(InputError, match=r"should end in one of .png"):
-        painting.export(tmp_path / "face.psd")
+        painting.export(tmp_path / "face.bmp")
+    with pytest.raises(InputError, match="1 to 16384 pixels"):
+        painting.export(tmp_path / "face.png", size=0)

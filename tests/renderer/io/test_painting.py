@@ -14,6 +14,7 @@ from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.canvas import blank, paint, paint_steps
 from renderer.errors import InputError
+from renderer.io import files
 from renderer.io import painting as module
 from renderer.io.images import fit, to_bytes
 from renderer.io.painting import FORMAT, LARGEST, Painting, PaintingError, reference_brush, schedule
@@ -174,11 +175,11 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "a.safetensors"
     painting(2).save(path)
 
-    def fail(tensors: object, temporary: Path, about: object) -> None:
+    def fail(temporary: Path) -> None:
         temporary.write_bytes(b"half")
         raise error
 
-    monkeypatch.setattr(module, "save_file", fail)
+    monkeypatch.setattr(files, "sync", fail)
     with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt, match=r"No space|^$"):
         painting(3).save(path)
     assert list(tmp_path.iterdir()) == [path]

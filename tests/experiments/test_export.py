@@ -1,0 +1,65 @@
+"""The command that writes a painting for other programs."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from pyora import Project
+
+from experiments.cli import run
+from experiments.export import Config, export
+from renderer.errors import InputError
+from renderer.io.painting import Painting
+from renderer.strokes import BEZIER
+
+
+@pytest.fixture(scope="module")
+def strokes(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("painting") / "strokes.safetensors"
+    Painting(BEZIER.sample(9, torch.Generator().manual_seed(0)), BEZIER, 24, 32).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("suffix", ["ora", "psd", "svg", "ORA"])
+def test_layers(tmp_path: Path, strokes: str, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / f"a.{suffix}"
+    assert export(Config(strokes, str(out), size=64, layer_strokes=4)) == out
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+    assert capsys.readouterr().out == f"Wrote {out}: 9 strokes.\n"
+    if suffix.lower() == "ora":
+        assert len(list(Project.load(str(out)).iter_layers)) == 4
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"out": "a.bmp"},
+        {"out": "a"},
+        {"size": 0},
+        {"size": 16_385},
+        {"renderer": "nobody"},
+        {"layer_strokes": 0},
+        {"strokes": "missing.safetensors"},
+        {"strokes": __file__},
+    ],
+)
+def test_impossible_options_are_one_line(tmp_path: Path, strokes: str, options: dict) -> None:
+    options = {"strokes": strokes, "out": "a.ora", **options}
+    options["out"] = str(tmp_path / options["out"])
+    with pytest.raises(InputError, match=r"^[^\n]+\.$"):
+        export(Config(**options))
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_line(
+    tmp_path: Path, strokes: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["export", strokes, "--size", "16", "--out", str(tmp_path / "a.ora")])
+    run(export, Config)
+    assert (tmp_path / "a.ora").is_file()
+    monkeypatch.setattr(sys, "argv", ["export", strokes, "--out", str(tmp_path / "a.xyz")])
+    with pytest.raises(SystemExit) as stopped:
+        run(export, Config)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
