@@ -51,6 +51,8 @@ def resumed(config: Options, script: str) -> Options:
     """`config`, or if it names a run to resume, the configuration of that run. Raises `InputError`."""
     if config.resume is not None:
         stored = runs.resume(config.resume, script, type(config))
+        with guarded(config.resume, InputError, "holds options that cannot be used"):
+            require(stored, minutes_between_saves=0)
         config = replace(stored, resume=config.resume, minutes=config.minutes)
     require(config, minutes_between_saves=0)
     if config.minutes is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from contextlib import suppress
 from typing import Any
 
 from renderer.errors import InputError
@@ -24,7 +25,8 @@ def import_callable(name: str, kind: str, arguments: int) -> Any:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-        inspect.signature(found).bind(*range(arguments))
+        with suppress(ValueError):  # some classes in C say nothing of their arguments
+            inspect.signature(found).bind(*range(arguments))
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise InputError(f"There is no {kind} {name!r}: {reason(error)}.") from error
+        raise InputError(f"No {kind} {name!r}: {reason(error)}.") from error
     return found
