@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,21 +60,22 @@ def printable(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
-def find_folder(parent: Path, stem: str, result: str) -> tuple[Path, bool]:
+def find_folder(parent: Path, stem: str, result: str, taken: Container[Path] = ()) -> tuple[Path, bool]:
     """The folder for a result: `stem`, or `stem-2`, `stem-3` ... where others hold other results.
 
     Args:
         parent: where result folders lie.
         stem: the name that the folder should have; where it is too long, its end is replaced by a hash.
         result: its `fingerprint`, which the painting inside records under the same name.
+        taken: folders that other results are about to be written to.
 
     Returns:
         The folder, and whether it holds the same result already.
     """
     stem = shortened(stem)
     folder, number = parent / stem, 1
-    while os.path.lexists(folder):
-        if _fingerprint(folder) == result:
+    while folder in taken or os.path.lexists(folder):
+        if folder not in taken and _fingerprint(folder) == result:
             return folder, True
         number += 1
         folder = parent / f"{stem}-{number}"

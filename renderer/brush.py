@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from renderer.checks import check_size, check_strokes
 from renderer.errors import InputError
 from renderer.extensions import import_callable
 from renderer.strokes import StrokeSpace
@@ -121,6 +122,14 @@ class Brush(ABC):
         """The device that strokes have to be on."""
         return torch.device("cpu")
 
+    def check(self, strokes: Tensor, size: Size) -> None:
+        """Raise `InputError` for strokes that are not `(N, P)` finite floats of the space, and sizes below 1 pixel.
+
+        Brushes call it where they draw. On a GPU, values are not checked, since that would wait for it.
+        """
+        check_size(size)
+        check_strokes(strokes, self.space)
+
     def bounds(self, strokes: Tensor, size: Size) -> Bounds:
         """The box that each stroke of `(B, P)` may touch, inside the canvas; by default all of it.
 
@@ -138,7 +147,11 @@ class Brush(ABC):
             strokes: `(N, P)`.
             size: height and width of the canvas.
             box: `(N, 4)` left, top, width, height of the boxes; by default, boxes that hold `bounds`.
+
+        Raises:
+            InputError: for strokes that are not `(N, P)` finite floats of the brush's space, and sizes below 1 pixel.
         """
+        self.check(strokes, size)
         if box is None:
             box = _few_shapes(box_of(self.bounds(strokes, size)), size)
         start = torch.empty_like(box[:, 0])
@@ -156,6 +169,7 @@ class Brush(ABC):
 
     def stream(self, strokes: Tensor, size: Size, chunk: int = 256) -> Iterator[Patches]:
         """Yield the patches of strokes `(N, P)` in painting order, at most `chunk` at a time, so that memory is bounded."""
+        self.check(strokes, size)
         for first in range(0, len(strokes), chunk):
             yield self.patches(strokes[first : first + chunk], size)
 

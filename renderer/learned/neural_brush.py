@@ -97,6 +97,7 @@ class NeuralBrush(LearnedBrush):
         mean: bool = False,
     ) -> Mark:
         """See `renderer.brush.Brush`; for `stroke_noise` and `mean`, see `at`."""
+        self.check(strokes, size)
         x, y = pixel_centres(size, window, strokes)
         x, y = x.expand(len(strokes), -1), y.expand(len(strokes), -1)
         left, top, right, bottom = (side[:, None] for side in self.bounds(strokes, size))
@@ -114,6 +115,7 @@ class NeuralBrush(LearnedBrush):
 
     def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
         """See `renderer.brush.Brush`: all boxes at once, without grain by one fused operation."""
+        self.check(strokes, size)
         box = box_of(self.bounds(strokes, size)) if box is None else box
         start, total = layout(box)
         if self.grain is None:
