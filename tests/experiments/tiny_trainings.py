@@ -9,7 +9,7 @@ from torch import nn
 
 from experiments import train_agent, train_classifier, train_renderer, train_stylegan
 from experiments.distributed import join_processes
-from kaokore.classify import classifier
+from kaokore.classify import classifier as classifiers
 
 
 class Plain(nn.Module):
@@ -32,16 +32,18 @@ def train_all(folder: Path, root: str) -> dict[str, Path]:
     def tiny(config, name, **options):
         return dataclasses.replace(config, runs=str(folder / name), **saves, **options)
 
-    train_classifier.build = classifier.build = Plain  # type: ignore[assignment]
-    agent = dataclasses.replace(train_agent.TINY.training, round_strokes=(4, 8))
+    train_classifier.build = classifiers.build = Plain  # type: ignore[assignment]
+    rounds = dataclasses.replace(train_agent.TINY.training, round_strokes=(4, 8))
     faces = dataclasses.replace(train_stylegan.TINY.training, batch=8)
     with join_processes(8, torch.device("cpu")):  # once for all
-        return {
-            "renderer": train_renderer.train_renderer(tiny(train_renderer.TINY, "renderer", steps=4)),
-            "agent": train_agent.train_agent(tiny(train_agent.TINY, "agent", root=root, batch=4, training=agent)),
-            "classifier": train_classifier.train(tiny(train_classifier.TINY, "classifier", root=root, epochs=2)),
-            "stylegan": train_stylegan.train(tiny(train_stylegan.TINY, "stylegan", root=root, training=faces)),
-        }
+        renderer = train_renderer.train_renderer(tiny(train_renderer.TINY, "renderer", steps=4))
+        # Stopped after its first episode, and resumed.
+        train_agent.train_agent(tiny(train_agent.TINY, "agent", root=root, batch=4, training=rounds, minutes=0.0))
+        (stopped,) = (folder / "agent").iterdir()
+        agent = train_agent.train_agent(train_agent.Config(resume=str(stopped)))
+        classifier = train_classifier.train(tiny(train_classifier.TINY, "classifier", root=root, epochs=2))
+        stylegan = train_stylegan.train(tiny(train_stylegan.TINY, "stylegan", root=root, training=faces))
+    return {"renderer": renderer, "agent": agent, "classifier": classifier, "stylegan": stylegan}
 
 
 if __name__ == "__main__":
