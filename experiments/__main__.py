@@ -14,6 +14,7 @@ from experiments.cli import choose
 # Modules by command, which are imported only when they are run, and a line of help.
 COMMANDS: dict[str, tuple[str, str]] = {
     "paint": ("experiments.repaint", "Repaint pictures stroke by stroke."),
+    "paint-collection": ("experiments.paint_collection", "Paint a whole collection with many workers, resumably."),
     "replay": ("experiments.replay", "Render a saved painting at any size, as an image, a video or vectors."),
     "export": ("experiments.export", "Write a painting for other programs, and a plan to paint it by hand."),
     "stylize": ("experiments.stylize", "Paint the content of a picture in the style of a brush or of another picture."),
