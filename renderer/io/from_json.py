@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +53,7 @@ def _from_json(kind: Any, value: Any, name: str) -> Any:
         return value
     if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
         fields = [field for field in dataclasses.fields(kind) if field.init]
-        hints, missing = get_type_hints(kind), dataclasses.MISSING
+        hints, missing = _hints(kind), dataclasses.MISSING
         known = {field.name: hints[field.name] for field in fields}
         required = [field.name for field in fields if field.default is missing and field.default_factory is missing]
         return kind(**_arguments(known, required, value))
@@ -86,6 +87,11 @@ def _from_json(kind: Any, value: Any, name: str) -> Any:
     if kind is float and number and abs(value) < 2**1023 and math.isfinite(value):
         return float(value)
     raise ValueError(f"{name} is {_shown(value)}, not {_title(kind)}")
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _arguments(known: Mapping[str, Any], required: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ Colour = tuple[float, float, float]
 
 FORMAT = "kaokore-painting/1"
 FORMAT_JSON = "kaokore-strokes/1"
-EXPORTS = (".png", ".jpg", ".svg", ".ora", ".psd", ".mp4", ".gif", ".json", ".safetensors")
+EXPORTS = (".png", ".jpg", ".svg", ".ora", ".psd", ".hpgl", ".gcode", ".mp4", ".gif", ".json", ".safetensors")
 IMAGE_SIZE, VIDEO_SIZE, GIF_SIZE = 1536, 512, 256  # pixels on the long side of exports
 LARGEST = 16_384  # pixels on the long side
 MAX_BYTES = 256 * 2**20  # of a file: some four million strokes
@@ -270,8 +270,14 @@ class Painting:
         size: int | None = None,
         brush: Brush | None = None,
         layer_strokes: int | None = None,
+        centre_lines: bool = False,
+        canvas: tuple[float, float] | None = None,
+        pens: Sequence[float] = (0.3, 0.8, 2.0),
     ) -> Path:
-        """Write the painting in the format of the suffix: .png, .jpg, .svg, .ora, .psd, .mp4, .gif, .json, .safetensors.
+        """Write the painting in the format of the suffix.
+
+        Images .png, .jpg; vectors .svg; layers .ora (Krita, GIMP), .psd; plotters .hpgl, .gcode; videos .mp4, .gif; strokes
+        .json, .safetensors. `painter.plan` writes plans to paint it by hand.
 
         Args:
             path: the file to write, whole or not at all.
@@ -279,6 +285,9 @@ class Painting:
             brush: what draws it, see `render`. JSON holds the strokes in physical units instead (`to_json`).
             layer_strokes: strokes in each layer of .svg, .ora and .psd; by default masses and lines, or the rounds of the
                 agent, see `renderer.io.layered.layers_of`.
+            centre_lines: an SVG of open lines for plotters, see `renderer.io.svg_centre_lines`; as in .hpgl, .gcode.
+            canvas: width and height in mm of the sheet that centre lines are drawn on.
+            pens: widths in mm of the pens that centre lines are drawn with.
 
         Returns:
             The path.
@@ -290,7 +299,9 @@ class Painting:
         from renderer.io.images import write_jpeg, write_png
         from renderer.io.openraster import write_ora
         from renderer.io.photoshop import write_psd
+        from renderer.io.plotter import write_plot
         from renderer.io.svg import write_svg
+        from renderer.io.svg_centre_lines import write_centre_lines
         from renderer.io.video import write_gif, write_mp4
 
         path = Path(path)
@@ -302,6 +313,10 @@ class Painting:
                 write_png(self.render(size_of_image, brush), path)
             case ".jpg" | ".jpeg":
                 write_jpeg(self.render(size_of_image, brush), path)
+            case ".svg" if centre_lines:
+                write_centre_lines(self, path, canvas, pens)
+            case ".hpgl" | ".gcode":
+                write_plot(self, path, canvas, pens)
             case ".svg":
                 write_svg(self, path, size_of_image, brush, layer_strokes)
             case ".ora":
