@@ -51,7 +51,13 @@ def main() -> None:
                 pass  # the form that this damage needs is gone
         return bytes(atheris.Mutate(data, most))
 
-    arguments = [f"-runs={options.count}", f"-seed={options.seed}", "-rss_limit_mb=4096", "-timeout=20", "-max_len=300000"]
+    arguments = [
+        f"-runs={options.count}",
+        f"-seed={options.seed}",
+        "-rss_limit_mb=4096",
+        "-timeout=20",
+        "-max_len=300000",
+    ]
     atheris.Setup(
         [sys.argv[0], *arguments, f"-artifact_prefix={options.keep}/", str(corpus)], read_one, custom_mutator=damage
     )
