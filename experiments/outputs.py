@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,13 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from experiments.results import new_folder
 from painter.api import Painter
-from renderer.io.images import write_png
-from renderer.io.painting import GIF_SIZE, Painting
+from painter.losses.perceptual import Perceptual
+from painter.metrics import Metrics, compute_metrics
+from renderer.io.images import fit, read_image, write_png
+from renderer.io.painting import GIF_SIZE, Colour, Painting
+from renderer.strokes import StrokeSpace
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,27 @@ def progress_bar(label: str | None) -> Iterator[Callable[[float, str], None]]:
         yield show
 
 
+@contextmanager
+def batch_bar(label: str, total: int) -> Iterator[tuple[Callable[[float, int], None], Callable[[], object]]]:
+    """Show the progress of painting `total` images: of a single one always, of several on a terminal only.
+
+    Yields:
+        A function of a batch's progress in [0, 1] and its strokes so far, and one to call after each finished image.
+    """
+    if total == 1:
+        with progress_bar(label) as show:
+            yield lambda progress, strokes: show(progress, f"{strokes} strokes"), lambda: None
+        return
+    bar_format = "{n_fmt} of {total_fmt} images |{bar}| {rate_noinv_fmt}, {remaining} left{postfix}"
+    with tqdm(total=total, unit=" images", bar_format=bar_format, disable=None) as bar:
+
+        def show_batch(progress: float, strokes: int) -> None:
+            bar.set_postfix_str(f"batch {progress:.0%}", refresh=False)
+            bar.update(0)
+
+        yield show_batch, bar.update
+
+
 def write_painting(painting: Painting, image: Tensor, folder: Path, video_size: int | None) -> None:
     """Write strokes.safetensors, painting.png (`image`), painting.svg, and with `video_size` painting.mp4 and .gif."""
     painting.save(folder / "strokes.safetensors")
@@ -79,6 +106,46 @@ def write_painting(painting: Painting, image: Tensor, folder: Path, video_size: 
     if video_size is not None:
         painting.export(folder / "painting.mp4", size=video_size)
         painting.export(folder / "painting.gif", size=min(video_size, GIF_SIZE))
+
+
+def read_pixels(path: Path, size: int) -> np.ndarray:
+    """Read an image at `size` pixels on the long side: (3, H, W), sRGB in [0, 1]. Raises `InputError`."""
+    return fit(read_image(path, size), size).numpy()
+
+
+def save_and_measure(painting: Painting, target: Tensor, folder: Path, video_size: int | None) -> Metrics:
+    """Write a result folder, whole or not at all, and compare the painting with its target.
+
+    Args:
+        painting: What to write, see `write_painting`.
+        target: (3, H, W) in [0, 1], of the painting's size.
+        folder: Replaced if it is there.
+        video_size: Pixels on the long side of the videos; None for none.
+
+    Raises:
+        InputError: the disk does not take it.
+    """
+    image = painting.render()
+    with new_folder(folder) as temporary:
+        write_painting(painting, image, temporary, video_size)
+    return compute_metrics(image, target, _perceptual())
+
+
+def save_and_measure_strokes(
+    strokes: np.ndarray,
+    about: tuple[StrokeSpace, int, int, Colour, dict[str, Any]],
+    target: np.ndarray,
+    folder: Path,
+    video_size: int | None,
+) -> Metrics:
+    """`save_and_measure` for another process: strokes (N, P) and target as arrays, and the other arguments of `Painting`."""
+    painting = Painting(torch.from_numpy(strokes), *about)
+    return save_and_measure(painting, torch.from_numpy(target), folder, video_size)
+
+
+@functools.cache
+def _perceptual() -> Perceptual:
+    return Perceptual()
 
 
 def finished_files(folder: Path, video: bool) -> bool:

@@ -9,28 +9,37 @@ and a row in metrics.csv. What is painted already with the same options is skipp
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 import tyro
+from tqdm import tqdm
 
+from experiments.batches import Finished, Job, choose_batch, paint_in_batches
 from experiments.cli import KAOKORE, picture_path, run
-from experiments.outputs import Result, finished_files, paint_image, write_painting
+from experiments.cores import available_cores
+from experiments.outputs import batch_bar, finished_files
 from experiments.painting_options import PaintingOptions
-from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, new_folder, plain_options, printable
+from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, plain_options, printable
+from experiments.workers import Workers
 from painter.api import MAX_SIZE
-from painter.losses.perceptual import Perceptual
-from painter.metrics import Metrics, compute_metrics
 from renderer.errors import InputError
 from renderer.io.files import check_writable
-from renderer.io.images import find_images, fit, read_image
+from renderer.io.images import find_images
 
 COLUMNS = (
     *("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual"),
     *("folder", "renderer", "size", "seed", "options"),
 )
+
+
+WORTH_WORKERS = 4  # images; fewer are written sooner than processes start
+MOST_WORKERS = 32  # each takes about 300 MB
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,9 @@ class Config(PaintingOptions):
     """Folder for the results."""
     seconds: float | None = None
     """Time for optimising (optimize, hybrid), instead of a fixed number of steps."""
+    batch: str = "auto"
+    """How many images are painted at once; auto chooses by their size and the device. Paintings differ from those of
+    another batch by rounding."""
     again: bool = False
     """Repaint what is painted already with the same options."""
     video: bool = True
@@ -60,41 +72,65 @@ def repaint(config: Config) -> None:
     table = MetricsTable(out / METRICS, COLUMNS)
     inputs = _find(config)
     painter = config.painter()
-    perceptual = Perceptual()
     check_writable(out)
+    names: dict[Path, str] = {}  # of the inputs, by the folders of their results
     mistakes = 0
-    for name, stem, path in inputs:
-        try:
-            target = fit(read_image(path, config.size), config.size)
-            record = _record(config, path)
-            folder, done = find_folder(out, stem, record["fingerprint"])
-            if done and not config.again and _finished(folder, table, config):
-                print(f"{folder}: painted already; --again repaints it.")
+
+    def fail(error: InputError) -> None:
+        nonlocal mistakes
+        if len(inputs) == 1:
+            raise error
+        mistakes += 1
+        tqdm.write(f"error: {error}", file=sys.stderr)
+        advance()
+
+    def jobs() -> Iterator[Job]:
+        for name, stem, path in inputs:
+            try:
+                record = _record(config, path)
+                folder, done = find_folder(out, stem, record["fingerprint"], names)
+            except InputError as error:
+                fail(error)
                 continue
-            result = paint_image(
-                painter,
-                target,
-                label=stem,
-                strokes=config.strokes,
-                seconds=config.seconds,
-                constraints=config.constraints(),
-                background=config.background,
-                seed=config.seed,
-                provenance=record,
-            )
-            with new_folder(folder) as temporary:
-                write_painting(result.painting, result.image, temporary, config.video_size if config.video else None)
-            metrics = compute_metrics(result.image, target, perceptual)
-            table.put(_row(name, folder.name, config, result, metrics))
-            print(
-                f"{folder}: {len(result.painting.strokes)} strokes in {result.seconds:.1f} s, "
-                f"mse {metrics.mse:.5f}, ssim {metrics.ssim:.3f}"
-            )
+            if done and not config.again and _finished(folder, table, config):
+                tqdm.write(f"{folder}: painted already; --again repaints it.", file=sys.stdout)
+                advance()
+                continue
+            names[folder] = name
+            yield Job(path, folder, record)
+
+    def report(job: Job, result: Callable[[], Finished]) -> None:
+        try:
+            finished = result()
+            table.put(_row(names[job.folder], job.folder.name, config, finished))
         except InputError as error:
-            if len(inputs) == 1:
-                raise
-            mistakes += 1
-            print(f"error: {error}", file=sys.stderr)
+            fail(error)
+            return
+        line = f"{job.folder}: {finished.strokes} strokes in {finished.seconds:.1f} s"
+        metrics = finished.metrics
+        tqdm.write(f"{line}, mse {metrics.mse:.5f}, ssim {metrics.ssim:.3f}", file=sys.stdout)
+        advance()
+
+    several = len(inputs) >= WORTH_WORKERS
+    with (
+        batch_bar(inputs[0][1], len(inputs)) as (show, advance),
+        Workers(min(available_cores(), MOST_WORKERS) if several else 0) as workers,
+    ):
+        paint_in_batches(
+            painter,
+            jobs(),
+            batch=_batch(config, painter.device, len(inputs)),
+            size=config.size,
+            video_size=config.video_size if config.video else None,
+            workers=workers,
+            report=report,
+            on_progress=show,
+            strokes=config.strokes,
+            seconds=config.seconds,
+            constraints=config.constraints(),
+            background=config.background,
+            seed=config.seed,
+        )
     print(f"Open {out}/*/painting.png, painting.svg or painting.mp4; the metrics are in {out}/metrics.csv.")
     if mistakes:
         raise InputError(f"{mistakes} of {len(inputs)} inputs could not be painted; the others are done.")
@@ -107,8 +143,18 @@ def _check(config: Config) -> None:
         raise InputError(f"--video-size must be between 1 and {MAX_SIZE} pixels, not {config.video_size}.")
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
+    if not re.fullmatch(r"auto|[1-9][0-9]{0,5}", config.batch):
+        raise InputError(f"--batch must be auto or a number of images, not {config.batch!r}.")
     if not config.input:
         raise InputError("Nothing to paint: give images, folders of images or kaokore:ID.")
+
+
+def _batch(config: Config, device: torch.device, count: int) -> int:
+    """How many images are painted at once."""
+    if config.batch != "auto":
+        return int(config.batch)
+    most = choose_batch(config.method, config.size, config.strokes, device)
+    return -(-count // -(-count // most))  # batches of about one size
 
 
 def _find(config: Config) -> list[tuple[str, str, Path]]:
@@ -156,14 +202,14 @@ def _finished(folder: Path, table: MetricsTable, config: Config) -> bool:
     return finished_files(folder, config.video) and any(row["folder"] == folder.name for row in table.rows())
 
 
-def _row(name: str, folder: str, config: Config, result: Result, metrics: Metrics) -> dict[str, str]:
+def _row(name: str, folder: str, config: Config, finished: Finished) -> dict[str, str]:
     defaults = {field.name: field.default for field in fields(Config)}
     options = {key: getattr(config, key) for key in RESULT_OPTIONS if getattr(config, key) != defaults[key]}
     for shown in ("method", "strokes", "size", "renderer", "seed"):  # they have columns of their own
         options.pop(shown, None)
-    row = {"input": name, "method": config.method, "strokes": str(len(result.painting.strokes))}
-    row["seconds"] = f"{result.seconds:.3f}"
-    row |= {key: f"{value:.6g}" for key, value in asdict(metrics).items()}
+    row = {"input": name, "method": config.method, "strokes": str(finished.strokes)}
+    row["seconds"] = f"{finished.seconds:.3f}"
+    row |= {key: f"{value:.6g}" for key, value in asdict(finished.metrics).items()}
     row |= {"folder": folder, "renderer": config.renderer, "size": str(config.size), "seed": str(config.seed)}
     return row | {"options": " ".join(f"{key}={value}" for key, value in options.items())}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import fcntl
 import hashlib
+import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 from renderer.errors import InputError
 from renderer.io.files import RETIRED, atomic, remove_temporary_folder, sweep, sync, temporary_path
 from renderer.io.painting import Painting, PaintingError
-from renderer.io.tensor_file import read_tensors
+from renderer.io.read import guarded, read_text
+from renderer.io.tensor_file import read_header
 
 STROKES = "strokes.safetensors"
 STYLES = "w.safetensors"  # of generated faces
@@ -58,21 +60,22 @@ def printable(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
-def find_folder(parent: Path, stem: str, result: str) -> tuple[Path, bool]:
+def find_folder(parent: Path, stem: str, result: str, taken: Container[Path] = ()) -> tuple[Path, bool]:
     """The folder for a result: `stem`, or `stem-2`, `stem-3` ... where others hold other results.
 
     Args:
         parent: where result folders lie.
         stem: the name that the folder should have; where it is too long, its end is replaced by a hash.
         result: its `fingerprint`, which the painting inside records under the same name.
+        taken: folders that other results are about to be written to.
 
     Returns:
         The folder, and whether it holds the same result already.
     """
     stem = shortened(stem)
     folder, number = parent / stem, 1
-    while os.path.lexists(folder):
-        if _fingerprint(folder) == result:
+    while folder in taken or os.path.lexists(folder):
+        if folder not in taken and _fingerprint(folder) == result:
             return folder, True
         number += 1
         folder = parent / f"{stem}-{number}"
@@ -153,15 +156,11 @@ class MetricsTable:
 
     def rows(self) -> list[dict[str, str]]:
         """The rows so far. Raises `InputError` when they cannot be read."""
-        try:
-            with self.path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-                reader = csv.DictReader(file)
-                columns, rows = tuple(reader.fieldnames or ()), list(reader)
-        except (FileNotFoundError, NotADirectoryError):
+        if not os.path.lexists(self.path):
             return []
-        except (OSError, csv.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise InputError(f"{self.path} cannot be read ({reason}); choose another --out.") from error
+        with guarded(self.path, InputError, "cannot be read", "; choose another --out"):
+            reader = csv.DictReader(io.StringIO(read_text(self.path, errors="surrogateescape"), newline=""))
+            columns, rows = tuple(reader.fieldnames or ()), list(reader)
         known = bool(columns) and set(columns) <= set(self.columns) and columns[0] == self.columns[0]
         if not known or any(None in (*row, *row.values()) for row in rows):
             raise InputError(f"{self.path} is not a table of this program; choose another --out.")
@@ -204,6 +203,6 @@ def _fingerprint(folder: Path) -> object:
     except PaintingError:
         pass
     try:
-        return read_tensors(folder / STYLES)[0].get("fingerprint")
-    except ValueError:
+        return read_header(folder / STYLES).get("fingerprint")
+    except (OSError, ValueError):
         return None

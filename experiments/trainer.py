@@ -16,6 +16,9 @@ from torch import Tensor
 from experiments import runs
 from experiments.cli import require
 from renderer.errors import InputError
+from renderer.io.checkpoint import CheckpointError
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -48,6 +51,8 @@ def resumed(config: Options, script: str) -> Options:
     """`config`, or if it names a run to resume, the configuration of that run. Raises `InputError`."""
     if config.resume is not None:
         stored = runs.resume(config.resume, script, type(config))
+        with guarded(config.resume, InputError, "holds options that cannot be used"):
+            require(stored, minutes_between_saves=0)
         config = replace(stored, resume=config.resume, minutes=config.minutes)
     require(config, minutes_between_saves=0)
     if config.minutes is not None:
@@ -107,6 +112,12 @@ class Trainer:
         self._state = self.folder / STATE
         if has_state(config):
             self.done, self.notes = runs.load_state(self._state, objects)
+            with guarded(self._state, CheckpointError, "is not a state of this training"):
+                from_json(bool, self.notes.get("finished", False), "finished")
+                from_json(float | list[float] | None, self.notes.get("best"), "best")  # type: ignore[arg-type]
+                for name, value in (notes or {}).items():
+                    if value is not None:
+                        from_json(type(value), self.notes[name], name)
 
     def __enter__(self) -> Self:
         return self

@@ -149,7 +149,13 @@ class Painter:
         yield from self._run(task)
 
     def paint_batch(
-        self, images: Sequence[ImageLike], *, on_step: Callable[[int, Step], object] | None = None, **options: Any
+        self,
+        images: Sequence[ImageLike],
+        *,
+        on_step: Callable[[int, Step], object] | None = None,
+        seed: int | Sequence[int] = 0,
+        provenance: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        **options: Any,
     ) -> list[Painting]:
         """Paint several images at once, of any sizes; each as `paint` alone would paint it, within rounding.
 
@@ -160,6 +166,8 @@ class Painter:
         Args:
             images: see `steps`.
             on_step: called with the index of an image and a step of it, to show progress.
+            seed: one for all images, or one for each.
+            provenance: what each painting records beside its own entries; one for all images, or one for each.
             options: those of `steps`.
 
         Returns:
@@ -169,7 +177,12 @@ class Painter:
             InputError: as `steps`.
         """
         limits = as_constraints(options.pop("constraints", UNCONSTRAINED)).to(self.device)
-        works = [self._task(image, constraints=limits, **options) for image in images]
+        seeds = [seed] * len(images) if isinstance(seed, int) else seed
+        records = provenance if isinstance(provenance, Sequence) else [provenance] * len(images)
+        works = [
+            self._task(image, constraints=limits, seed=own, provenance=record, **options)
+            for image, own, record in zip(images, seeds, records, strict=True)
+        ]
         strokes = [task.target.new_zeros(0, self.brush.space.width) for task, _ in works]
         layers: list[Layers] = [[] for _ in works]
         for i, step in batch_steps(self.method, [task for task, _ in works], self.brush, self.agent):

@@ -17,10 +17,11 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from agents.policy import Policy
-from experiments import cli, replay
+from experiments import cli, outputs, replay
 from experiments import repaint as script
 from experiments.repaint import COLUMNS, Config, repaint
 from kaokore import DatasetError, RetryPolicy, fetch_image, write_fake_kaokore
+from painter import Painter
 from painter.losses.perceptual import Perceptual
 from painter.metrics import Metrics, compute_metrics
 from renderer.brush import load_brush
@@ -40,16 +41,6 @@ def agent(tmp_path_factory):
     path = tmp_path_factory.mktemp("agent") / "tiny.safetensors"
     Checkpoint("policy", settings, Policy(**settings).state_dict(), BEZIER).save(path)
     return str(path)
-
-
-@pytest.fixture(autouse=True)
-def _one_perceptual(monkeypatch, perceptual):
-    monkeypatch.setattr(script, "Perceptual", lambda: perceptual)
-
-
-@pytest.fixture(scope="module")
-def perceptual():
-    return Perceptual()
 
 
 def picture(path, height=40, width=60, seed=0):
@@ -257,7 +248,7 @@ def test_a_painting_names_nothing_of_this_machine(tmp_path, agent):
 
 def test_the_painting_is_saved_before_it_is_measured(tmp_path, agent, monkeypatch):
     source = picture(tmp_path / "face.png")
-    monkeypatch.setattr(script, "compute_metrics", lambda *_: pytest.fail("as if memory ran out"))
+    monkeypatch.setattr(outputs, "compute_metrics", lambda *_: pytest.fail("as if memory ran out"))
     with pytest.raises(pytest.fail.Exception):
         repaint(Config((source,), str(tmp_path / "out"), strokes=3, size=24, agent=agent, video=False))
     assert (tmp_path / "out" / "face" / "painting.png").is_file()
@@ -426,9 +417,9 @@ def test_tiny_pictures(tmp_path, agent, size):
     assert rows(tmp_path / "out")[0]["strokes"] == "4"
 
 
-def test_equal_pictures_measure_as_equal(perceptual):
+def test_equal_pictures_measure_as_equal():
     same = torch.rand(3, 16, 16)
-    assert compute_metrics(same, same, perceptual) == Metrics(0.0, float("inf"), pytest.approx(1.0), 0.0)
+    assert compute_metrics(same, same, Perceptual()) == Metrics(0.0, float("inf"), pytest.approx(1.0), 0.0)
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path, agent):
@@ -567,6 +558,8 @@ def test_what_is_no_table_is_left_alone(tmp_path, agent, monkeypatch, capsys, co
         (["--steps", "0"], "--steps"),
         (["--video-size", "0"], "--video-size"),
         (["--seconds", "inf"], "--seconds"),
+        (["--batch", "0"], "--batch"),
+        (["--batch", "many"], "auto"),
         (["--strokes", "100001"], "100,000"),
         (["--device", "meta"], "auto or cpu"),
         (["--device", "hpu"], "auto or cpu"),
@@ -605,7 +598,7 @@ def test_pictures_that_are_not_there_are_found_before_the_work(tmp_path, monkeyp
 
 
 def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path, agent, monkeypatch, capsys):
-    monkeypatch.setattr(script, "paint_image", lambda *_, **__: pytest.fail("it began to paint"))
+    monkeypatch.setattr(script, "paint_in_batches", lambda *_, **__: pytest.fail("it began to paint"))
     source, blocked = picture(tmp_path / "face.png"), tmp_path / "file"
     blocked.write_text("in the way")
     for out in (blocked, blocked / "out"):
@@ -617,15 +610,15 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path, agent
 
 def test_ctrl_c_between_pictures(tmp_path, agent, monkeypatch, capsys):
     sources, out = [picture(tmp_path / f"{name}.png") for name in "ab"], tmp_path / "out"
-    paint = script.paint_image
+    paint = Painter.paint_batch
 
-    def stop(*arguments, label, **options):
-        if label == "b":
+    def stop(painter, images, **options):
+        if options["provenance"][0]["input"] == "b.png":
             raise KeyboardInterrupt
-        return paint(*arguments, label=label, **options)
+        return paint(painter, images, **options)
 
-    monkeypatch.setattr(script, "paint_image", stop)
-    options = ("--agent", agent, "--strokes", 2, "--size", 16, "--no-video")
+    monkeypatch.setattr(Painter, "paint_batch", stop)
+    options = ("--agent", agent, "--strokes", 2, "--size", 16, "--no-video", "--batch", 1)
     code, said = command(monkeypatch, capsys, *sources, "--out", out, *options)
     assert code == 130
     assert said.strip().splitlines()[-1] == "Stopped; everything finished so far is kept."
