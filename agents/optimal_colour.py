@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from renderer.brush import Brush, Patches
+from renderer.checks import check_painting, check_palette_for, check_pictures, check_shape
+from renderer.errors import InputError
 from renderer.ops.optimal_compositing import composite_greedily, score_marks
 from renderer.ops.triton_strokes import StrokeCodes, composite_codes_greedily, encode, score_codes
 
@@ -51,7 +53,13 @@ def score_candidates(
 
     Returns:
         The candidates.
+
+    Raises:
+        InputError: The shapes do not belong together, or the strokes are of another space.
     """
+    check_pictures(canvas, target)
+    check_painting(canvas, strokes, brush.space, values=False)
+    palette = check_palette_for(palette, canvas)
     B, K, _ = strokes.shape
     size = (canvas.shape[-2], canvas.shape[-1])
     drawn: Patches | StrokeCodes
@@ -94,9 +102,21 @@ def paint_greedily(
     Returns:
         The canvas `(B, 3, H, W)`, differentiable in the canvas and the strokes' shapes; the strokes painted
         `(B, max_strokes, P)`, with blank strokes (opacity 0) at the end; and a mask `(B, max_strokes)`, False for these.
+
+    Raises:
+        InputError: The shapes do not belong together.
     """
+    check_pictures(canvas, target)
+    palette = check_palette_for(palette, canvas)
+    check_painting(canvas, candidates.strokes, brush.space, values=False)
     drawn = candidates.drawn
-    B, K = order.shape
+    B, K = candidates.strokes.shape[:2]
+    for tensor, what in ((order, "order"), (min_gain, "min_gain"), (candidates.gain, "gain")):
+        check_shape(tensor, candidates.strokes, 2, what)
+    if order.dtype != torch.long or (order.device.type == "cpu" and bool(((order < 0) | (order >= K)).any())):
+        raise InputError(f"order has int64 indices of {K} candidates, from 0 to {K - 1}.")
+    if max_strokes < 0:
+        raise InputError(f"The number of strokes is at least 0, not {max_strokes}.")
     order = order + torch.arange(B, device=order.device)[:, None] * K
     if isinstance(drawn, StrokeCodes) and drawn.shapes.requires_grad and torch.is_grad_enabled():
         # The kernel that paints a whole round has no backward pass.

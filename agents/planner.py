@@ -17,7 +17,8 @@ from torch.nn.functional import mse_loss
 
 from agents.optimal_colour import score_candidates
 from renderer.brush import Brush
-from renderer.canvas import paint
+from renderer.canvas import lay
+from renderer.checks import check_painting, check_pictures, check_shape
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.ops.cuda_graph import RepeatedStep
 from renderer.ops.triton_strokes import usable
@@ -78,7 +79,13 @@ def refine_independently(
 
     Returns:
         Refined strokes `(B, M, P)`, without a gradient.
+
+    Raises:
+        InputError: The shapes do not belong together.
     """
+    check_pictures(canvas, target)
+    check_painting(canvas, strokes, brush.space, values=False)
+    check_shape(cell_size, strokes, 2, "cell_size")
 
     def loss(shapes: Tensor) -> Tensor:
         allowed = constraints.apply(shapes, brush.space)
@@ -115,7 +122,13 @@ def refine_jointly(
 
     Returns:
         Refined strokes `(B, M, P)`, without a gradient. Where the error did not fall, those of the picture as they were.
+
+    Raises:
+        InputError: The shapes do not belong together.
     """
+    check_pictures(canvas, target)
+    check_painting(canvas, strokes, brush.space, values=False)
+    check_shape(mask, strokes, 2, "mask")
     space = brush.space
     size = (canvas.shape[-2], canvas.shape[-1])
 
@@ -126,7 +139,7 @@ def refine_jointly(
         return constraints.apply(shapes, space) * visible
 
     def error(shapes: Tensor) -> Tensor:
-        return (paint(canvas, allowed(shapes), brush) - target).square().sum((1, 2, 3))
+        return (lay(canvas, allowed(shapes), brush) - target).square().sum((1, 2, 3))
 
     # Steps are proportional to a stroke's thickness, of which a thin one counts as two pixels.
     thickness = 2 * space.get(strokes, "radius").amax(-1).clamp(min=2 / min(size))
@@ -134,7 +147,7 @@ def refine_jointly(
 
     def total(shapes: Tensor) -> Tensor:
         """`error` of all pictures, in a single operation."""
-        return mse_loss(paint(canvas, allowed(shapes), brush), target, reduction="sum")
+        return mse_loss(lay(canvas, allowed(shapes), brush), target, reduction="sum")
 
     refined = _adam(total, strokes, step_size, steps, lr, kind=f"error {type(brush).__name__}")
     better = error(refined) < error(strokes)

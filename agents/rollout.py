@@ -36,7 +36,8 @@ from agents.optimal_colour import paint_greedily, score_candidates
 from agents.planner import DEFAULT_PLANNING, NO_PLANNING, Planning, refine_independently, refine_jointly, top_k_per_cell
 from agents.policy import Policy
 from renderer.brush import Brush
-from renderer.canvas import paint
+from renderer.canvas import lay
+from renderer.checks import check_pictures
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.convert import translation
 from renderer.errors import InputError
@@ -92,7 +93,11 @@ def rollout_round(
 
     Returns:
         The round, differentiable in the policy's weights unless strokes are refined.
+
+    Raises:
+        InputError: The shapes do not belong together.
     """
+    check_pictures(canvas, target)
     parts = [_propose(policy, canvas, target, grid) for grid in grids]
     strokes = torch.cat(parts, 1)
     strokes = constraints.apply(strokes if translate is None else translate(strokes), brush.space)
@@ -140,7 +145,7 @@ def rollout_round(
         mask = mask & _first(limits, mask)
         strokes[..., brush.space.columns("opacity")] *= mask[..., None]
         if planning.joint_steps == 0:
-            canvas = paint(before, strokes, brush)
+            canvas = lay(before, strokes, brush)
 
     if planning.joint_steps > 0:
         steps = [
@@ -149,7 +154,7 @@ def rollout_round(
         strokes = refine_jointly(
             strokes, before, target, brush, mask=mask, steps=steps, lr=planning.lr, constraints=constraints
         )
-        canvas = paint(before, strokes, brush)
+        canvas = lay(before, strokes, brush)
     return Round(canvas, strokes, mask, proposed_gain)
 
 
@@ -207,7 +212,7 @@ def paint_picture(
         After each round, the canvas `(3, H, W)` and the strokes of that round `(n, P)`, n > 0, in painting order.
 
     Raises:
-        InputError: The policy proposes no finite strokes.
+        InputError: Canvas and target do not belong together, or the policy proposes no finite strokes.
     """
     rounds = paint_pictures(
         policy,
@@ -261,8 +266,10 @@ def paint_pictures(
         n > 0, in painting order.
 
     Raises:
-        InputError: The policy proposes no finite strokes.
+        InputError: A canvas and its target do not belong together, or the policy proposes no finite strokes.
     """
+    for pair in zip(canvases, targets, strict=True):
+        check_pictures(*pair, dims=3, values=True)
     translate = translation(brush, {"brush": constraints.brush or 0.0})
     pictures = [_Picture(i, *pair) for i, pair in enumerate(zip(canvases, targets, strict=True))]
     while unfinished := [picture for picture in pictures if picture.done < count]:
@@ -289,7 +296,7 @@ def paint_pictures(
         painted = result.mask.sum(1).tolist()
         if any(painted):
             reduced = small_canvas.shape != canvas.shape
-            canvas = paint(canvas, result.strokes[:, : max(painted)], brush) if reduced else result.canvas
+            canvas = lay(canvas, result.strokes[:, : max(painted)], brush) if reduced else result.canvas
         for i, (picture, n) in enumerate(zip(group, painted, strict=True)):
             if n > 0:
                 picture.canvas = canvas[i]

@@ -225,6 +225,15 @@ def require(config: object, **least: float) -> None:
         raise InputError(f"--seed must be between 0 and {2**32 - 1:,}, not {seed}.")
 
 
+def whole_number(text: str) -> int | None:
+    """The number that up to nine digits stand for; None for other text, of which Python refuses some thousand digits.
+
+    >>> whole_number("17"), whole_number("-1"), whole_number("9" * 5001)
+    (17, None, None)
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else None
+
+
 def require_gradient(brush: str) -> None:
     """Raise `InputError` for the name of a reference brush, which is not differentiable."""
     if brush == "exact" or "mypaint:" in brush:

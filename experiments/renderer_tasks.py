@@ -107,7 +107,7 @@ def mypaint_task(config: Config, steps: int, device: torch.device) -> Task:
         "hidden": config.hidden,
         "latent": LATENT if config.form == "vae" else 0,
         "grain": GRAIN if config.form == "gan" else 0,
-        "myb": brush.path.read_text(encoding="utf-8"),
+        "myb": brush.myb,
     }
     network = NeuralBrush(**settings).to(device)
     adam = partial(torch.optim.Adam, lr=config.learning_rate)

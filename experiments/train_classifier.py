@@ -42,7 +42,10 @@ from kaokore.classify.train import (
 )
 from kaokore.loading import Images, load_images
 from renderer.errors import InputError
+from renderer.io.checkpoint import CheckpointError
 from renderer.io.files import atomic
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +130,7 @@ def train(config: Train) -> Path:
     weights = class_weights(faces.labels, len(classes), config.balance).to(device)
     precision: torch.dtype = getattr(torch, config.precision)
     with Trainer("classify", config, objects, {"epoch": 0, "pretrained": origin}) as trainer:
-        pretrained = trainer.notes["pretrained"]
+        pretrained = str(trainer.notes.get("pretrained"))
         highest = config.learning_rate or (1e-3 if pretrained == "imagenet" else MODELS[config.model].rate)
         about = {"pretrained": pretrained, "train_faces": count, "seed": config.seed, "data": ATTRIBUTION}
         about |= {"kaokore": config.version, **describe_run()}
@@ -167,7 +170,9 @@ def train(config: Train) -> Path:
                     trainer.finish()
     if trainer.finished:
         best = trainer.folder / "best.safetensors"
-        metrics = load_classifier(best).about["evaluation"]
+        with guarded(best, CheckpointError, "holds no evaluation"):
+            metrics = load_classifier(best).about["evaluation"]
+            from_json(tuple[float, ...], [metrics[name] for name in ("accuracy", "balanced_accuracy", "n")])
         print(
             f"{best}: dev accuracy {metrics['accuracy']:.4f} (balanced {metrics['balanced_accuracy']:.4f}) on "
             f"{metrics['n']} faces; see evaluation.json there."

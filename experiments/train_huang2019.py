@@ -94,10 +94,10 @@ def train_huang2019(config: Config) -> Path:
                 agent.save(trainer.folder / "latest.safetensors")
     latest = trainer.folder / "latest.safetensors"
     if latest.exists():
-        about = Checkpoint.load(latest).about
+        mse, distance, strokes = Checkpoint.load(latest).numbers("dev_mse", "dev_perceptual", "strokes")
         print(
-            f"{latest}: dev MSE {about['dev_mse']:.5f}, perceptual distance {about['dev_perceptual']:.3f} with "
-            f"{about['strokes']} strokes; see samples.png there."
+            f"{latest}: dev MSE {mse:.5f}, perceptual distance {distance:.3f} with {strokes:.0f} strokes; "
+            "see samples.png there."
         )
     return trainer.folder
 

@@ -28,6 +28,8 @@ from renderer.canvas import blank
 from renderer.canvas import paint as paint_strokes
 from renderer.errors import InputError
 from renderer.io.files import atomic
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded, read_json
 
 if TYPE_CHECKING:
     import gymnasium
@@ -119,7 +121,11 @@ def train_ppo(config: Config) -> Path:
         for update in trainer.steps(total, "update", evaluate_every=every):
             # Each update starts from blank canvases and its own seed, so that a resumed run is the same.
             model.set_random_seed(config.seed + update + 1)
-            model.learn(config.environments * config.steps, reset_num_timesteps=True)
+            try:
+                model.learn(config.environments * config.steps, reset_num_timesteps=True)
+            except ValueError:  # the distribution of actions has no other word for a policy that is not finite
+                trainer.require_finite()
+                raise
             trainer.log({"train/loss": model.logger.name_to_value.get("train/loss", 0.0)})
             if trainer.evaluating:
                 _, mse = paint_dev(paint, dev, trainer.folder)
@@ -131,7 +137,9 @@ def train_ppo(config: Config) -> Path:
                     path.write_text(json.dumps(metrics, indent=2))
     written = trainer.folder / "metrics.json"
     if written.exists():
-        metrics = json.loads(written.read_text())
+        with guarded(written, InputError, "is not the metrics of this training", "; delete it"):
+            metrics = read_json(written)
+            from_json(tuple[float, int], [metrics[name] for name in ("dev_mse", "strokes")], "metrics")
         print(f"{written}: dev MSE {metrics['dev_mse']:.5f} with {metrics['strokes']} strokes; see samples.png there.")
     return trainer.folder
 

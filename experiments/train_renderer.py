@@ -61,10 +61,8 @@ def train_renderer(config: Config) -> Path:
                     Image.fromarray(image).save(path)
     latest = trainer.folder / "latest.safetensors"
     if latest.exists():
-        about = Checkpoint.load(latest).about
-        print(
-            f"{latest}: alpha MSE {about['alpha_mse']:.2e} on new strokes after {about['steps']:,} steps; see samples.png."
-        )
+        alpha_mse, steps = Checkpoint.load(latest).numbers("alpha_mse", "steps")
+        print(f"{latest}: alpha MSE {alpha_mse:.2e} on new strokes after {steps:,.0f} steps; see samples.png.")
     return trainer.folder
 
 

@@ -32,7 +32,9 @@ from kaokore.stylegan.generator import image_grid
 from kaokore.stylegan.networks import CLASSES, NetworkConfig
 from kaokore.stylegan.train import Networks, State, TrainConfig, Update, make_optimizers, train_step, update_networks
 from renderer.errors import InputError
+from renderer.io.from_json import from_json
 from renderer.io.images import write_png
+from renderer.io.read import guarded
 
 ROWS = 6  # of samples.png, which has a column for each class
 
@@ -114,7 +116,10 @@ def train(config: Train) -> Path:
     total = math.ceil(1000 * config.images / training.batch)
     every = max(1, round(1000 * config.evaluate_every / training.batch)) if config.evaluate_every > 0 else 0
     with Trainer("stylegan", config, objects) as trainer:
-        state = State(**trainer.notes.get("state", {}))
+        with guarded(trainer.folder, InputError, "has a damaged state"):
+            state = from_json(State, trainer.notes.get("state", {}))
+            if state.shown < 0 or not 0 <= state.p <= 1:
+                raise ValueError("its numbers are out of range")
         for number in trainer.steps(total, evaluate_every=every, log_every=20):
             losses = train_step(update, networks, faces, training, number=number, state=state, draws=draws)
             curves = {f"train/{name}": value for name, value in (losses | {"p": state.p, "r_t": state.r_t}).items()}

@@ -16,6 +16,9 @@ from torch import Tensor
 from experiments import runs
 from experiments.cli import require
 from renderer.errors import InputError
+from renderer.io.checkpoint import CheckpointError
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -48,6 +51,8 @@ def resumed(config: Options, script: str) -> Options:
     """`config`, or if it names a run to resume, the configuration of that run. Raises `InputError`."""
     if config.resume is not None:
         stored = runs.resume(config.resume, script, type(config))
+        with guarded(config.resume, InputError, "holds options that cannot be used"):
+            require(stored, minutes_between_saves=0)
         config = replace(stored, resume=config.resume, minutes=config.minutes)
     require(config, minutes_between_saves=0)
     if config.minutes is not None:
@@ -107,6 +112,12 @@ class Trainer:
         self._state = self.folder / STATE
         if has_state(config):
             self.done, self.notes = runs.load_state(self._state, objects)
+            with guarded(self._state, CheckpointError, "is not a state of this training"):
+                from_json(bool, self.notes.get("finished", False), "finished")
+                from_json(float | list[float] | None, self.notes.get("best"), "best")  # type: ignore[arg-type]
+                for name, value in (notes or {}).items():
+                    if value is not None:
+                        from_json(type(value), self.notes[name], name)
 
     def __enter__(self) -> Self:
         return self
@@ -177,7 +188,7 @@ class Trainer:
         if not self._logging or self._board is None:
             return
         if self.saving:
-            self._require_finite()
+            self.require_finite()
         for name, value in values.items():
             number = value.item() if isinstance(value, Tensor) else value
             if not math.isfinite(number):
@@ -199,10 +210,11 @@ class Trainer:
 
     def save(self) -> None:
         """Write the state. Raises `InputError` if a module is not finite, and keeps the state before."""
-        self._require_finite()
+        self.require_finite()
         runs.save_state(self._state, self.done, self.objects, self.notes)
 
-    def _require_finite(self) -> None:
+    def require_finite(self) -> None:
+        """Raise `InputError`, which names the last good state, if a module is not finite: the training diverged."""
         for name, thing in self.objects.items():
             if isinstance(thing, torch.nn.Module):
                 for key, tensor in thing.state_dict().items():

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from renderer.brush import Brush, Patches
+from renderer.checks import check_painting, check_pictures
 from renderer.ops.triton_strokes import encode, importance_of_codes
 
 
@@ -25,7 +26,12 @@ def importance(strokes: Tensor, canvas: Tensor, target: Tensor, brush: Brush) ->
 
     Returns:
         `(N,)` or `(B, N)`, in units of the mean squared error; negative for a stroke that makes the picture worse.
+
+    Raises:
+        InputError: The shapes do not belong together.
     """
+    check_painting(canvas, strokes, brush.space, values=False)
+    check_pictures(canvas, target, dims=canvas.dim())
     size = (canvas.shape[-2], canvas.shape[-1])
     codes = encode(brush, strokes.flatten(0, -2), size)
     if codes is not None:

@@ -7,7 +7,7 @@
             add strokes to S, where |paint(canvas, S) - t|^2 is large       `painter.placement`
         `relocations` times, once all strokes are there:
             remove the strokes of least importance, and add as many anew    `painter.importance`
-        S <- Adam step on loss(paint(canvas, S), t) + penalty(S), projected onto the constraints
+        S <- Adam step on loss(lay(canvas, S), t) + penalty(S), projected onto the constraints
 
 The style is not in the loss: it is the brush's. All strokes are optimised together.
 """
@@ -26,7 +26,8 @@ from painter.importance import importance
 from painter.losses.pixels import Loss, mse
 from painter.placement import place
 from renderer.brush import Brush
-from renderer.canvas import paint
+from renderer.canvas import lay
+from renderer.checks import check_painting, check_pictures
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.ops.cuda_graph import RepeatedStep
 from renderer.ops.triton_strokes import usable
@@ -117,6 +118,9 @@ def optimize(
 
     Yields:
         The state after each gradient step; its `strokes` are `(count, P)` or `(B, count, P)` at the end.
+
+    Raises:
+        InputError: Canvas, target and start do not belong together, or a value of start is not finite.
     """
     if target.dim() == 3:
         batch = optimize(
@@ -134,6 +138,9 @@ def optimize(
         )
         yield from (replace(step, strokes=step.strokes[0]) for step in batch)
         return
+    check_pictures(canvas, target, values=True)
+    if start is not None:
+        check_painting(canvas, start, brush.space)
     generators = generator if isinstance(generator, Sequence) else [generator] * len(target)
     if locked is not None:
         config = replace(config, relocations=0)
@@ -164,7 +171,7 @@ def optimize(
 
     def gradient_step() -> None:
         current = allowed(scaled[:, :painted] * lr)
-        value = loss(paint(canvas, current, brush), target)
+        value = loss(lay(canvas, current, brush), target)
         if penalty is not None:
             value = value + penalty(current)
         (scaled.grad,) = torch.autograd.grad(value.sum(), scaled)
@@ -186,7 +193,7 @@ def optimize(
                     _reorder(optimizer, scaled, _least_important_last(canvas, strokes, target, new.count, brush))
                     painted = count - new.count
                     strokes = allowed(scaled * lr)
-                current = paint(canvas, strokes[:, :painted], brush)
+                current = lay(canvas, strokes[:, :painted], brush)
                 for k, picture in enumerate(target):
                     placed = place(
                         picture, current[k], new.count, radius=new.radius, generator=generators[k], space=brush.space

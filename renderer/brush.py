@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from renderer.checks import check_size, check_strokes
 from renderer.errors import InputError
+from renderer.extensions import import_callable
 from renderer.strokes import StrokeSpace
 
 if TYPE_CHECKING:
@@ -121,6 +122,14 @@ class Brush(ABC):
         """The device that strokes have to be on."""
         return torch.device("cpu")
 
+    def check(self, strokes: Tensor, size: Size) -> None:
+        """Raise `InputError` for strokes that are not `(N, P)` finite floats of the space, and sizes below 1 pixel.
+
+        Brushes call it where they draw. On a GPU, values are not checked, since that would wait for it.
+        """
+        check_size(size)
+        check_strokes(strokes, self.space)
+
     def bounds(self, strokes: Tensor, size: Size) -> Bounds:
         """The box that each stroke of `(B, P)` may touch, inside the canvas; by default all of it.
 
@@ -138,7 +147,11 @@ class Brush(ABC):
             strokes: `(N, P)`.
             size: height and width of the canvas.
             box: `(N, 4)` left, top, width, height of the boxes; by default, boxes that hold `bounds`.
+
+        Raises:
+            InputError: for strokes that are not `(N, P)` finite floats of the brush's space, and sizes below 1 pixel.
         """
+        self.check(strokes, size)
         if box is None:
             box = _few_shapes(box_of(self.bounds(strokes, size)), size)
         start = torch.empty_like(box[:, 0])
@@ -156,6 +169,7 @@ class Brush(ABC):
 
     def stream(self, strokes: Tensor, size: Size, chunk: int = 256) -> Iterator[Patches]:
         """Yield the patches of strokes `(N, P)` in painting order, at most `chunk` at a time, so that memory is bounded."""
+        self.check(strokes, size)
         for first in range(0, len(strokes), chunk):
             yield self.patches(strokes[first : first + chunk], size)
 
@@ -263,10 +277,10 @@ def load_brush(name: str = "bezier", device: torch.device | str = "cpu") -> Brus
     family, colon, text = name.partition(":")
     if family + colon in _FACTORIES:
         factory = _FACTORIES[family + colon]
-        make = _import(factory) if isinstance(factory, str) else factory
+        make = import_callable(factory, "brush", bool(colon)) if isinstance(factory, str) else factory
         return _placed(make(text) if colon else make(), device)
     if colon:
-        return _placed(_import(name)(), device)
+        return _placed(import_callable(name, "brush", 0)(), device)
     return _load_checkpoint(name, device)
 
 
@@ -294,12 +308,3 @@ def _placed(brush: Brush, device: torch.device | str) -> Brush:
     if isinstance(brush, torch.nn.Module):
         brush.to(device).eval().requires_grad_(False)
     return brush
-
-
-def _import(name: str) -> BrushFactory:
-    module, _, attribute = name.partition(":")
-    try:
-        factory: BrushFactory = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"There is no brush {name!r}: {error}.") from error
-    return factory

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from renderer.brush import Brush, Mark
+from renderer.checks import check_painting, check_size
+from renderer.errors import InputError
 from renderer.ops.composite import composite
 from renderer.ops.triton_strokes import composite_codes, encode
 
@@ -19,7 +21,8 @@ from renderer.ops.triton_strokes import composite_codes, encode
 def blank(
     size: tuple[int, int], colour: tuple[float, float, float] = (1.0, 1.0, 1.0), device: torch.device | str = "cpu"
 ) -> Tensor:
-    """A canvas `(3, H, W)` of one colour, sRGB in [0, 1]."""
+    """A canvas `(3, H, W)` of one colour, sRGB in [0, 1]. Raises `InputError` for a size without pixels."""
+    check_size(size)
     return torch.tensor(colour, device=device)[:, None, None].expand(3, *size).clone()
 
 
@@ -40,9 +43,31 @@ def paint(canvas: Tensor, strokes: Tensor, brush: Brush) -> Tensor:
 
     Returns:
         The canvas afterwards.
+
+    Raises:
+        InputError: The shapes do not belong together, the strokes are of another space, or a value is not finite.
     """
+    check_painting(canvas, strokes, brush.space)
     if canvas.dim() == 3:
-        return paint(canvas[None], strokes[None], brush)[0]
+        return lay(canvas[None], strokes[None], brush)[0]
+    return lay(canvas, strokes, brush)
+
+
+def lay(canvas: Tensor, strokes: Tensor, brush: Brush) -> Tensor:
+    """`paint` on a batch, for loops: it never waits for a GPU, where the values of strokes are not checked.
+
+    Args:
+        canvas: `(B, 3, H, W)`.
+        strokes: `(B, N, P)`, the first at the bottom.
+        brush: draws them.
+
+    Returns:
+        The canvases afterwards.
+
+    Raises:
+        InputError: The shapes do not belong together, or the strokes are of another space.
+    """
+    check_painting(canvas, strokes, brush.space, values=False)
     B, N, _ = strokes.shape
     flat, size = strokes.flatten(0, 1), (canvas.shape[-2], canvas.shape[-1])
     codes = encode(brush, flat, size)
@@ -65,7 +90,13 @@ def paint_steps(canvas: Tensor, strokes: Tensor, brush: Brush, every: int = 1, c
         brush: draws them.
         every: strokes between two canvases.
         chunk: how many strokes are drawn at once at most, which limits the memory.
+
+    Raises:
+        InputError: As of `paint`, and for numbers below 1.
     """
+    check_painting(canvas, strokes, brush.space)
+    if canvas.dim() != 3 or min(every, chunk) < 1:
+        raise InputError("paint_steps needs one canvas (3, H, W), and every and chunk of at least 1.")
     canvas = canvas.clone()
     yield canvas
     done = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -10,7 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from renderer.checks import check_canvas, check_palette
 from renderer.errors import InputError
+from renderer.extensions import import_callable
 from renderer.strokes import StrokeSpace
 
 
@@ -65,6 +66,8 @@ class StrokeConstraints:
             raise InputError(f"The brush of a mixture is from 0 (the first) to 1 (the last), not {self.brush}.")
         if isinstance(self.palette, int) and self.palette < 1:
             raise InputError("A palette needs one colour at least.")
+        if self.palette is not None and not isinstance(self.palette, int):
+            object.__setattr__(self, "palette", check_palette(self.palette))
 
     @property
     def colours(self) -> Tensor | None:
@@ -166,11 +169,7 @@ def load_constraint(name: str) -> Constraint:
     """
     factory = _FACTORIES.get(name)
     if factory is None:
-        module, colon, attribute = name.partition(":")
-        try:
-            factory = getattr(importlib.import_module(module), attribute) if colon else None
-        except (ImportError, AttributeError, ValueError) as error:
-            raise InputError(f"There is no constraint {name!r}: {error}.") from error
+        factory = import_callable(name, "constraint", 0) if ":" in name else None
     if factory is None:
         known = "".join(f"{name}, " for name in _FACTORIES)
         raise InputError(f"There is no constraint {name!r}; choose {known}or module:Class.")
@@ -189,8 +188,9 @@ def nearest(colours: Tensor, palette: Tensor) -> Tensor:
 def palette_of(image: Tensor, count: int) -> Tensor:
     """At most `count` colours `(K, 3)` of an image (3, H, W): k-means of its pixels in sRGB.
 
-    Deterministic. An image with fewer colours gives as many as it has.
+    Deterministic. An image with fewer colours gives as many as it has. Raises `InputError` for anything but such an image.
     """
+    check_canvas(image, "An image", values=True)
     pixels = image.flatten(1).mT.cpu().float()
     distinct = torch.unique((pixels * 255).round(), dim=0) / 255
     if len(distinct) <= count:

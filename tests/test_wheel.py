@@ -85,7 +85,7 @@ def test_types_sources_of_kernels_and_checkpoints_are_in_the_wheel(site: Path) -
     package = site / "kaokore_painter"
     for name in ("", "renderer", "agents", "painter", "kaokore", "experiments"):
         assert (package / name / "py.typed").is_file()
-    kernels = {path.name for path in (ROOT / "renderer" / "ops").glob("*.c")}
-    assert {path.name for path in (package / "renderer" / "ops").glob("*.c")} == kernels
+    kernels = {path.name for path in (ROOT / "renderer" / "ops").glob("*.[ch]")}
+    assert {path.name for path in (package / "renderer" / "ops").glob("*.[ch]")} == kernels
     shipped = {path.name for path in (ROOT / "checkpoints").glob("*.safetensors")}
     assert {path.name for path in (package / "checkpoints").iterdir()} == shipped

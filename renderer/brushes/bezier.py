@@ -92,6 +92,7 @@ class ExactBezier(BezierBrush):
 
     def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
+        self.check(strokes, size)
         curve = [part.detach().double().cpu().numpy() for part in curves(strokes, size)]
         shape = size if window is None else (window.height, window.width)
         origin = np.zeros((len(strokes), 2))
@@ -147,6 +148,7 @@ class AnalyticBezier(BezierBrush):
 
     def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
+        self.check(strokes, size)
         curve = curves(strokes, size)
         x, y = pixel_centres(size, window, strokes)
         t = torch.linspace(0, 1, self.discs, dtype=strokes.dtype, device=strokes.device)[:, None]

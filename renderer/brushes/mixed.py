@@ -56,6 +56,7 @@ class Mixed(Brush):
 
     def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
+        self.check(strokes, size)
         share, inner = shares(strokes, len(self.brushes)), strokes[:, : MYPAINT.width]
         alpha: Tensor | float = 0.0
         pigment: Tensor | float = 0.0
@@ -87,6 +88,7 @@ class Mixed(Brush):
 
     def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
         """See `renderer.brush.Brush`: of each brush, the patches of the strokes that it is in."""
+        self.check(strokes, size)
         if self.textured:
             return super().patches(strokes, size, box)
         box = box_of(self.bounds(strokes, size)) if box is None else box
@@ -129,6 +131,7 @@ class MixedReference(Mixed):
     @torch.no_grad()
     def stream(self, strokes: Tensor, size: Size, chunk: int = 1) -> Iterator[Patches]:
         """See `renderer.brush.Brush`; stroke by stroke."""
+        self.check(strokes, size)
         share = shares(strokes, len(self.brushes))
         streams = [
             brush.stream(strokes[share[:, k] > 0, : MYPAINT.width], size, 1) for k, brush in enumerate(self.brushes)

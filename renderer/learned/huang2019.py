@@ -28,6 +28,7 @@ class Huang2019(LearnedBrush, BezierBrush):
 
     def forward(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
+        self.check(strokes, size)
         x = strokes[:, :10]
         for layer in self.linear:
             x = F.relu(layer(x))

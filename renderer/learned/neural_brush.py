@@ -19,6 +19,7 @@ from renderer.ops.triton_strokes import StrokeCodes, corners
 from renderer.strokes import MYPAINT
 
 OUTSIDE = -12.0  # the logit on the border of every texture
+MAX_REACH = 100.0  # radii
 PIXELS = 1.0  # how far beyond its reach a brush may touch pixels, because of anti-aliasing
 FINE, COARSE = 0.25, 32.0  # radii in pixels between which anti-aliasing matters
 
@@ -67,7 +68,7 @@ class NeuralBrush(LearnedBrush):
         myb: str = "",
     ) -> None:
         super().__init__()
-        if along < 2 * CAP + 2 or across < 3 or reach <= 0:
+        if along < 2 * CAP + 2 or across < 3 or not 0 < reach <= MAX_REACH or min(latent, grain) < 0:
             raise ValueError(f"a texture of {along} x {across} nodes and a reach of {reach} radii cannot hold a stroke")
         self.brush, self.myb = brush, myb
         self.reach, self.directed, self.sized = reach, directed, sized
@@ -96,6 +97,7 @@ class NeuralBrush(LearnedBrush):
         mean: bool = False,
     ) -> Mark:
         """See `renderer.brush.Brush`; for `stroke_noise` and `mean`, see `at`."""
+        self.check(strokes, size)
         x, y = pixel_centres(size, window, strokes)
         x, y = x.expand(len(strokes), -1), y.expand(len(strokes), -1)
         left, top, right, bottom = (side[:, None] for side in self.bounds(strokes, size))
@@ -113,6 +115,7 @@ class NeuralBrush(LearnedBrush):
 
     def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
         """See `renderer.brush.Brush`: all boxes at once, without grain by one fused operation."""
+        self.check(strokes, size)
         box = box_of(self.bounds(strokes, size)) if box is None else box
         start, total = layout(box)
         if self.grain is None:

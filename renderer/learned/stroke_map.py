@@ -49,6 +49,7 @@ class StrokeMap(LearnedBrush, BezierBrush):
 
     def forward(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
+        self.check(strokes, size)
         h, w = size if window is None else (window.height, window.width)
         box = torch.tensor([0, 0, w, h], device=strokes.device).repeat(len(strokes), 1)
         if window is not None:
@@ -57,6 +58,7 @@ class StrokeMap(LearnedBrush, BezierBrush):
 
     def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
         """See `renderer.brush.Brush`: all boxes at once."""
+        self.check(strokes, size)
         box = box_of(self.bounds(strokes, size)) if box is None else box
         start, total = layout(box)
         alpha = decode_stroke_map(*self._geometry(strokes, size), self.sharpness, box, start, total)

@@ -3,14 +3,23 @@
 // canvas (B, 3, H, W); strokes i = 0..N-1 in painting order; box[4i] = left, top, width, height, inside the canvas;
 // alpha[start[i] + y * width + x] is the mark; colour[3i..]; picture[i] in 0..B-1.
 // Every thread owns a band of rows of all pictures and walks all strokes, so that no two threads meet.
-#include <stdint.h>
+#include "kernel.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
+static int64_t first_bad(const int64_t *box, const int64_t *start, const int64_t *picture, int64_t N, int64_t T, int64_t B,
+                         int64_t H, int64_t W) {
+    for (int64_t i = 0; i < N; i++)
+        if (picture[i] < 0 || picture[i] >= B) return i + 1;
+    return first_bad_box(box, start, N, T, H, W);
+}
+
 // before (3, T) receives what each stroke covered, for the backward pass; it may be null.
-void composite_forward(float *canvas, const float *alpha, const float *colour, const int64_t *box, const int64_t *start,
-                       const int64_t *picture, float *before, int64_t N, int64_t T, int64_t H, int64_t W, int threads) {
+int64_t composite_forward(float *canvas, const float *alpha, const float *colour, const int64_t *box, const int64_t *start,
+                       const int64_t *picture, float *before, int64_t N, int64_t T, int64_t B, int64_t H, int64_t W, int threads) {
+    const int64_t bad = first_bad(box, start, picture, N, T, B, H, W);
+    if (bad) return bad;
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
     for (int band = 0; band < threads; band++) {
         int64_t low = H * band / threads, high = H * (band + 1) / threads;
@@ -31,13 +40,16 @@ void composite_forward(float *canvas, const float *alpha, const float *colour, c
             }
         }
     }
+    return 0;
 }
 
 // grad (B, 3, H, W) comes in as the gradient of the finished canvas and leaves as that of the canvas before any stroke.
 // grad_colour (threads, N, 3) must be zero on entry; the caller sums over threads.
-void composite_backward(float *grad, const float *alpha, const float *colour, const int64_t *box, const int64_t *start,
+int64_t composite_backward(float *grad, const float *alpha, const float *colour, const int64_t *box, const int64_t *start,
                         const int64_t *picture, const float *before, float *grad_alpha, float *grad_colour, int64_t N,
-                        int64_t T, int64_t H, int64_t W, int threads) {
+                        int64_t T, int64_t B, int64_t H, int64_t W, int threads) {
+    const int64_t bad = first_bad(box, start, picture, N, T, B, H, W);
+    if (bad) return bad;
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
     for (int band = 0; band < threads; band++) {
         int64_t low = H * band / threads, high = H * (band + 1) / threads;
@@ -63,4 +75,5 @@ void composite_backward(float *grad, const float *alpha, const float *colour, co
             }
         }
     }
+    return 0;
 }

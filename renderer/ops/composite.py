@@ -8,6 +8,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
+from renderer.checks import check_boxes
 from renderer.ops import native
 
 SOURCE = native.FOLDER / "composite.c"
@@ -38,7 +39,7 @@ def composite(
     Returns:
         The canvases afterwards, `(B, 3, H, W)`.
     """
-    if texture is None and alpha.dtype == canvas.dtype and native.load_for(canvas, SOURCE) is not None:
+    if texture is None and native.load_for(SOURCE, canvas, alpha, colour) is not None:
         keep = torch.is_grad_enabled()  # inside a Function it is always off
         painted: Tensor = _Native.apply(canvas, alpha, colour, box, start, picture, keep)
         return painted
@@ -56,6 +57,7 @@ def reference(
 ) -> Tensor:
     """`composite` in PyTorch."""
     height, width = canvas.shape[-2:]
+    check_boxes(box, (height, width))
     canvases = list(canvas.unbind())
     rows = zip(picture.tolist(), box.tolist(), start.tolist(), strict=True)
     for i, (p, (left, top, w, h), first) in enumerate(rows):
@@ -75,12 +77,16 @@ class _Native(Function):
 
     @staticmethod
     def forward(ctx, canvas, alpha, colour, box, start, picture, keep):  # type: ignore[no-untyped-def]
-        canvas, colour = canvas.clone(memory_format=torch.contiguous_format), colour.contiguous()
+        canvas = canvas.clone(memory_format=torch.contiguous_format)
+        drawn = alpha.contiguous(), colour.contiguous(), box.contiguous(), start.contiguous(), picture.contiguous()
         before = alpha.new_empty(3, len(alpha)) if keep else None
-        ctx.sizes = (len(box), len(alpha), *canvas.shape[-2:])
-        tensors = (canvas, alpha, colour, box, start, picture, before)
-        native.call(SOURCE, "composite_forward", tensors, *ctx.sizes)
-        ctx.save_for_backward(alpha, colour, box, start, picture, before)
+        ctx.sizes = (len(box), len(alpha), len(canvas), *canvas.shape[-2:])
+        operands = (
+            native.floats(canvas, *canvas.shape[:1], 3, *canvas.shape[-2:]),
+            *_operands(*drawn, before, *ctx.sizes),
+        )
+        native.call(SOURCE, "composite_forward", operands, *ctx.sizes)
+        ctx.save_for_backward(*drawn, before)
         return canvas
 
     @staticmethod
@@ -88,9 +94,27 @@ class _Native(Function):
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
         grad = grad.clone(memory_format=torch.contiguous_format)
         alpha, colour = ctx.saved_tensors[:2]
+        N, T, B, H, W = ctx.sizes
         grad_alpha = torch.empty_like(alpha)
         # Each thread owns a band of the canvas and a row of this tensor.
         grad_colour = alpha.new_zeros(torch.get_num_threads(), *colour.shape)
-        tensors = (grad, *ctx.saved_tensors, grad_alpha, grad_colour)
-        native.call(SOURCE, "composite_backward", tensors, *ctx.sizes)
+        operands = (
+            native.floats(grad, B, 3, H, W),
+            *_operands(*ctx.saved_tensors, *ctx.sizes),
+            native.floats(grad_alpha, T),
+            native.floats(grad_colour, torch.get_num_threads(), N, 3),
+        )
+        native.call(SOURCE, "composite_backward", operands, *ctx.sizes)
         return grad, grad_alpha, grad_colour.sum(0), None, None, None, None
+
+
+def _operands(alpha, colour, box, start, picture, before, N, T, *_):  # type: ignore[no-untyped-def]
+    """What both passes read, and `before`."""
+    return (
+        native.floats(alpha, T),
+        native.floats(colour, N, 3),
+        native.integers(box, N, 4),
+        native.integers(start, N),
+        native.integers(picture, N),
+        native.floats(before, 3, T),
+    )

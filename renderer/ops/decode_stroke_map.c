@@ -4,7 +4,8 @@
 // r0, dr; w0, dw.  maps[i] (2, G, G): nearest t, last t.  box[4i..] = left, top, width, height in canvas pixels.
 // alpha[start[i] + y * width + x] is written.
 #include <math.h>
-#include <stdint.h>
+
+#include "kernel.h"
 
 #define EPSILON 1e-6f
 #define MAX_GRID 64
@@ -38,8 +39,16 @@ static Row map_row(const float *maps, int G, float v) {
     return out;
 }
 
-void decode_stroke_map_forward(const float *shapes, const float *all_maps, const int64_t *box, const int64_t *start, float *alpha,
-                        int64_t N, int64_t G, float sharpness, int threads) {
+static int64_t first_bad(const float *shapes, const int64_t *box, const int64_t *start, int64_t N, int64_t T) {
+    for (int64_t i = 0; i < N; i++)
+        if (!is_moderate(shapes + 14 * i, 14)) return i + 1;
+    return first_bad_box(box, start, N, T, -1, -1);
+}
+
+int64_t decode_stroke_map_forward(const float *shapes, const float *all_maps, const int64_t *box, const int64_t *start, float *alpha,
+                        int64_t N, int64_t T, int64_t G, float sharpness, int threads) {
+    const int64_t bad = first_bad(shapes, box, start, N, T);
+    if (bad) return bad;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
     for (int64_t i = 0; i < N; i++) {
         const float *s = shapes + 14 * i, *maps = all_maps + i * 2 * G * G;
@@ -65,12 +74,15 @@ void decode_stroke_map_forward(const float *shapes, const float *all_maps, const
             }
         }
     }
+    return 0;
 }
 
 // grad_shapes (N, 14), grad_maps (N, 2, G, G) and grad_sharpness (N) must be zero on entry.
-void decode_stroke_map_backward(const float *shapes, const float *all_maps, const int64_t *box, const int64_t *start,
+int64_t decode_stroke_map_backward(const float *shapes, const float *all_maps, const int64_t *box, const int64_t *start,
                          const float *grad_alpha, float *grad_shapes, float *grad_maps, float *grad_sharpness, int64_t N,
-                         int64_t G, float sharpness, int threads) {
+                         int64_t T, int64_t G, float sharpness, int threads) {
+    const int64_t bad = first_bad(shapes, box, start, N, T);
+    if (bad) return bad;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
     for (int64_t i = 0; i < N; i++) {
         const float *s = shapes + 14 * i, *maps = all_maps + i * 2 * G * G;
@@ -154,4 +166,5 @@ void decode_stroke_map_backward(const float *shapes, const float *all_maps, cons
         for (int k = 0; k < 14; k++) grad_shapes[14 * i + k] = result[k];
         grad_sharpness[i] = gk;
     }
+    return 0;
 }

@@ -7,11 +7,13 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from renderer.errors import InputError
 from renderer.ops import native
 from renderer.ops.patch_pixels import lookup, pixels_of
 
 SOURCE = native.FOLDER / "decode_stroke_map.c"
 MAX_GRID = 64  # nodes a side for which the C code has room
+MAX_SHARPNESS = 1e4  # beyond, single precision overflows
 
 
 def decode_stroke_map(
@@ -35,7 +37,7 @@ def decode_stroke_map(
     Returns:
         Alphas `(T,)`, laid out by `box` and `start` as `renderer.ops` describes.
     """
-    if native.load_for(shapes, SOURCE) is not None:
+    if native.load_for(SOURCE, shapes, maps, sharpness) is not None:
         alpha: Tensor = _Native.apply(shapes, maps, sharpness, box, start, total)
         return alpha
     return reference(shapes, maps, sharpness, box, start, total)
@@ -64,11 +66,14 @@ class _Native(Function):
 
     @staticmethod
     def forward(ctx, shapes, maps, sharpness, box, start, total):  # type: ignore[no-untyped-def]
-        shapes, maps = shapes.contiguous(), maps.contiguous()
+        if not abs(float(sharpness)) <= MAX_SHARPNESS:
+            raise InputError(f"The sharpness of a stroke map is {float(sharpness)}; its weights are damaged.")
+        drawn = shapes.contiguous(), maps.contiguous(), box.contiguous(), start.contiguous()
         alpha = shapes.new_empty(total)
-        numbers = (len(shapes), maps.shape[-1], float(sharpness))
-        native.call(SOURCE, "decode_stroke_map_forward", (shapes, maps, box, start, alpha), *numbers)
-        ctx.save_for_backward(shapes, maps, box, start)
+        numbers = (len(shapes), total, maps.shape[-1], float(sharpness))
+        operands = (*_operands(*drawn), native.floats(alpha, total))
+        native.call(SOURCE, "decode_stroke_map_forward", operands, *numbers)
+        ctx.save_for_backward(*drawn)
         ctx.numbers = numbers
         return alpha
 
@@ -76,7 +81,22 @@ class _Native(Function):
     @once_differentiable
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
         shapes, maps, box, start = ctx.saved_tensors
+        grad = grad.contiguous()
         grads = torch.zeros_like(shapes), torch.zeros_like(maps), shapes.new_zeros(len(shapes))
-        tensors = (shapes, maps, box, start, grad.contiguous(), *grads)
-        native.call(SOURCE, "decode_stroke_map_backward", tensors, *ctx.numbers)
+        written = (native.floats(tensor, *tensor.shape) for tensor in grads)
+        operands = (*_operands(shapes, maps, box, start), native.floats(grad, ctx.numbers[1]), *written)
+        native.call(SOURCE, "decode_stroke_map_backward", operands, *ctx.numbers)
         return grads[0], grads[1], grads[2].sum(), None, None, None
+
+
+def _operands(shapes: Tensor, maps: Tensor, box: Tensor, start: Tensor) -> tuple[native.Operand, ...]:
+    """What both passes read."""
+    N, G = len(shapes), maps.shape[-1]
+    if not 2 <= G <= MAX_GRID:
+        raise InputError(f"A stroke map has 2 to {MAX_GRID} nodes a side, not {G}.")
+    return (
+        native.floats(shapes, N, 14),
+        native.floats(maps, N, 2, G, G),
+        native.integers(box, N, 4),
+        native.integers(start, N),
+    )

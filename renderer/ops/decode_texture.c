@@ -5,7 +5,8 @@
 // strength.  logits[i] (A, C).  box[4i..] = left, top, width, height in canvas pixels.
 // alpha[start[i] + y * width + x] and the curve parameter t are written.
 #include <math.h>
-#include <stdint.h>
+
+#include "kernel.h"
 
 #define NUMBERS 15
 #define CAP 4
@@ -97,8 +98,18 @@ static inline Pixel locate(const Stroke *s, float px, float py, float t0, int A,
     return p;
 }
 
-void decode_texture_forward(const float *shapes, const float *all_logits, const int64_t *box, const int64_t *start,
-                          float *alpha, float *all_t, int64_t N, int64_t A, int64_t C, int threads) {
+static int64_t first_bad(const float *shapes, const int64_t *box, const int64_t *start, int64_t N, int64_t T) {
+    for (int64_t i = 0; i < N; i++) {
+        const float *s = shapes + NUMBERS * i;
+        if (!is_moderate(s, NUMBERS) || s[12] < 1e-3f || s[13] < 0) return i + 1;  // they are divided by reach and 1 + ell
+    }
+    return first_bad_box(box, start, N, T, -1, -1);
+}
+
+int64_t decode_texture_forward(const float *shapes, const float *all_logits, const int64_t *box, const int64_t *start,
+                          float *alpha, float *all_t, int64_t N, int64_t T, int64_t A, int64_t C, int threads) {
+    const int64_t bad = first_bad(shapes, box, start, N, T);
+    if (bad) return bad;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
     for (int64_t i = 0; i < N; i++) {
         const Stroke s = *(const Stroke *)(shapes + NUMBERS * i);
@@ -126,12 +137,15 @@ void decode_texture_forward(const float *shapes, const float *all_logits, const 
             }
         }
     }
+    return 0;
 }
 
 // grad_shapes (N, 15) and grad_logits (N, A, C) must be zero on entry.
-void decode_texture_backward(const float *shapes, const float *all_logits, const int64_t *box, const int64_t *start,
+int64_t decode_texture_backward(const float *shapes, const float *all_logits, const int64_t *box, const int64_t *start,
                            const float *all_t, const float *grad_alpha, float *grad_shapes, float *grad_logits, int64_t N,
-                           int64_t A, int64_t C, int threads) {
+                           int64_t T, int64_t A, int64_t C, int threads) {
+    const int64_t bad = first_bad(shapes, box, start, N, T);
+    if (bad) return bad;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
     for (int64_t i = 0; i < N; i++) {
         const Stroke s = *(const Stroke *)(shapes + NUMBERS * i);
@@ -238,4 +252,5 @@ void decode_texture_backward(const float *shapes, const float *all_logits, const
         }
         *(Stroke *)(grad_shapes + NUMBERS * i) = d;
     }
+    return 0;
 }

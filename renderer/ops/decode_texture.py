@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from renderer.errors import InputError
 from renderer.learned.curve_coordinates import Place, locate
 from renderer.ops import native
 from renderer.ops.patch_pixels import lookup, pixels_of
@@ -32,7 +33,7 @@ def decode_texture(shapes: Tensor, logits: Tensor, box: Tensor, start: Tensor, t
     Returns:
         Alphas `(T,)`, laid out by `box` and `start` as `renderer.ops` describes; 0 beyond a stroke's reach.
     """
-    if native.load_for(shapes, SOURCE) is not None:
+    if native.load_for(SOURCE, shapes, logits) is not None:
         alpha: Tensor = _Native.apply(shapes, logits, box, start, total)
         return alpha
     return reference(shapes, logits, box, start, total)
@@ -70,18 +71,35 @@ class _Native(Function):
 
     @staticmethod
     def forward(ctx, shapes, logits, box, start, total):  # type: ignore[no-untyped-def]
-        shapes, logits = shapes.contiguous(), logits.contiguous()
+        drawn = shapes.contiguous(), logits.contiguous(), box.contiguous(), start.contiguous()
         alpha, t = shapes.new_empty(2, total).unbind()
-        tensors = (shapes, logits, box, start, alpha, t)
-        native.call(SOURCE, "decode_texture_forward", tensors, len(shapes), *logits.shape[1:])
-        ctx.save_for_backward(shapes, logits, box, start, t)
+        numbers = (len(shapes), total, *logits.shape[1:])
+        operands = (*_operands(*drawn), native.floats(alpha, total), native.floats(t, total))
+        native.call(SOURCE, "decode_texture_forward", operands, *numbers)
+        ctx.save_for_backward(*drawn, t)
+        ctx.numbers = numbers
         return alpha
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        shapes, logits = ctx.saved_tensors[:2]
-        grads = torch.zeros_like(shapes), torch.zeros_like(logits)
-        tensors = (*ctx.saved_tensors, grad.contiguous(), *grads)
-        native.call(SOURCE, "decode_texture_backward", tensors, len(shapes), *logits.shape[1:])
+        *drawn, t = ctx.saved_tensors
+        grad, T = grad.contiguous(), ctx.numbers[1]
+        grads = torch.zeros_like(drawn[0]), torch.zeros_like(drawn[1])
+        written = (native.floats(tensor, *tensor.shape) for tensor in grads)
+        operands = (*_operands(*drawn), native.floats(t, T), native.floats(grad, T), *written)
+        native.call(SOURCE, "decode_texture_backward", operands, *ctx.numbers)
         return *grads, None, None, None
+
+
+def _operands(shapes: Tensor, logits: Tensor, box: Tensor, start: Tensor) -> tuple[native.Operand, ...]:
+    """What both passes read."""
+    N, along, across = len(shapes), *logits.shape[1:]
+    if along < 2 * CAP + 2 or across < 3:
+        raise InputError(f"A texture of {along} x {across} nodes cannot hold a stroke.")
+    return (
+        native.floats(shapes, N, 15),
+        native.floats(logits, N, along, across),
+        native.integers(box, N, 4),
+        native.integers(start, N),
+    )

@@ -7,27 +7,36 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import shutil
+import stat
 import subprocess
 import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from renderer.errors import InputError
+
 FOLDER = Path(__file__).parent  # the kernels' sources stand beside this module
+HEADER = FOLDER / "kernel.h"  # which they include
 
 # -ffast-math allows vectorised exponentials. It must not be passed to the linker: gcc would link start-up code that makes
 # the whole process flush denormal numbers to zero.
-COMPILE = ("-O3", "-march=native", "-ffast-math", "-fPIC", "-std=c11", "-c")
+COMPILE = ("-O3", "-march=native", "-ffast-math", "-fPIC", "-std=c11", "-c", f"-I{FOLDER}")
 LINK = ("-shared", "-lm")
 
 
 def cache_folder() -> Path:
-    """The folder of compiled kernels: `kaokore-painter` in `$XDG_CACHE_HOME` or `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kaokore-painter"
+    """The folder of compiled kernels: `kaokore-painter` in `$XDG_CACHE_HOME` or `~/.cache`. Raises `OSError` without one."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kaokore-painter"
+    except RuntimeError as error:  # neither HOME nor an entry in the password file
+        raise OSError("there is no home folder") from error
 
 
 def available() -> bool:
@@ -37,29 +46,43 @@ def available() -> bool:
     """
     if not _wanted():
         return False
-    return shutil.which(_compiler()) is not None or all(_library(source).exists() for source in FOLDER.glob("*.c"))
+    if shutil.which(_compiler()) is not None:
+        return True
+    try:
+        folder = cache_folder()
+        return _is_private(folder) and all(_is_sound(_library(folder, source)) for source in FOLDER.glob("*.c"))
+    except OSError:
+        return False
 
 
 @functools.cache
 def load(source: Path) -> ctypes.CDLL | None:
-    """The compiled library of a C file; None where KAOKORE_NATIVE=0 forbids it, or, with a warning, where it fails."""
+    """The compiled library of a C file; None where KAOKORE_NATIVE=0 forbids it, or, with a warning, where it fails.
+
+    Only a library that this user has compiled is loaded: the folder is private to the user (mode 0700), and a hash of the
+    library's content stands beside it. Without such a folder, kernels are compiled anew for this process.
+    """
     if not _wanted():
         return None
-    library = _library(source)
     try:
-        library.parent.mkdir(parents=True, exist_ok=True)
-        if not library.exists():
+        folder = _private_folder()
+        library = _library(folder, source)
+        if not _is_sound(library):
             _compile(source, library)
-        return ctypes.CDLL(str(library))
-    except (OSError, subprocess.SubprocessError):
+        loaded = ctypes.CDLL(str(library))
+        for name in _functions(source):
+            getattr(loaded, name)
+        return loaded
+    except (OSError, AttributeError, subprocess.SubprocessError):
         _warn()
         return None
 
 
-def load_for(tensor: Tensor, source: Path) -> ctypes.CDLL | None:
-    """`load` for work on `tensor`: kernels compute in single precision on the CPU; None for other tensors."""
-    if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
-        return None
+def load_for(source: Path, *tensors: Tensor | None) -> ctypes.CDLL | None:
+    """`load` for work on `tensors`: kernels compute in single precision on the CPU; None if any is something else."""
+    for tensor in tensors:
+        if tensor is not None and (tensor.device.type != "cpu" or tensor.dtype != torch.float32):
+            return None
     return load(source)
 
 
@@ -71,10 +94,62 @@ def _compiler() -> str:
     return os.environ.get("CC", "gcc")
 
 
-def _library(source: Path) -> Path:
+@functools.cache
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """A private folder, removed at the end of the process."""
+    return tempfile.TemporaryDirectory(prefix="kaokore-painter-")
+
+
+def _private_folder() -> Path:
+    """The cache if nobody else can write there, else a temporary folder. Raises `OSError` if there is neither."""
+    try:
+        folder = cache_folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _is_private(folder):
+            folder.chmod(0o700)
+            return folder
+        why = f"{folder} belongs to another user, is no folder, or can be written by others"
+    except OSError as error:
+        why = f"the cache cannot be written ({error})"
+    _warn_of_cache(why)
+    return Path(_temporary_folder().name)
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether a folder belongs to this user, who alone can write there."""
+    if not hasattr(os, "getuid"):  # elsewhere, home folders are private
+        return folder.is_dir()
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
+
+
+def _record(library: Path) -> Path:
+    """Where the hash of a library's content stands."""
+    return library.with_suffix(".sha256")
+
+
+def _is_sound(library: Path) -> bool:
+    """Whether a library is there, whole, and as it was compiled."""
+    try:
+        return _record(library).read_text() == hashlib.sha256(library.read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return False
+
+
+def _functions(source: Path) -> list[str]:
+    """The names of the functions that a C file gives to others."""
+    return re.findall(r"^(?:int64_t|int) (\w+)\(", source.read_text(), re.MULTILINE)
+
+
+def _library(folder: Path, source: Path) -> Path:
     # Code for one processor must not be loaded on another that shares the home directory.
-    name = hashlib.sha256(source.read_bytes() + repr((COMPILE, LINK, _processor())).encode()).hexdigest()[:20]
-    return cache_folder() / f"{source.stem}-{name}.so"
+    name = hashlib.sha256(
+        source.read_bytes() + HEADER.read_bytes() + repr((COMPILE, LINK, _processor())).encode()
+    ).hexdigest()[:20]
+    return folder / f"{source.stem}-{name}.so"
 
 
 @functools.cache
@@ -88,6 +163,17 @@ def _warn() -> None:
     )
 
 
+@functools.cache
+def _warn_of_cache(why: str) -> None:
+    """Warn once that kernels cannot be kept."""
+    warnings.warn(
+        f"Compiled kernels are not kept: {why}. They are compiled anew for each process; remove the folder, or set "
+        "XDG_CACHE_HOME to one of your own.",
+        RuntimeWarning,
+        stacklevel=5,
+    )
+
+
 def _compile(source: Path, library: Path) -> None:
     compiler = _compiler()
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
@@ -96,6 +182,10 @@ def _compile(source: Path, library: Path) -> None:
             compiled = subprocess.run([compiler, *COMPILE, *threads, source, "-o", code], capture_output=True)
             if compiled.returncode == 0:
                 subprocess.run([compiler, code, *threads, *LINK, "-o", linked], capture_output=True, check=True)
+                # Several processes may compile at once: each writes the hash and then the library, of the same content.
+                hashed = Path(folder) / "hash"
+                hashed.write_text(hashlib.sha256(linked.read_bytes()).hexdigest())
+                os.replace(hashed, _record(library))
                 os.replace(linked, library)
                 return
         raise OSError(f"{compiler} cannot compile {source.name}")
@@ -109,13 +199,49 @@ def _processor() -> str:
         return f"{platform.machine()} {platform.processor()}"
 
 
-def call(source: Path, name: str, tensors: Sequence[Tensor | None], *numbers: int | float) -> None:
-    """Call a kernel of a C file: addresses of contiguous CPU tensors (None is null), then numbers, then the threads."""
+class Operand(NamedTuple):
+    """A tensor that a kernel reads or writes, and what it must be: contiguous on the CPU. None is a null pointer."""
+
+    tensor: Tensor | None
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+
+def floats(tensor: Tensor | None, *shape: int) -> Operand:
+    """An operand of single precision."""
+    return Operand(tensor, torch.float32, shape)
+
+
+def integers(tensor: Tensor, *shape: int) -> Operand:
+    """An operand of 64-bit integers."""
+    return Operand(tensor, torch.int64, shape)
+
+
+def call(source: Path, name: str, operands: Sequence[Operand], *numbers: int | float) -> None:
+    """Call a kernel of a C file: addresses of the operands, then numbers, then the threads.
+
+    Raises:
+        InputError: An operand is not what the kernel reads, or the kernel finds a stroke that it cannot draw.
+    """
     library = load(source)
-    assert library is not None, "callers ask first whether the kernel is there"
+    if library is None:
+        raise RuntimeError(f"the kernels of {source.name} are not loaded; ask load_for first")
     arguments: list[ctypes._SimpleCData | None] = []
-    for tensor in tensors:
-        assert tensor is None or (tensor.is_contiguous() and tensor.device.type == "cpu"), "a kernel reads plain memory"
-        arguments.append(None if tensor is None else ctypes.c_void_p(tensor.data_ptr()))
+    for tensor, dtype, shape in operands:
+        if tensor is None:
+            arguments.append(None)
+            continue
+        if tensor.dtype != dtype or tensor.shape != shape or tensor.device.type != "cpu" or not tensor.is_contiguous():
+            raise InputError(
+                f"{name} needs contiguous {dtype} {shape} on the CPU, not {tensor.dtype} {tuple(tensor.shape)} with strides "
+                f"{tensor.stride()} on {tensor.device}."
+            )
+        arguments.append(ctypes.c_void_p(tensor.data_ptr()))
     arguments += [ctypes.c_float(n) if isinstance(n, float) else ctypes.c_int64(n) for n in numbers]
-    getattr(library, name)(*arguments, ctypes.c_int(torch.get_num_threads()))
+    kernel = getattr(library, name)
+    kernel.restype = ctypes.c_int64
+    bad = kernel(*arguments, ctypes.c_int(torch.get_num_threads()))
+    if bad < 0:
+        raise InputError(f"{name} needs boxes that fill their memory without gaps.")
+    if bad > 0:
+        raise InputError(f"{name} cannot draw stroke {bad - 1}: its numbers are not finite, or its box is outside.")

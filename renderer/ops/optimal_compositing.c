@@ -4,7 +4,8 @@
 // start as in composite.c. Threads share out the pictures, in score_marks the candidates.
 #include <math.h>
 #include <stddef.h>
-#include <stdint.h>
+
+#include "kernel.h"
 
 typedef struct {
     int64_t left, top, width, height;
@@ -52,9 +53,11 @@ static float fit(const Mark m, const float *canvas, const float *target, const f
     return gained;
 }
 
-void score_marks_forward(const float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
-                   const float *palette, float *gain, float *colour, int64_t B, int64_t K, int64_t H, int64_t W, int64_t P,
+int64_t score_marks_forward(const float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
+                   const float *palette, float *gain, float *colour, int64_t B, int64_t K, int64_t T, int64_t H, int64_t W, int64_t P,
                    int threads) {
+    const int64_t bad = first_bad_box(box, start, B * K, T, H, W);
+    if (bad) return bad;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 8)
     for (int64_t i = 0; i < B * K; i++) {
         const int64_t picture = i / K * 3 * H * W;
@@ -62,12 +65,15 @@ void score_marks_forward(const float *canvas, const float *target, const float *
         gain[i] = fit(mark_of(alpha, box, start, i), canvas + picture, target + picture, palette, P, H, W, colour + 3 * i,
                       &weight, free);
     }
+    return 0;
 }
 
 // The colour is optimal (or held, at its limit or by the palette), so that only the direct effect of alpha remains.
-void score_marks_backward(const float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
-                    const float *colour, const float *grad_gain, float *grad_alpha, int64_t B, int64_t K, int64_t H,
+int64_t score_marks_backward(const float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
+                    const float *colour, const float *grad_gain, float *grad_alpha, int64_t B, int64_t K, int64_t T, int64_t H,
                     int64_t W, int threads) {
+    const int64_t bad = first_bad_box(box, start, B * K, T, H, W);
+    if (bad) return bad;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 8)
     for (int64_t i = 0; i < B * K; i++) {
         const Mark m = mark_of(alpha, box, start, i);
@@ -84,15 +90,20 @@ void score_marks_backward(const float *canvas, const float *target, const float 
             }
         }
     }
+    return 0;
 }
 
 // Walks the candidates of each picture in `order` (B, K) and paints those whose gain on the canvas as it is then is at
 // least `least[i]`, until `limit` are painted. painted (B, limit) receives their indices, -1 where there were too few.
 // before (3, T) keeps what each covered, weight (B * K,) and free (B * K, 3) are for the backward pass.
-void composite_greedily_forward(float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
+int64_t composite_greedily_forward(float *canvas, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
                           const int64_t *order, const float *least, const float *palette, int64_t *painted, float *colour,
                           float *weight, float *free, float *before, int64_t B, int64_t K, int64_t limit, int64_t T,
                           int64_t H, int64_t W, int64_t P, int threads) {
+    const int64_t bad = first_bad_box(box, start, B * K, T, H, W);
+    if (bad) return bad;
+    for (int64_t k = 0; k < B * K; k++)  // pictures, and so threads, do not share marks
+        if (order[k] < k / K * K || order[k] >= (k / K + 1) * K) return k + 1;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int64_t p = 0; p < B; p++) {
         int64_t done = 0;
@@ -118,13 +129,18 @@ void composite_greedily_forward(float *canvas, const float *target, const float 
         }
         for (; done < limit; done++) painted[p * limit + done] = -1;
     }
+    return 0;
 }
 
 // grad (B, 3, H, W): of the canvas after, in; of the canvas before, out. grad_alpha must be zero on entry.
-void composite_greedily_backward(float *grad, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
+int64_t composite_greedily_backward(float *grad, const float *target, const float *alpha, const int64_t *box, const int64_t *start,
                            const int64_t *painted, const float *colour, const float *weight, const float *free,
-                           const float *before, float *grad_alpha, int64_t B, int64_t limit, int64_t T, int64_t H,
+                           const float *before, float *grad_alpha, int64_t B, int64_t K, int64_t limit, int64_t T, int64_t H,
                            int64_t W, int threads) {
+    const int64_t bad = first_bad_box(box, start, B * K, T, H, W);
+    if (bad) return bad;
+    for (int64_t k = 0; k < B * limit; k++)
+        if (painted[k] >= B * K) return painted[k] + 1;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int64_t p = 0; p < B; p++)
         for (int64_t done = limit - 1; done >= 0; done--) {
@@ -153,4 +169,5 @@ void composite_greedily_backward(float *grad, const float *target, const float *
                 }
             }
         }
+    return 0;
 }

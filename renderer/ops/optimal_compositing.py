@@ -37,8 +37,8 @@ def score_marks(
     Returns:
         The gain `(B * K,)`, a sum of squared errors over pixels and channels, and the colour `(B * K, 3)`.
     """
-    if native.load_for(canvas, SOURCE) is not None:
-        gain, colour = _Score.apply(canvas.contiguous(), target.contiguous(), alpha, box, start, palette)
+    if native.load_for(SOURCE, canvas, target, alpha, palette) is not None:
+        gain, colour = _Score.apply(canvas, target, alpha, box, start, palette)
         return gain, colour
     return score_marks_reference(canvas, target, alpha, box, start, palette)
 
@@ -74,10 +74,8 @@ def composite_greedily(
         The canvases `(B, 3, H, W)`; the indices of the marks painted `(B, limit)` in painting order, -1 where there were
         fewer; and the colours `(B * K, 3)` of the marks that were painted.
     """
-    if native.load_for(canvas, SOURCE) is not None:
-        painted, index, colour = _Greedy.apply(
-            canvas, target.contiguous(), alpha, box, start, order, least, limit, palette
-        )
+    if native.load_for(SOURCE, canvas, target, alpha, least, palette) is not None:
+        painted, index, colour = _Greedy.apply(canvas, target, alpha, box, start, order, least, limit, palette)
         return painted, index, colour
     return composite_greedily_reference(canvas, target, alpha, box, start, order, least, limit, palette)
 
@@ -160,22 +158,29 @@ class _Score(Function):
 
     @staticmethod
     def forward(ctx, canvas, target, alpha, box, start, palette):  # type: ignore[no-untyped-def]
+        drawn = tuple(tensor.contiguous() for tensor in (canvas, target, alpha, box, start))
         gain, colour = alpha.new_empty(len(box)), alpha.new_empty(len(box), 3)
-        sizes = (len(canvas), len(box) // len(canvas), *canvas.shape[-2:])
-        tensors = (canvas, target, alpha, box, start, palette, gain, colour)
-        native.call(SOURCE, "score_marks_forward", tensors, *sizes, _count(palette))
-        ctx.save_for_backward(canvas, target, alpha, box, start, colour)
-        ctx.sizes = sizes
+        ctx.sizes = (len(canvas), len(box) // len(canvas), len(alpha), *canvas.shape[-2:])
+        N = len(box)
+        operands = (
+            *_operands(*drawn, *ctx.sizes),
+            _colours(palette),
+            native.floats(gain, N),
+            native.floats(colour, N, 3),
+        )
+        native.call(SOURCE, "score_marks_forward", operands, *ctx.sizes, _count(palette))
+        ctx.save_for_backward(*drawn, colour)
         ctx.mark_non_differentiable(colour)
         return gain, colour
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_gain, _):  # type: ignore[no-untyped-def]
-        canvas, target, alpha, box, start, colour = ctx.saved_tensors
-        grad_alpha, grad_gain = torch.empty_like(alpha), grad_gain.contiguous()
-        tensors = (canvas, target, alpha, box, start, colour, grad_gain, grad_alpha)
-        native.call(SOURCE, "score_marks_backward", tensors, *ctx.sizes)
+        *drawn, colour = ctx.saved_tensors
+        N, T = len(colour), ctx.sizes[2]
+        grad_alpha, grad_gain = torch.empty_like(drawn[2]), grad_gain.contiguous()
+        more = (native.floats(colour, N, 3), native.floats(grad_gain, N), native.floats(grad_alpha, T))
+        native.call(SOURCE, "score_marks_backward", (*_operands(*drawn, *ctx.sizes), *more), *ctx.sizes)
         return None, None, grad_alpha, None, None, None
 
 
@@ -185,17 +190,26 @@ class _Greedy(Function):
     @staticmethod
     def forward(ctx, canvas, target, alpha, box, start, order, least, limit, palette):  # type: ignore[no-untyped-def]
         canvas = canvas.clone(memory_format=torch.contiguous_format)
-        order, least = order.contiguous(), least.contiguous()
+        target, alpha, box, start = (tensor.contiguous() for tensor in (target, alpha, box, start))
+        order, least = order.contiguous(), least.flatten()
+        (B, K), (H, W), N, T = order.shape, canvas.shape[-2:], len(box), len(alpha)
         painted = torch.empty(len(canvas), limit, dtype=torch.long)
-        colour, free = alpha.new_zeros(2, len(box), 3).unbind()
-        weight = alpha.new_zeros(len(box))
-        before = alpha.new_empty(3, len(alpha))
-        H, W = canvas.shape[-2:]
-        tensors = (canvas, target, alpha, box, start, order, least, palette, painted, colour, weight, free, before)
-        sizes = (len(canvas), order.shape[1], limit, len(alpha), H, W, _count(palette))
-        native.call(SOURCE, "composite_greedily_forward", tensors, *sizes)
+        colour, free = alpha.new_zeros(2, N, 3).unbind()
+        weight, before = alpha.new_zeros(N), alpha.new_empty(3, T)
+        operands = (
+            *_operands(canvas, target, alpha, box, start, B, K, T, H, W),
+            native.integers(order, B, K),
+            native.floats(least, N),
+            _colours(palette),
+            native.integers(painted, B, limit),
+            native.floats(colour, N, 3),
+            native.floats(weight, N),
+            native.floats(free, N, 3),
+            native.floats(before, 3, T),
+        )
+        native.call(SOURCE, "composite_greedily_forward", operands, B, K, limit, T, H, W, _count(palette))
         ctx.save_for_backward(target, alpha, box, start, painted, colour, weight, free, before)
-        ctx.sizes = (len(canvas), limit, len(alpha), H, W)
+        ctx.sizes = (B, K, limit, T, H, W)
         ctx.mark_non_differentiable(painted, colour)
         return canvas, painted, colour
 
@@ -204,6 +218,30 @@ class _Greedy(Function):
     def backward(ctx, grad, *_):  # type: ignore[no-untyped-def]
         target, alpha, box, start, painted, colour, weight, free, before = ctx.saved_tensors
         grad, grad_alpha = grad.clone(memory_format=torch.contiguous_format), torch.zeros_like(alpha)
-        tensors = (grad, target, alpha, box, start, painted, colour, weight, free, before, grad_alpha)
-        native.call(SOURCE, "composite_greedily_backward", tensors, *ctx.sizes)
+        B, K, limit, T, H, W = ctx.sizes
+        operands = (
+            *_operands(grad, target, alpha, box, start, B, K, T, H, W),
+            native.integers(painted, B, limit),
+            native.floats(colour, B * K, 3),
+            native.floats(weight, B * K),
+            native.floats(free, B * K, 3),
+            native.floats(before, 3, T),
+            native.floats(grad_alpha, T),
+        )
+        native.call(SOURCE, "composite_greedily_backward", operands, *ctx.sizes)
         return grad, None, grad_alpha, *[None] * 6
+
+
+def _operands(canvas, target, alpha, box, start, B, K, T, H, W):  # type: ignore[no-untyped-def]
+    """What all kernels of this module begin with."""
+    return (
+        native.floats(canvas, B, 3, H, W),
+        native.floats(target, B, 3, H, W),
+        native.floats(alpha, T),
+        native.integers(box, B * K, 4),
+        native.integers(start, B * K),
+    )
+
+
+def _colours(palette: Tensor | None) -> native.Operand:
+    return native.floats(None if palette is None else palette.contiguous(), _count(palette), 3)

@@ -2,8 +2,11 @@
 
 import copy
 import functools
+import hashlib
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,7 +84,7 @@ def test_stroke_map(window: Window | None) -> None:
     for module, dtype in ((fast, torch.float32), (slow, torch.float64)):
         module.zero_grad()
         strokes = sample(12, seed=2).to(dtype).requires_grad_()
-        assert (native.load_for(strokes, decode_stroke_map.SOURCE) is None) == (dtype == torch.float64)
+        assert (native.load_for(decode_stroke_map.SOURCE, strokes) is None) == (dtype == torch.float64)
         alpha = module(strokes, SIZE, window).alpha
         weights = torch.rand(alpha.shape, generator=torch.Generator().manual_seed(3)).to(dtype)
         (alpha * weights).sum().backward()
@@ -245,6 +248,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("KAOKORE_NATIVE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     native._warn.cache_clear()
+    native._warn_of_cache.cache_clear()
 
 
 @pytest.mark.usefixtures("_fresh")
@@ -264,29 +268,150 @@ def test_a_missing_compiler_warns_once(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert not list((tmp_path / "kaokore-painter").iterdir())
 
 
-@pytest.mark.usefixtures("_fresh")
-def test_a_cache_that_cannot_be_written_warns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.warns(RuntimeWarning, match="many times slower"):
-        assert load(SOURCES[0]) is None
-
-
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
-@pytest.mark.usefixtures("_fresh")
-def test_a_kernel_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def answer(tmp_path: Path) -> Path:
     source = tmp_path / "answer.c"
     source.write_text("int answer(void) { return 42; }")
-    assert load(source).answer() == 42
-    assert [path.suffix for path in (tmp_path / "kaokore-painter").iterdir()] == [".so"], "no temporary files"
+    return source
+
+
+with_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
+cached = pytest.mark.usefixtures("_fresh")
+
+
+def kept(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "kaokore-painter").iterdir())
+
+
+@with_gcc
+@cached
+def test_without_a_usable_cache_kernels_are_compiled_for_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.warns(RuntimeWarning, match="are not kept"):
+        assert load(answer).answer() == 42
+
+
+@with_gcc
+@cached
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+def test_a_cache_that_others_can_write_is_not_used(tmp_path: Path, answer: Path, mode: int) -> None:
+    folder = tmp_path / "kaokore-painter"
+    folder.mkdir()
+    assert load(answer).answer() == 42
+    library = next(path for path in folder.iterdir() if path.suffix == ".so")
+    foreign = tmp_path / "foreign.c"
+    foreign.write_text("int answer(void) { return 666; }")
+    subprocess.run(["gcc", "-shared", "-fPIC", foreign, "-o", library], check=True)
+    library.with_suffix(".sha256").write_text(hashlib.sha256(library.read_bytes()).hexdigest())
+    folder.chmod(mode)
+    with pytest.warns(RuntimeWarning, match="can be written by others"):
+        assert load(answer).answer() == 42
+    folder.chmod(0o700)
+
+
+@with_gcc
+@cached
+def test_a_cache_of_another_user_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: Path) -> None:
+    me = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: me + 1)
+    with pytest.warns(RuntimeWarning, match="belongs to another user"):
+        assert load(answer).answer() == 42
+    assert not kept(tmp_path)
+
+
+@with_gcc
+@cached
+def test_a_link_instead_of_the_cache_is_not_used(tmp_path: Path, answer: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "kaokore-painter").symlink_to(tmp_path / "elsewhere")
+    with pytest.warns(RuntimeWarning, match="is no folder"):
+        assert load(answer).answer() == 42
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@with_gcc
+@cached
+def test_no_home(monkeypatch: pytest.MonkeyPatch, answer: Path) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    with pytest.warns(RuntimeWarning, match="no home folder"):
+        assert load(answer).answer() == 42
+    monkeypatch.setenv("CC", "/nonexistent")
+    assert not native.available()
+
+
+@with_gcc
+@cached
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "empty", "no hash", "other hash"])
+def test_a_damaged_library_is_compiled_again(tmp_path: Path, answer: Path, damage: str) -> None:
+    assert native._private_folder() == tmp_path / "kaokore-painter"
+    library = native._library(native._private_folder(), answer)
+    native._compile(answer, library)
+    whole = library.read_bytes()
+    record = library.with_suffix(".sha256")
+    if damage == "no hash":
+        record.unlink()
+    elif damage == "other hash":
+        record.write_text("0" * 64)
+    else:
+        library.write_bytes({"truncated": whole[: len(whole) // 2], "foreign": b"\x7fELF" * 99, "empty": b""}[damage])
+    assert load(answer).answer() == 42
+    assert hashlib.sha256(library.read_bytes()).hexdigest() == record.read_text()
+
+
+@with_gcc
+@cached
+def test_a_missing_function_falls_back(monkeypatch: pytest.MonkeyPatch, answer: Path) -> None:
+    monkeypatch.setattr(native, "_functions", lambda _: ["question"])
+    with pytest.warns(RuntimeWarning, match="many times slower"):
+        assert load(answer) is None
+
+
+def test_the_functions_of_the_sources_are_known() -> None:
+    assert {name for source in SOURCES for name in native._functions(source)} == {
+        "composite_forward",
+        "composite_backward",
+        "decode_stroke_map_forward",
+        "decode_stroke_map_backward",
+        "decode_texture_forward",
+        "decode_texture_backward",
+        "score_marks_forward",
+        "score_marks_backward",
+        "composite_greedily_forward",
+        "composite_greedily_backward",
+    }
+
+
+@with_gcc
+@cached
+def test_processes_compile_at_once(tmp_path: Path, answer: Path) -> None:
+    code = (
+        "import sys, pathlib; from renderer.ops import native; print(native.load(pathlib.Path(sys.argv[1])).answer())"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-W", "error", "-c", code, answer], stdout=subprocess.PIPE) for _ in range(3)
+    ]
+    assert [process.communicate()[0] for process in started] == [b"42\n"] * 3
+    assert [path.suffix for path in kept(tmp_path)] == [".sha256", ".so"]
+
+
+@with_gcc
+@cached
+def test_a_kernel_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: Path) -> None:
+    assert load(answer).answer() == 42
+    assert [path.suffix for path in kept(tmp_path)] == [".sha256", ".so"], "no temporary files"
+    assert (tmp_path / "kaokore-painter").stat().st_mode & 0o777 == 0o700
     with monkeypatch.context() as patch:
         patch.setattr(subprocess, "run", None)
-        assert load(source).answer() == 42
-    source.write_text("int answer(void) { return 43; }")
-    assert load(source).answer() == 43, "a changed source is compiled again"
-    source.write_text("int answer(void) { this is not C }")
+        assert load(answer).answer() == 42
+    answer.write_text("int answer(void) { return 43; }")
+    assert load(answer).answer() == 43, "a changed source is compiled again"
+    answer.write_text("int answer(void) { this is not C }")
     with pytest.warns(RuntimeWarning, match="many times slower"):
-        assert load(source) is None
+        assert load(answer) is None
 
 
 @compiled
