@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from renderer.brush import Brush, load_brush
+from renderer.brush import Brush, Patches, box_of, load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
@@ -39,7 +39,7 @@ Colour = tuple[float, float, float]
 
 FORMAT = "kaokore-painting/1"
 FORMAT_JSON = "kaokore-strokes/1"
-EXPORTS = (".png", ".jpg", ".svg", ".ora", ".psd", ".mp4", ".gif", ".json", ".safetensors")
+EXPORTS = (".png", ".jpg", ".svg", ".ora", ".psd", ".hpgl", ".gcode", ".mp4", ".gif", ".json", ".safetensors")
 IMAGE_SIZE, VIDEO_SIZE, GIF_SIZE = 1536, 512, 256  # pixels on the long side of exports
 LARGEST = 16_384  # pixels on the long side
 MAX_BYTES = 256 * 2**20  # of a file: some four million strokes
@@ -191,9 +191,8 @@ class Painting:
             brush: of the same stroke space; the default is `default_brush`.
         """
         canvas = blank(self.size(longest), self.background)
-        for canvas in self._steps(longest, brush, every=max(1, len(self.strokes))):  # noqa: B007
-            pass
-        return canvas.clamp(0, 1)
+        _lay(canvas, self.strokes.detach().cpu().to(canvas), self._own_or(brush, longest))
+        return canvas.clamp_(0, 1)
 
     def frames(self, count: int, longest: int | None = None, brush: Brush | None = None) -> Iterator[Tensor]:
         """Yield `count` canvases (3, H, W), from the blank background to the finished painting, timed by `schedule`.
@@ -270,8 +269,14 @@ class Painting:
         size: int | None = None,
         brush: Brush | None = None,
         layer_strokes: int | None = None,
+        centre_lines: bool = False,
+        canvas: tuple[float, float] | None = None,
+        pens: Sequence[float] = (0.3, 0.8, 2.0),
     ) -> Path:
-        """Write the painting in the format of the suffix: .png, .jpg, .svg, .ora, .psd, .mp4, .gif, .json, .safetensors.
+        """Write the painting in the format of the suffix.
+
+        Images .png, .jpg; vectors .svg; layers .ora (Krita, GIMP), .psd; plotters .hpgl, .gcode; videos .mp4, .gif; strokes
+        .json, .safetensors. `painter.plan` writes plans to paint it by hand.
 
         Args:
             path: the file to write, whole or not at all.
@@ -279,6 +284,9 @@ class Painting:
             brush: what draws it, see `render`. JSON holds the strokes in physical units instead (`to_json`).
             layer_strokes: strokes in each layer of .svg, .ora and .psd; by default masses and lines, or the rounds of the
                 agent, see `renderer.io.layered.layers_of`.
+            centre_lines: an SVG of open lines for plotters, see `renderer.io.svg_centre_lines`; as in .hpgl, .gcode.
+            canvas: width and height in mm of the sheet that centre lines are drawn on.
+            pens: widths in mm of the pens that centre lines are drawn with.
 
         Returns:
             The path.
@@ -290,7 +298,9 @@ class Painting:
         from renderer.io.images import write_jpeg, write_png
         from renderer.io.openraster import write_ora
         from renderer.io.photoshop import write_psd
+        from renderer.io.plotter import write_plot
         from renderer.io.svg import write_svg
+        from renderer.io.svg_centre_lines import write_centre_lines
         from renderer.io.video import write_gif, write_mp4
 
         path = Path(path)
@@ -302,6 +312,10 @@ class Painting:
                 write_png(self.render(size_of_image, brush), path)
             case ".jpg" | ".jpeg":
                 write_jpeg(self.render(size_of_image, brush), path)
+            case ".svg" if centre_lines:
+                write_centre_lines(self, path, canvas, pens)
+            case ".hpgl" | ".gcode":
+                write_plot(self, path, canvas, pens)
             case ".svg":
                 write_svg(self, path, size_of_image, brush, layer_strokes)
             case ".ora":
@@ -347,13 +361,15 @@ class Painting:
         else:
             display(image)
 
-    def _steps(self, longest: int | None, brush: Brush | None, every: int = 1) -> Iterator[Tensor]:
-        height, width = self.size(longest)
+    def _steps(self, longest: int | None, brush: Brush | None) -> Iterator[Tensor]:
+        background = blank(self.size(longest), self.background)
+        strokes = self.strokes.detach().cpu().to(background)
+        return paint_steps(background, strokes, self._own_or(brush, longest), chunk=_chunk(background))
+
+    def _own_or(self, brush: Brush | None, longest: int | None) -> Brush:
         brush = self.default_brush(longest) if brush is None else brush
         brush.space.require(self.space)
-        chunk = max(1, min(256, AT_ONCE // (height * width)))
-        background = blank((height, width), self.background)
-        return paint_steps(background, self.strokes.detach().cpu().to(background), brush, every, chunk)
+        return brush
 
     def _repr_png_(self) -> bytes:
         """Shown by a notebook, enlarged if it is small."""
@@ -404,6 +420,37 @@ def _mypaint(name: str, myb: object) -> MyPaint:
         path = Path(folder) / f"{Path(name).name}.myb"
         path.write_text(myb, encoding="utf-8")
         return MyPaint(path)
+
+
+def _chunk(canvas: Tensor) -> int:
+    """How many strokes are drawn at once."""
+    return max(1, min(256, AT_ONCE // canvas[0].numel()))
+
+
+@torch.no_grad()
+def _lay(canvas: Tensor, strokes: Tensor, brush: Brush) -> None:
+    """Lay strokes (N, P) over a canvas (3, H, W), in place, in little memory beside the canvas.
+
+    On a large canvas, one stroke is drawn at a time, and the mark of a learned brush in bands of `AT_ONCE` pixels. Reference
+    brushes draw a mark as a whole: MyPaint's engine draws from the stroke's beginning.
+    """
+    size = canvas.shape[1], canvas.shape[2]
+    if _chunk(canvas) > 1 or not brush.differentiable:
+        for patches in brush.stream(strokes, size, _chunk(canvas)):
+            _lay_patches(canvas, patches)
+        return
+    for stroke in strokes.split(1):
+        left, top, width, height = box_of(brush.bounds(stroke, size))[0].tolist()
+        rows = max(1, AT_ONCE // width)
+        for first in range(top, top + height, rows):
+            band = torch.tensor([[left, first, width, min(rows, top + height - first)]])
+            _lay_patches(canvas, brush.patches(stroke, size, band))
+
+
+def _lay_patches(canvas: Tensor, patches: Patches) -> None:
+    for i in range(len(patches)):
+        below, alpha = patches.on(canvas, i)
+        below.lerp_(patches.pigment(i), alpha)
 
 
 def schedule(strokes: int, frames: int) -> list[int]:
