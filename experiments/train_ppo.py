@@ -123,7 +123,11 @@ def train_ppo(config: Config) -> Path:
         for update in trainer.steps(total, "update", evaluate_every=every):
             # Each update starts from blank canvases and its own seed, so that a resumed run is the same.
             model.set_random_seed(config.seed + update + 1)
-            model.learn(config.environments * config.steps, reset_num_timesteps=True)
+            try:
+                model.learn(config.environments * config.steps, reset_num_timesteps=True)
+            except ValueError:  # the distribution of actions has no other word for a policy that is not finite
+                trainer.require_finite()
+                raise
             trainer.log({"train/loss": model.logger.name_to_value.get("train/loss", 0.0)})
             if trainer.evaluating:
                 _, mse = paint_dev(paint, dev, trainer.folder)

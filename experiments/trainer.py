@@ -200,7 +200,7 @@ class Trainer:
         if not self._logging or self._board is None:
             return
         if self.saving:
-            self._require_finite()
+            self.require_finite()
         for name, value in values.items():
             number = value.item() if isinstance(value, Tensor) else value
             if not math.isfinite(number):
@@ -222,10 +222,11 @@ class Trainer:
 
     def save(self) -> None:
         """Write the state. Raises `InputError` if a module is not finite, and keeps the state before."""
-        self._require_finite()
+        self.require_finite()
         runs.save_state(self._state, self.done, self.objects, self.notes)
 
-    def _require_finite(self) -> None:
+    def require_finite(self) -> None:
+        """Raise `InputError`, which names the last good state, if a module is not finite: the training diverged."""
         for name, thing in self.objects.items():
             if isinstance(thing, torch.nn.Module):
                 for key, tensor in thing.state_dict().items():
