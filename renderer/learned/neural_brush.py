@@ -68,7 +68,7 @@ class NeuralBrush(LearnedBrush):
         myb: str = "",
     ) -> None:
         super().__init__()
-        if along < 2 * CAP + 2 or across < 3 or not 0 < reach <= MAX_REACH or min(latent, grain) < 0:
+        if along < 2 * CAP + 2 or across < 3 or not 0 < reach <= MAX_REACH or min(latent, grain, hidden - 1) < 0:
             raise ValueError(f"a texture of {along} x {across} nodes and a reach of {reach} radii cannot hold a stroke")
         self.brush, self.myb = brush, myb
         self.reach, self.directed, self.sized = reach, directed, sized
