@@ -132,6 +132,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
         sync(folder.parent)
     except OSError as error:
         raise InputError(f"Cannot write {folder}: {error.strerror}; choose another place or make room.") from error
+    except InputError as error:
+        raise InputError(str(error).replace(str(temporary and temporary / "new"), str(folder))) from error
     finally:
         if temporary is not None:
             remove_temporary_folder(temporary)

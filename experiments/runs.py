@@ -36,13 +36,24 @@ def start(script: str, config: Any, runs: str | Path = "runs") -> Path:
     """Make a new run folder with `config.json`, and return it. A folder that exists is never overwritten."""
     name = f"{datetime.now():%Y%m%d-%H%M%S}_{script}_seed{config.seed}"
     folder, number = Path(runs) / name, 1
-    while folder.exists():
+    while not _made(folder):
         number += 1
         folder = Path(runs) / f"{name}-{number}"
     record = {"script": script, "arguments": dataclasses.asdict(config), **describe_run()}
     with atomic(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(record, indent=2))
     return folder
+
+
+def _made(folder: Path) -> bool:
+    """Make a folder; False where it is there, also when another process was quicker."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise InputError(f"Cannot write {folder}: {error.strerror}; choose another place or make room.") from error
+    return True
 
 
 def resume(folder: str | Path, script: str, config: type[Config]) -> Config:
