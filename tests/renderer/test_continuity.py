@@ -1,4 +1,4 @@
-"""Marks change continuously with their strokes: moving a point by a millionth of the canvas changes pixels by about as much."""
+"""Marks are continuous in their strokes: moving a point by a millionth of the canvas changes pixels by about as much."""
 
 import pytest
 import torch
