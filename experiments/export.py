@@ -1,25 +1,33 @@
-"""Write a saved painting for other programs: layers for Krita, GIMP and Photoshop, vectors with layers.
+"""Write a saved painting for other programs and for a hand with a brush.
 
     python -m experiments.export paintings/face/strokes.safetensors --out face.ora
     python -m experiments.export paintings/face/strokes.safetensors --out face.psd --layer-strokes 50
-    python -m experiments.export paintings/face/strokes.safetensors --out face.svg
+    python -m experiments.export paintings/face/strokes.safetensors --out plan.html --colours 8 --canvas-size 300x400
+    python -m experiments.export paintings/face/strokes.safetensors --out lines.svg --centre-lines --pens 0.3 0.8
 
-Strokes of MyPaint brushes are drawn by MyPaint's own engine, or by a learned brush with --renderer ink.
+Layers for Krita, GIMP and Photoshop (.ora, .psd); vectors with layers (.svg); a plan of how to repaint it by hand (.html,
+.pdf, .csv, .json); lines for a plotter (.svg, .hpgl, .gcode). Strokes of MyPaint brushes are drawn by MyPaint's own engine,
+or by a learned brush with --renderer ink.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 import tyro
+from torch import Tensor
 
 from experiments.cli import run
-from renderer.brush import load_brush
+from renderer.brush import Brush, load_brush
 from renderer.errors import InputError
 from renderer.io.painting import Painting
+from renderer.io.svg_centre_lines import PENS
 
-FORMATS = (".ora", ".psd", ".svg")
+LAYERED, PLOTS, PLANS = (".ora", ".psd", ".svg"), (".hpgl", ".gcode"), (".html", ".pdf", ".csv", ".json")
 
 
 @dataclass(frozen=True)
@@ -29,25 +37,84 @@ class Config:
     strokes: tyro.conf.Positional[str]
     """A painting's strokes.safetensors."""
     out: str
-    """The file to write: .ora (Krita, GIMP, MyPaint), .psd (Photoshop) or .svg (Inkscape, Illustrator)."""
+    """The file to write: .ora (Krita, GIMP, MyPaint), .psd (Photoshop), .svg (Inkscape, Illustrator); a plan: .html or .pdf
+    to print, .csv or .json; for a plotter .hpgl, .gcode, or .svg with --centre-lines."""
     size: int | None = None
-    """Pixels on the long side; 1,536 by default."""
+    """Pixels on the long side; 1,536 by default. Plans and plots are in mm instead."""
     renderer: str = "exact"
     """exact (the reference brush), analytic, mypaint:BRUSH, or a learned brush (bezier, ink)."""
     layer_strokes: int | None = None
     """Strokes in each layer. By default, masses and lines, or the rounds of the agent."""
+    colours: int = 8
+    """Of a plan or a plot: how many colours to mix, or pens, at most."""
+    canvas_size: str | None = None
+    """Of a plan or a plot: width and height of the canvas or sheet in mm, as 300x400. By default, 300 on the long side."""
+    centre_lines: bool = False
+    """Write an .svg of the strokes' paths as open lines."""
+    pens: tuple[float, ...] = PENS
+    """Of a plot: widths of the pens in mm."""
 
 
 def export(config: Config) -> Path:
-    """Write a saved painting for other programs."""
+    """Write a saved painting for other programs and for a hand with a brush."""
     out = Path(config.out)
-    if out.suffix.lower() not in FORMATS:
-        raise InputError(f"--out {out} should end in one of {', '.join(FORMATS)}; replay writes images and videos.")
+    suffix = out.suffix.lower()
+    if suffix not in LAYERED + PLOTS + PLANS:
+        known = ", ".join(LAYERED + PLOTS + PLANS)
+        raise InputError(f"--out {out} should end in one of {known}; the command replay writes images and videos.")
     painting = Painting.load(config.strokes)
     brush = None if config.renderer == "exact" else load_brush(config.renderer)
-    painting.export(out, size=config.size, brush=brush, layer_strokes=config.layer_strokes)
-    print(f"Wrote {out}: {len(painting.strokes)} strokes.")
+    if suffix in PLOTS or config.centre_lines:
+        print(_write_plot(painting, out, config))
+    elif suffix in PLANS:
+        print(_write_plan(painting, out, brush, config))
+    else:
+        painting.export(out, size=config.size, brush=brush, layer_strokes=config.layer_strokes)
+        print(f"Wrote {out}: {len(painting.strokes)} strokes.")
     return out
+
+
+def _write_plot(painting: Painting, out: Path, config: Config) -> str:
+    if out.suffix.lower() not in (".svg", *PLOTS):
+        raise InputError(f"--centre-lines are for .svg, .hpgl and .gcode, not {out}.")
+    if config.colours < 1:
+        raise InputError(f"--colours must be at least 1, not {config.colours}.")
+    if len(painting.strokes):
+        from painter.plan.palette import choose_palette, nearest_colours  # here, because it takes long
+
+        def recolour(colours: Tensor) -> Tensor:
+            palette = choose_palette(colours, torch.ones(len(colours)), config.colours)
+            return palette[nearest_colours(colours, palette)]
+
+        painting = painting.edit(recolour=recolour)
+    canvas = None if config.canvas_size is None else _millimetres(config.canvas_size)
+    painting.export(out, centre_lines=True, canvas=canvas, pens=config.pens)
+    return f"Wrote {out}: {len(painting.strokes)} strokes as lines for pens of {', '.join(map(str, config.pens))} mm."
+
+
+def _write_plan(painting: Painting, out: Path, brush: Brush | None, config: Config) -> str:
+    from painter.plan import make_plan, write_plan  # here, because it takes long
+
+    canvas = None if config.canvas_size is None else _millimetres(config.canvas_size)
+    plan = make_plan(painting, colours=config.colours, canvas=canvas, brush=brush)
+    write_plan(plan, out)
+    strokes = sum(len(load.strokes) for load in plan.loads)
+    return (
+        f"Wrote {out}: {strokes} strokes in {len(plan.palette)} colours and {len(plan.loads)} loads of paint "
+        f"(in the painting's own order, {plan.changes}); {plan.hidden} strokes cannot be seen."
+    )
+
+
+def _millimetres(text: str) -> tuple[float, float]:
+    """Width and height of `300x400`."""
+    match = re.fullmatch(r"([\d.]+)[x×]([\d.]+)", text)
+    try:
+        width, height = map(float, match.groups()) if match else (math.nan, math.nan)
+    except ValueError:
+        width = height = math.nan
+    if math.isnan(width):
+        raise InputError(f"--canvas-size is a width and a height in mm, such as 300x400, not {text}.")
+    return width, height
 
 
 if __name__ == "__main__":

@@ -27,10 +27,10 @@ from experiments.outputs import batch_bar, finished_files
 from experiments.painting_options import PaintingOptions
 from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, plain_options, printable
 from experiments.workers import Workers
-from painter.api import MAX_SIZE
 from renderer.errors import InputError
 from renderer.io.files import check_writable
 from renderer.io.images import find_images
+from renderer.io.video import LARGEST_VIDEO
 
 COLUMNS = (
     *("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual"),
@@ -139,8 +139,8 @@ def repaint(config: Config) -> None:
 def _check(config: Config) -> None:
     """Find the user's mistakes before any work."""
     config.check()
-    if not 1 <= config.video_size <= MAX_SIZE:
-        raise InputError(f"--video-size must be between 1 and {MAX_SIZE} pixels, not {config.video_size}.")
+    if not 1 <= config.video_size <= LARGEST_VIDEO:
+        raise InputError(f"--video-size must be between 1 and {LARGEST_VIDEO} pixels, not {config.video_size}.")
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
     if not re.fullmatch(r"auto|[1-9][0-9]{0,5}", config.batch):

@@ -19,6 +19,7 @@ from renderer.ops.triton_strokes import StrokeCodes, corners
 from renderer.strokes import MYPAINT
 
 OUTSIDE = -12.0  # the logit on the border of every texture
+MAX_REACH = 100.0  # radii
 PIXELS = 1.0  # how far beyond its reach a brush may touch pixels, because of anti-aliasing
 FINE, COARSE = 0.25, 32.0  # radii in pixels between which anti-aliasing matters
 
@@ -67,7 +68,7 @@ class NeuralBrush(LearnedBrush):
         myb: str = "",
     ) -> None:
         super().__init__()
-        if along < 2 * CAP + 2 or across < 3 or reach <= 0:
+        if along < 2 * CAP + 2 or across < 3 or not 0 < reach <= MAX_REACH or min(latent, grain) < 0:
             raise ValueError(f"a texture of {along} x {across} nodes and a reach of {reach} radii cannot hold a stroke")
         self.brush, self.myb = brush, myb
         self.reach, self.directed, self.sized = reach, directed, sized
