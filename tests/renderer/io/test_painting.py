@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
@@ -44,6 +44,7 @@ def metadata(**changes: object) -> dict[str, str]:
     return {"painting": json.dumps({key: value for key, value in {**about, **changes}.items() if value != "left out"})}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.floats(0, 1, width=32), min_size=13, max_size=13), max_size=4),
     st.tuples(*3 * [st.floats(0, 1)]),
