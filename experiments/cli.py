@@ -6,6 +6,7 @@ import argparse
 import inspect
 import io
 import math
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -256,7 +257,10 @@ def picture_path(picture: str, root: str | None) -> Path:
 def choose_device(name: str) -> torch.device:
     """Return the device `name`; "auto" is the GPU if there is one. Raises `InputError` if it cannot be used."""
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        number = os.environ.get("LOCAL_RANK")  # each process of torchrun has a GPU of its own
+        return torch.device("cuda" if number is None else f"cuda:{number}")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # the device `meta` has no values

@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import islice
@@ -37,7 +37,9 @@ from kaokore.versions import GENDERS, STATUSES
 from renderer.errors import InputError
 from renderer.io.append_only import AppendOnlyFile
 from renderer.io.files import atomic
+from renderer.io.from_json import from_json
 from renderer.io.images import find_images
+from renderer.io.read import guarded, parse_json, read_text
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -54,6 +56,7 @@ RESULT_OPTIONS = (  # that paintings depend on
     *("opaque", "min_radius", "max_radius", "palette", "background", "seed"),
 )
 GPU_BATCH = 64
+MAX_BYTES = 2**30  # of the manifest: some two million pictures
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Manifest:
         self.rows: dict[str, Row] = {}
         self.record = record
         path = folder / MANIFEST
-        self._file = AppendOnlyFile(path, "wait for the other command, or choose another --out")
+        self._file = AppendOnlyFile(path, "wait for the other command, or choose another --out", MAX_BYTES)
         try:
             lines = [_parsed(line, number, path) for number, line in enumerate(self._file.whole.splitlines(), 1)]
             if not lines:
@@ -195,10 +198,8 @@ def _wanted(config: Config, gender: int, status: int) -> bool:
 
 
 def _listed(path: Path) -> list[Path]:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    with guarded(path, InputError, "cannot be read"):
+        lines = read_text(path, MAX_BYTES, errors="surrogateescape").splitlines()
     return [Path(line) for line in lines if line.strip()]
 
 
@@ -328,13 +329,21 @@ def _summary(pictures: Sequence[Picture], manifest: Manifest) -> str:
 
 
 def _parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict) or (number > 1 and not COLUMNS.keys() <= value.keys()):
-        raise InputError(f"Line {number} of {path} is damaged; remove it, then start again.")
+    with guarded(f"Line {number} of {path}", InputError, "is damaged", "; remove it, then start again"):
+        value = parse_json(line)
+        if number == 1:
+            from_json(dict[str, Any], value["options"], "options")
+        else:
+            require_columns(value, COLUMNS)
     return value
+
+
+def require_columns(row: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
+    """Raise `ValueError` unless a row has these columns, of these types; a measure may be infinite."""
+    for name, kind in kinds.items():
+        wanted: Any = {"string": str, "int64": int, "float64": (int, float)}[kind]
+        if not isinstance(row[name], wanted) or isinstance(row[name], bool):
+            raise ValueError(f"{name} is of another type")
 
 
 def _difference(first: dict[str, Any], record: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ from painter.losses.perceptual import Perceptual
 from painter.metrics import compute_metrics
 from renderer.errors import InputError
 from renderer.io.images import fit, read_image, write_png
+from renderer.io.read import guarded, read_json
 
 Row = dict[str, Any]
 PAINTINGS = "paintings"  # in the folder of a collection
@@ -85,7 +86,8 @@ def paint_pictures(collection: Collection, pictures: Sequence[Picture], worker: 
         try:
             plan = _plan(collection, path)
             if (plan.folder / ROW).is_file():
-                rows[picture] = json.loads((plan.folder / ROW).read_text(encoding="utf-8"))
+                with guarded(plan.folder / ROW, InputError, "is damaged; remove its folder"):
+                    rows[picture] = read_json(plan.folder / ROW)
             else:
                 target = fit(read_image(path, collection.options.size), collection.options.size)
                 works[picture] = _Work(plan, target)

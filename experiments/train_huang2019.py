@@ -22,6 +22,7 @@ from agents import huang2019
 from agents.huang2019 import Huang2019Config, LearningToPaint, paint_in_bundles
 from experiments.agent_training import AgentOptions, load_faces, paint_dev, provenance
 from experiments.cli import choose_device, require, run
+from experiments.distributed import refuse_processes
 from experiments.trainer import Trainer, resumed
 from kaokore.loading import draw_images
 from painter.losses.perceptual import Perceptual
@@ -50,6 +51,7 @@ def train_huang2019(config: Config) -> Path:
     """Train the agent and return the run folder: `latest.safetensors` and samples.png. Raises `InputError`."""
     config = resumed(config, "train_huang2019")
     _check(config)
+    refuse_processes("This training")
     recipe, device = config.recipe, choose_device(config.device)
     checkpoint = Checkpoint.load(config.renderer, *KINDS)
     renderer: Brush = checkpoint.build(KINDS, device)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from experiments.agent_training import AgentOptions, load_faces, paint_dev
 from experiments.cli import choose_device, require, run
+from experiments.distributed import refuse_processes
 from experiments.runs import describe_run, without_folders
 from experiments.trainer import Trainer, resumed
 from renderer.brush import load_brush
@@ -63,6 +64,7 @@ TINY = Config(episodes=4, environments=2, size=36, steps=2, bundle=2, epochs=1, 
 def train_ppo(config: Config) -> Path:
     """Train the agent and return the run folder: metrics.json and samples.png. Raises `InputError`."""
     config = resumed(config, "train_ppo")
+    refuse_processes("This training")
     require(config, episodes=1, environments=1, size=36, steps=1, bundle=1, learning_rate=0, epochs=1)
     require(config, evaluate_faces=1, evaluate_every=1)
     from gymnasium.wrappers import RescaleAction

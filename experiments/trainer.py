@@ -19,6 +19,7 @@ from renderer.errors import InputError
 from renderer.io.checkpoint import CheckpointError
 from renderer.io.from_json import from_json
 from renderer.io.read import guarded
+from renderer.learned.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -86,7 +87,12 @@ class Trainer:
     """
 
     def __init__(
-        self, script: str, config: RunOptions, objects: Mapping[str, Any], notes: Mapping[str, Any] | None = None
+        self,
+        script: str,
+        config: RunOptions,
+        objects: Mapping[str, Any],
+        notes: Mapping[str, Any] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         """Make the run folder, or load the state of the one that `config.resume` names.
 
@@ -95,20 +101,23 @@ class Trainer:
             config: All options.
             objects: Modules, optimizers and generators by name: all that a step reads and changes.
             notes: First values of `notes`.
+            processes: Those that share the training; only the first one evaluates and writes.
 
         Raises:
             InputError: The folder cannot be written, or its state is not one of this training.
         """
-        self.config, self.objects = config, objects
+        self.config, self.objects, self.processes = config, objects, processes
         self.done, self.notes = 0, dict(notes or {})
         self.evaluating = self.saving = False
         self._logging = self._stopping = False
         self._bar: tqdm[Any] | None = None
         self._board: SummaryWriter | None = None
-        if config.resume is None:
+        if config.resume is not None:
+            self.folder = Path(config.resume)
+        elif processes.rank == 0:
             self.folder = runs.start(script, config, config.runs)
         else:
-            self.folder = Path(config.resume)
+            self.folder = Path(config.runs)
         self._state = self.folder / STATE
         if has_state(config):
             self.done, self.notes = runs.load_state(self._state, objects)
@@ -143,8 +152,9 @@ class Trainer:
 
         if self.finished or self.done >= total:
             return
-        self._board = SummaryWriter(self.folder)
-        self._bar = tqdm(total=total, initial=self.done, unit=unit, smoothing=0.02)
+        first = self.processes.rank == 0
+        self._board = SummaryWriter(self.folder) if first else None
+        self._bar = tqdm(total=total, initial=self.done, unit=unit, smoothing=0.02, disable=not first)
         begun = saved = time.monotonic()
         for step in range(self.done, total):
             now, last = time.monotonic(), step == total - 1
@@ -153,8 +163,10 @@ class Trainer:
             self.evaluating = evaluate_every > 0 and (last or (step + 1) % evaluate_every == 0)
             self.saving = self._stopping or self.evaluating or now - saved >= 60 * self.config.minutes_between_saves
             self._logging = self.saving or step % log_every == 0
+            self.evaluating, self.saving = first and self.evaluating, first and self.saving
             yield step
             self.done = step + 1
+            (self._stopping,) = self.processes.agree(self._stopping)
             self._bar.update()
             if self.saving:
                 self.save()

@@ -43,7 +43,7 @@ Layers = list[tuple[str, int]]
 
 WHITE: Colour = (1.0, 1.0, 1.0)
 MAX_STROKES = 100_000
-MAX_SIZE = 4096  # pixels a side while painting; a finished painting can be rendered larger
+MAX_SIZE = 8192  # pixels a side while painting; a finished painting can be rendered larger
 
 
 class Painter:

@@ -150,7 +150,6 @@ def test_ten_thousand_million_strokes_are_not_allocated(tmp_path: Path) -> None:
         {"background": ["a", 1, 1]},
         {"background": [float("nan"), 1, 1]},
         {"made_by": []},
-        {"made_by": {"mse": float("nan")}},
         {"space": {"name": "x", "fields": [{"name": "a", "size": 13, "low": 0, "high": 0, "unit": ""}]}},
         {"space": {"name": "x", "fields": [{"name": "a", "size": "13", "low": 0, "high": 1, "unit": ""}]}},
         {"space": {"name": 1, "fields": []}},
@@ -178,7 +177,7 @@ def test_brush_names_in_a_painting(name: str, myb: object) -> None:
     refused(lambda: Painting(torch.full((1, 14), 0.5), MYPAINT, 8, 8, provenance=names).default_brush())
 
 
-@pytest.mark.parametrize("value", [{1, 2}, Path("a"), torch.zeros(1), float("nan"), [10**5000], object()])
+@pytest.mark.parametrize("value", [{1, 2}, Path("a"), torch.zeros(1), [10**5000], object()])
 def test_provenance_that_json_cannot_hold_is_refused_before_the_work_is_lost(value: object) -> None:
     refused(lambda: Painting(STROKES, BEZIER, 8, 8, provenance={"mine": value}), "provenance")
 
@@ -205,7 +204,9 @@ def test_spaces_without_a_meaning(fields: tuple[Field, ...]) -> None:
 # Checkpoints.
 
 
-@pytest.mark.parametrize("change", [{"hidden": -8}, {"hidden": 10**6}, {"hidden": "8"}, {"grid": 10**30}, {"depth": 1}])
+@pytest.mark.parametrize(
+    "change", [{"hidden": -8}, {"hidden": 0}, {"hidden": 10**6}, {"hidden": "8"}, {"grid": 10**30}, {"depth": 1}]
+)
 def test_configuration_of_a_stroke_map(tmp_path: Path, change: dict[str, Any]) -> None:
     path, network = tmp_path / "a.safetensors", StrokeMap(4, 3)
     Checkpoint("stroke-map", {"hidden": 4, "grid": 3} | change, network.state_dict(), BEZIER).save(path)
@@ -367,6 +368,12 @@ def test_wrong_values_in_a_training_state(tmp_path: Path, entry: str, value: str
     path = tmp_path / "state.safetensors"
     objects = save_training(path, lambda header: header["__metadata__"].update({entry: value}))
     refused(lambda: runs.load_state(path, objects), "state.safetensors")
+
+
+def test_moments_that_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    objects = save_training(path, lambda header: header.update({"other": header.pop("optimizer/0/exp_avg")}))
+    refused(lambda: runs.load_state(path, objects), "moments of parameter 0 are missing")
 
 
 def test_moments_of_another_shape(tmp_path: Path) -> None:

@@ -24,11 +24,11 @@ class AppendOnlyFile:
         whole: the lines that were in the file.
 
     Raises:
-        InputError: when the file cannot be written, has over `MAX_BYTES`, or is open in another process (then with
+        InputError: when the file cannot be written, has over `max_bytes`, or is open in another process (then with
             `advice`).
     """
 
-    def __init__(self, path: str | Path, advice: str) -> None:
+    def __init__(self, path: str | Path, advice: str, max_bytes: int = MAX_BYTES) -> None:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ class AppendOnlyFile:
         try:
             self._lock(advice)
             with guarded(self.path, InputError, "cannot be read", "; choose another --out"):
-                data = read_bytes(self.path, MAX_BYTES)
+                data = read_bytes(self.path, max_bytes)
             self.whole = data[: data.rfind(b"\n") + 1]
             self._size = len(self.whole)
             os.ftruncate(self._file, self._size)

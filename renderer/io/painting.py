@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from renderer.brush import Brush, load_brush
+from renderer.brush import Brush, Patches, box_of, load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
@@ -191,9 +191,8 @@ class Painting:
             brush: of the same stroke space; the default is `default_brush`.
         """
         canvas = blank(self.size(longest), self.background)
-        for canvas in self._steps(longest, brush, every=max(1, len(self.strokes))):  # noqa: B007
-            pass
-        return canvas.clamp(0, 1)
+        _lay(canvas, self.strokes.detach().cpu().to(canvas), self._own_or(brush, longest))
+        return canvas.clamp_(0, 1)
 
     def frames(self, count: int, longest: int | None = None, brush: Brush | None = None) -> Iterator[Tensor]:
         """Yield `count` canvases (3, H, W), from the blank background to the finished painting, timed by `schedule`.
@@ -362,13 +361,15 @@ class Painting:
         else:
             display(image)
 
-    def _steps(self, longest: int | None, brush: Brush | None, every: int = 1) -> Iterator[Tensor]:
-        height, width = self.size(longest)
+    def _steps(self, longest: int | None, brush: Brush | None) -> Iterator[Tensor]:
+        background = blank(self.size(longest), self.background)
+        strokes = self.strokes.detach().cpu().to(background)
+        return paint_steps(background, strokes, self._own_or(brush, longest), chunk=_chunk(background))
+
+    def _own_or(self, brush: Brush | None, longest: int | None) -> Brush:
         brush = self.default_brush(longest) if brush is None else brush
         brush.space.require(self.space)
-        chunk = max(1, min(256, AT_ONCE // (height * width)))
-        background = blank((height, width), self.background)
-        return paint_steps(background, self.strokes.detach().cpu().to(background), brush, every, chunk)
+        return brush
 
     def _repr_png_(self) -> bytes:
         """Shown by a notebook, enlarged if it is small."""
@@ -419,6 +420,37 @@ def _mypaint(name: str, myb: object) -> MyPaint:
         path = Path(folder) / f"{Path(name).name}.myb"
         path.write_text(myb, encoding="utf-8")
         return MyPaint(path)
+
+
+def _chunk(canvas: Tensor) -> int:
+    """How many strokes are drawn at once."""
+    return max(1, min(256, AT_ONCE // canvas[0].numel()))
+
+
+@torch.no_grad()
+def _lay(canvas: Tensor, strokes: Tensor, brush: Brush) -> None:
+    """Lay strokes (N, P) over a canvas (3, H, W), in place, in little memory beside the canvas.
+
+    On a large canvas, one stroke is drawn at a time, and the mark of a learned brush in bands of `AT_ONCE` pixels. Reference
+    brushes draw a mark as a whole: MyPaint's engine draws from the stroke's beginning.
+    """
+    size = canvas.shape[1], canvas.shape[2]
+    if _chunk(canvas) > 1 or not brush.differentiable:
+        for patches in brush.stream(strokes, size, _chunk(canvas)):
+            _lay_patches(canvas, patches)
+        return
+    for stroke in strokes.split(1):
+        left, top, width, height = box_of(brush.bounds(stroke, size))[0].tolist()
+        rows = max(1, AT_ONCE // width)
+        for first in range(top, top + height, rows):
+            band = torch.tensor([[left, first, width, min(rows, top + height - first)]])
+            _lay_patches(canvas, brush.patches(stroke, size, band))
+
+
+def _lay_patches(canvas: Tensor, patches: Patches) -> None:
+    for i in range(len(patches)):
+        below, alpha = patches.on(canvas, i)
+        below.lerp_(patches.pigment(i), alpha)
 
 
 def schedule(strokes: int, frames: int) -> list[int]:

@@ -109,9 +109,12 @@ def read_json(path: str | Path, max_bytes: int = MAX_TEXT) -> dict[str, Any]:
 
 
 def to_json(value: object, max_bytes: int = MAX_TEXT // 4) -> str:
-    """JSON that `parse_json` reads. Raises `ValueError` for what JSON cannot hold, NaN and infinity among it."""
+    """JSON that `parse_json` reads. Raises `ValueError` for what JSON cannot hold.
+
+    NaN and infinity are written as Python does, because files of earlier versions hold them.
+    """
     try:
-        text = json.dumps(value, allow_nan=False)
+        text = json.dumps(value)
     except (TypeError, RecursionError) as error:
         raise ValueError(reason(error)) from error
     _require_size(len(text), max_bytes)

@@ -101,7 +101,7 @@ def test_depth_of_json(depth: int, fits: bool) -> None:
 def test_what_json_cannot_hold() -> None:
     circle: dict[str, Any] = {}
     circle["self"] = circle
-    for value in (float("nan"), {1, 2}, Path("a"), torch.zeros(1), 10**5000, circle, "x" * MAX_TEXT):
+    for value in ({1, 2}, Path("a"), torch.zeros(1), 10**5000, circle, "x" * MAX_TEXT):
         with pytest.raises(ValueError, match=r"."):
             to_json({"value": value})
 
