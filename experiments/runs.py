@@ -189,7 +189,10 @@ def _require_groups(optimizer: torch.optim.Optimizer, groups: Any, state: Mappin
             kind = tuple[float, ...] if isinstance(value, (tuple, list)) else float if _number(value) else type(value)
             if name in given and name != "params" and value is not None and given[name] is not None:
                 from_json(kind, given[name], name)
+    names = {name for values in state.values() for name in values}
     for index, values in state.items():
+        if values.keys() != names:
+            raise ValueError(f"moments of parameter {index} are missing")
         for name, moment in values.items():
             if moment.ndim and moment.shape != shapes[index]:
                 raise ValueError(f"{name} of parameter {index} has another shape")
