@@ -42,6 +42,7 @@ TRAININGS: dict[str, tuple[str, str]] = {
     "stylegan": ("experiments.stylegan train", "Train a StyleGAN on KaoKore faces."),
 }
 FIGURES: dict[str, tuple[str, str]] = {
+    "after-painting": ("experiments.figures.after_painting", "Layers of a file, and loads of a paint plan."),
     "beyond": ("experiments.figures.beyond", "Paintings of pictures other than faces."),
     "brush-sheet": ("experiments.figures.brush_sheet", "A sheet of MyPaint's brushes."),
     "curves": ("experiments.figures.curves", "Curves of trainings."),

@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -23,7 +24,7 @@ from torch import Tensor
 from experiments.cli import program
 from renderer.errors import InputError
 from renderer.io.checkpoint import CheckpointError
-from renderer.io.files import atomic
+from renderer.io.files import atomic, sweep
 from renderer.io.from_json import from_json
 from renderer.io.read import guarded, one_line, parse_json, read_json
 from renderer.io.tensor_file import read_tensors, require_finite, write_tensors
@@ -36,6 +37,7 @@ def start(script: str, config: Any, runs: str | Path = "runs") -> Path:
     """Make a new run folder with `config.json`, and return it. A folder that exists is never overwritten."""
     name = f"{datetime.now():%Y%m%d-%H%M%S}_{script}_seed{config.seed}"
     folder, number = Path(runs) / name, 1
+    _remove_unbegun(Path(runs))
     while not _made(folder):
         number += 1
         folder = Path(runs) / f"{name}-{number}"
@@ -43,6 +45,16 @@ def start(script: str, config: Any, runs: str | Path = "runs") -> Path:
     with atomic(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(record, indent=2))
     return folder
+
+
+def _remove_unbegun(runs: Path) -> None:
+    """Remove the folders of runs that were killed before they had a `config.json`: they hold temporary files at most."""
+    for folder in runs.glob("*_seed*"):
+        names = os.listdir(folder) if folder.is_dir() else []
+        if names and all(name.startswith(".") for name in names):
+            sweep(folder)
+            with suppress(OSError):  # it is another process's that is just beginning
+                folder.rmdir()
 
 
 def _made(folder: Path) -> bool:
@@ -189,7 +201,10 @@ def _require_groups(optimizer: torch.optim.Optimizer, groups: Any, state: Mappin
             kind = tuple[float, ...] if isinstance(value, (tuple, list)) else float if _number(value) else type(value)
             if name in given and name != "params" and value is not None and given[name] is not None:
                 from_json(kind, given[name], name)
+    names = {name for values in state.values() for name in values}
     for index, values in state.items():
+        if values.keys() != names:
+            raise ValueError(f"moments of parameter {index} are missing")
         for name, moment in values.items():
             if moment.ndim and moment.shape != shapes[index]:
                 raise ValueError(f"{name} of parameter {index} has another shape")

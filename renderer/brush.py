@@ -233,6 +233,7 @@ _FACTORIES: dict[str, BrushFactory | str] = {
     "exact": "renderer.brushes.bezier:ExactBezier",
     "analytic": "renderer.brushes.bezier:AnalyticBezier",
     "mypaint:": "renderer.brushes.mypaint:MyPaint",
+    "solid:": "renderer.brushes.solid:load_solid",
 }
 
 
@@ -270,7 +271,7 @@ def load_brush(name: str = "bezier", device: torch.device | str = "cpu") -> Brus
     """
     if os.path.isfile(name):
         return _load_checkpoint(name, device)
-    if "+" in name:
+    if "+" in name and not name.startswith("solid:"):  # which takes the name of a mixture, too
         from renderer.brushes.mixed import mixed
 
         return mixed([load_brush(part, device) for part in name.split("+")])

@@ -204,7 +204,9 @@ def test_spaces_without_a_meaning(fields: tuple[Field, ...]) -> None:
 # Checkpoints.
 
 
-@pytest.mark.parametrize("change", [{"hidden": -8}, {"hidden": 10**6}, {"hidden": "8"}, {"grid": 10**30}, {"depth": 1}])
+@pytest.mark.parametrize(
+    "change", [{"hidden": -8}, {"hidden": 0}, {"hidden": 10**6}, {"hidden": "8"}, {"grid": 10**30}, {"depth": 1}]
+)
 def test_configuration_of_a_stroke_map(tmp_path: Path, change: dict[str, Any]) -> None:
     path, network = tmp_path / "a.safetensors", StrokeMap(4, 3)
     Checkpoint("stroke-map", {"hidden": 4, "grid": 3} | change, network.state_dict(), BEZIER).save(path)
@@ -366,6 +368,12 @@ def test_wrong_values_in_a_training_state(tmp_path: Path, entry: str, value: str
     path = tmp_path / "state.safetensors"
     objects = save_training(path, lambda header: header["__metadata__"].update({entry: value}))
     refused(lambda: runs.load_state(path, objects), "state.safetensors")
+
+
+def test_moments_that_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    objects = save_training(path, lambda header: header.update({"other": header.pop("optimizer/0/exp_avg")}))
+    refused(lambda: runs.load_state(path, objects), "moments of parameter 0 are missing")
 
 
 def test_moments_of_another_shape(tmp_path: Path) -> None:

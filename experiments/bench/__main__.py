@@ -1,6 +1,6 @@
 """Measure speed and fidelity against named baselines, on the CPU.
 
-    python -m experiments.bench --json bench.json                  # about eight minutes on two idle cores
+    python -m experiments.bench --json bench.json                  # several minutes on two idle cores
     python -m experiments.bench --json bench.json --only renderer  # or painting, batch, neighbours
     python -m experiments.bench --launches --json launches.json    # what painting would launch on a GPU
 

@@ -162,7 +162,7 @@ def find(path_or_name: str | Path) -> Path:
     if found is not None:
         return found
     names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.safetensors"))) or "none"
-    raise CheckpointError(f"There is no checkpoint {path_or_name}; shipped are: {names}.")
+    raise CheckpointError(f"There is no checkpoint {one_line(path_or_name, 200)}; shipped are: {names}.")
 
 
 def _existing(path_or_name: str | Path) -> Path | None:

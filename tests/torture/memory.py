@@ -1,6 +1,6 @@
 """Peak memory of painting and rendering at the largest sizes; each case in a process of its own.
 
-    python -m tests.torture.memory                     # all cases, ten minutes on two idle cores
+    python -m tests.torture.memory                     # all cases; many minutes
     python -m tests.torture.memory render repaint      # these only
 
 Exits with 1 where a case takes more memory than it may.
