@@ -260,6 +260,17 @@ class Painter:
         )
         yield from steps
 
+    def painting_so_far(self, step: Step, provenance: Mapping[str, Any] | None = None) -> Painting:
+        """The strokes of a step as a painting, such as of work that is stopped.
+
+        Args:
+            step: what `steps` yields, or `on_step` is called with.
+            provenance: what the painting records beside the method.
+        """
+        red, green, blue = step.background[:, 0, 0].tolist()
+        record = {"method": self.method, **(provenance or {})}
+        return Painting.by(self.brush, step.strokes, step.background.shape[1:], (red, green, blue), record)
+
     def _run(self, task: Task) -> Iterator[Step]:
         return method_steps(self.method, task, self.brush, self.agent)
 

@@ -85,10 +85,16 @@ class ExactBezier(BezierBrush):
 
     Not differentiable. Errors of position are below 1/16 of a (supersampled) pixel; antialiasing is a box filter over
     `supersample` squared samples.
+
+    Args:
+        supersample: samples along the side of a pixel.
+        tolerance: how far the outline may lie inside the true one, in samples; discs of a wide stroke then lie farther
+            apart, which is several times faster on a large canvas. By default, they are 1.5 samples apart.
     """
 
-    def __init__(self, supersample: int = 4) -> None:
+    def __init__(self, supersample: int = 4, tolerance: float | None = None) -> None:
         self.supersample = supersample
+        self.tolerance = tolerance
 
     def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
@@ -120,7 +126,12 @@ class ExactBezier(BezierBrush):
         points = (np.stack((start, control, end)) - origin) * s
         length = np.abs(np.diff(points, axis=0)).sum()
         # Steps of at most 1.5 samples keep the outline smooth; at least 64 keep the change of opacity smooth.
-        steps = int(np.clip(length / 1.5, 64, 2048))
+        wanted = length / 1.5
+        if self.tolerance is not None:
+            # Two discs of radius r, d apart, meet d^2 / (8 r) inside of their common tangent.
+            apart = max(1.5, float(8 * radius.min() * s * self.tolerance) ** 0.5)
+            wanted = max(length / apart, 255 * abs(opacity[1] - opacity[0]))
+        steps = int(np.clip(wanted, 64, 2048))
         t = np.linspace(0, 1, steps)[:, None]
         centres = (1 - t) ** 2 * points[0] + 2 * t * (1 - t) * points[1] + t**2 * points[2]
         # OpenCV's coordinates start at pixel centres, here in sixteenths (shift=4); its discs are .4 samples too large.
