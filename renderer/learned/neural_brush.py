@@ -41,8 +41,9 @@ class NeuralBrush(LearnedBrush):
 
     Gradients are those of the mark with its noise, grain and latent numbers, held in place: they are not the derivative of
     what a stochastic brush draws, where the noise changes with the stroke. Agents and optimisation draw `mean_brush()`,
-    which has no grain and so an exact gradient. The gradient of a stroke shorter than a pixel is approximate, since its curve
-    coordinates are (`renderer.learned.curve_coordinates`). Without pressure or radius, it is that of the smallest mark.
+    which has no grain and so an exact gradient. The gradient of a stroke shorter than a pixel is approximate, since its
+    curve coordinates are (`renderer.learned.curve_coordinates`). Without pressure or radius, it is that of the smallest
+    mark.
 
     Args:
         brush: name of the reference brush, recorded in paintings.
