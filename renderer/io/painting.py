@@ -509,7 +509,7 @@ def schedule(strokes: int, frames: int, pace: Pace = "ease", weights: Tensor | N
     if pace not in PACES:
         raise InputError(f"There is no pace {pace!r}; choose one of {', '.join(PACES)}.")
     times = [i / max(1, frames - 1) for i in range(frames)]
-    if weights is None or len(weights) == 0:
+    if pace != "by-area" or weights is None or len(weights) == 0:
         return [math.ceil(strokes * time ** (2 if pace == "ease" else 1)) for time in times]
     begins = weights.double().cumsum(0) - weights  # what is painted when a stroke begins
     limits = torch.tensor(times, dtype=torch.float64) * weights.double().sum()
