@@ -7,7 +7,7 @@ PROCESSES ?= 2
 ARGS ?= --method hybrid --strokes 500 --steps 400
 STAMP := .venv/.ready
 
-.PHONY: help env brushes paint sample dream test docs bench gpu-check lint format lock clean
+.PHONY: help env brushes paint sample dream test torture docs bench gpu-check lint format lock clean
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 help:  ## list the targets
@@ -39,6 +39,9 @@ dream: sample
 
 test: lint  ## run lint, format check, type check and tests (PROCESSES=2)
 	$(PY) -m pytest -n $(PROCESSES) --dist loadfile
+
+torture: env  ## kill, fuzz and starve every command for hours (PARTS="kill disk")
+	$(PY) -m tests.torture $(PARTS)
 
 docs: env  ## build the documentation in site/ (warnings are errors; no network needed)
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict

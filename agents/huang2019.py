@@ -110,6 +110,10 @@ class Actor(nn.Module):
     ) -> None:
         from torchvision.models.resnet import BasicBlock, ResNet  # here, because it takes over a second
 
+        if not (32 <= size <= 1024 and 1 <= steps <= 10_000 and 1 <= bundle <= 1000):
+            raise ValueError(f"an actor has no canvas of {size} pixels, {steps} steps and bundles of {bundle} strokes")
+        if len(blocks) != 4 or not all(1 <= count <= 100 for count in blocks):
+            raise ValueError(f"an actor has four stages of 1 to 100 blocks, not {blocks}")
         super().__init__()
         self.size, self.steps, self.bundle, self.space = size, steps, bundle, space
         self.network = ResNet(BasicBlock, list(blocks), num_classes=bundle * space.width)

@@ -33,6 +33,8 @@ class Policy(nn.Module):
     space: StrokeSpace = BEZIER
 
     def __init__(self, width: int = 64, blocks: int = 3, each: int = 4) -> None:
+        if not (1 <= width <= 4096 and 0 <= blocks <= 1000 and 1 <= each <= 1000):
+            raise ValueError(f"a policy has no {width} channels, {blocks} blocks and {each} proposals")
         super().__init__()
         self.each = each
         self.stem = nn.Sequential(

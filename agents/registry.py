@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,7 +13,7 @@ from torch import Tensor
 from agents.planner import DEFAULT_PLANNING, Planning
 from renderer.brush import Brush
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
-from renderer.errors import InputError
+from renderer.extensions import import_callable
 from renderer.io.checkpoint import Checkpoint
 
 
@@ -100,7 +99,8 @@ def load_agent(
     """
     brush = brush.mean_brush()
     if ":" in name and not os.path.isfile(name):
-        return _import_class(name)(brush, device, planning)
+        agent: Agent = import_callable(name, "agent", 3)(brush, device, planning)
+        return agent
     checkpoint = Checkpoint.load(name, *_LOADERS)
     return _LOADERS[checkpoint.kind](checkpoint, brush, device, planning)
 
@@ -119,14 +119,6 @@ def _load_huang2019(checkpoint: Checkpoint, brush: Brush, device: torch.device |
     actor = checkpoint.build({checkpoint.kind: Actor}, device)
     brush.space.require(actor.space)
     return partial(paint_in_bundles, actor, brush)
-
-
-def _import_class(name: str) -> Callable[[Brush, torch.device | str, Planning], Agent]:
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"No agent {name!r}: {error}.") from error
 
 
 _LOADERS: dict[str, AgentLoader] = {"policy": _load_policy, "huang2019-actor": _load_huang2019}

@@ -27,6 +27,7 @@ from torch import Tensor
 from agents.policy import Policy
 from agents.rollout import Round, grids_for, rollout_round
 from renderer.brush import Brush
+from renderer.learned.processes import ALONE, Processes
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def train_episode(
     target: Tensor,
     config: TrainConfig,
     generator: torch.Generator | None = None,
+    processes: Processes = ALONE,
 ) -> Iterator[Progress]:
     """Paint a batch of targets once from a white canvas, with an update after every `horizon` rounds.
 
@@ -76,6 +78,7 @@ def train_episode(
         target: Images (B, 3, H, W) in [0, 1], on the device of the policy.
         config: The numbers of the algorithm.
         generator: Source of the exploration noise, on the CPU; by default PyTorch's.
+        processes: Those that share the training; `target` is the part of this one.
 
     Yields:
         The progress after each update.
@@ -85,7 +88,7 @@ def train_episode(
     loss = target.new_zeros(())
     for number, count in enumerate(config.round_strokes, 1):
         before = canvas.detach()
-        painted = _paint_round(policy, renderer, canvas, target, done, count, config, generator)
+        painted = _paint_round(policy, renderer, canvas, target, done, count, config, generator, processes)
         canvas, done = painted.canvas, done + count
         # Relative errors give late rounds and easy images the same weight as early rounds and difficult images.
         error = (canvas - target).square().mean((1, 2, 3))
@@ -96,10 +99,11 @@ def train_episode(
         if number % max(1, config.horizon) == 0 or number == len(config.round_strokes):
             optimizer.zero_grad()
             loss.backward()
+            mse, mean_loss = processes.average(policy.parameters(), error.mean(), loss)
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
             optimizer.step()
             canvas = canvas.detach()
-            yield Progress(number, error.mean().item(), loss.item(), canvas)
+            yield Progress(number, mse.item(), mean_loss.item(), canvas)
             loss = target.new_zeros(())
 
 
@@ -112,11 +116,13 @@ def _paint_round(
     count: int,
     config: TrainConfig,
     generator: torch.Generator | None,
+    processes: Processes,
 ) -> Round:
     size = (target.shape[-2], target.shape[-1])
     grids = grids_for(size, done)
     proposals = policy.each * sum(rows * columns for rows, columns in grids)
-    noise = torch.randn(len(target), proposals, generator=generator).mul(config.exploration).exp().to(target)
+    noise = torch.randn(processes.count * len(target), proposals, generator=generator)
+    noise = processes.part(noise).mul(config.exploration).exp().to(target)
     return rollout_round(policy, renderer, canvas, target, grids=grids, max_strokes=count, noise=noise)
 
 

@@ -14,8 +14,9 @@ from experiments.cli import choose
 # Modules by command, which are imported only when they are run, and a line of help.
 COMMANDS: dict[str, tuple[str, str]] = {
     "paint": ("experiments.repaint", "Repaint pictures stroke by stroke."),
+    "paint-collection": ("experiments.paint_collection", "Paint a whole collection with many workers, resumably."),
     "replay": ("experiments.replay", "Render a saved painting at any size, as an image, a video or vectors."),
-    "export": ("experiments.export", "Write a painting for other programs, and a plan to paint it by hand."),
+    "export": ("experiments.export", "Write a painting for other programs, for a hand with a brush, for a plotter."),
     "stylize": ("experiments.stylize", "Paint the content of a picture in the style of a brush or of another picture."),
     "visualize": ("experiments.visualize", "Paint what activates a class or a feature of a network."),
     "evaluate": ("experiments.evaluate", "Measure the error of the painting methods on KaoKore faces."),
@@ -41,6 +42,7 @@ TRAININGS: dict[str, tuple[str, str]] = {
     "stylegan": ("experiments.stylegan train", "Train a StyleGAN on KaoKore faces."),
 }
 FIGURES: dict[str, tuple[str, str]] = {
+    "after-painting": ("experiments.figures.after_painting", "Layers of a file, and loads of a paint plan."),
     "beyond": ("experiments.figures.beyond", "Paintings of pictures other than faces."),
     "brush-sheet": ("experiments.figures.brush_sheet", "A sheet of MyPaint's brushes."),
     "curves": ("experiments.figures.curves", "Curves of trainings."),

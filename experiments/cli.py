@@ -6,6 +6,7 @@ import argparse
 import inspect
 import io
 import math
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -225,6 +226,15 @@ def require(config: object, **least: float) -> None:
         raise InputError(f"--seed must be between 0 and {2**32 - 1:,}, not {seed}.")
 
 
+def whole_number(text: str) -> int | None:
+    """The number that up to nine digits stand for; None for other text, of which Python refuses some thousand digits.
+
+    >>> whole_number("17"), whole_number("-1"), whole_number("9" * 5001)
+    (17, None, None)
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else None
+
+
 def require_gradient(brush: str) -> None:
     """Raise `InputError` for the name of a reference brush, which is not differentiable."""
     if brush == "exact" or "mypaint:" in brush:
@@ -247,7 +257,10 @@ def picture_path(picture: str, root: str | None) -> Path:
 def choose_device(name: str) -> torch.device:
     """Return the device `name`; "auto" is the GPU if there is one. Raises `InputError` if it cannot be used."""
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        number = os.environ.get("LOCAL_RANK")  # each process of torchrun has a GPU of its own
+        return torch.device("cuda" if number is None else f"cuda:{number}")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # the device `meta` has no values

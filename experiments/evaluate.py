@@ -29,7 +29,7 @@ from agents.planner import DEFAULT_PLANNING, Planning
 from experiments.cli import run
 from experiments.figures.elements import plot_curves
 from experiments.outputs import paint_image
-from experiments.runs import describe_run
+from experiments.runs import describe_run, without_folders
 from kaokore.loading import load_images
 from painter import Painter
 from painter.losses.perceptual import Perceptual
@@ -103,7 +103,7 @@ def evaluate(config: Config) -> dict[str, Any]:
             results.append({"method": painter.method, "strokes": count, **_summary(rows)})
             errors = f"mse {results[-1]['mse']:.5f} (median {results[-1]['mse_median']:.5f})"
             print(f"{painter.method} {count}: {errors}, {results[-1]['seconds']:.2f} s a picture")
-    report = {"config": asdict(config), "faces": len(pictures), **describe_run(), "results": results}
+    report = {"config": without_folders(asdict(config)), "faces": len(pictures), **describe_run(), "results": results}
     out = Path(config.out)
     with atomic(out / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(report, indent=2))

@@ -3,10 +3,11 @@
     python -m experiments.export paintings/face/strokes.safetensors --out face.ora
     python -m experiments.export paintings/face/strokes.safetensors --out face.psd --layer-strokes 50
     python -m experiments.export paintings/face/strokes.safetensors --out plan.html --colours 8 --canvas-size 300x400
+    python -m experiments.export paintings/face/strokes.safetensors --out lines.svg --centre-lines --pens 0.3 0.8
 
-Layers for Krita, GIMP and Photoshop (.ora, .psd), vectors with layers (.svg), and a plan of how to repaint it by hand
-(.html, .pdf, .csv, .json). Strokes of MyPaint brushes are drawn by MyPaint's own engine, or by a learned brush with
---renderer ink.
+Layers for Krita, GIMP and Photoshop (.ora, .psd); vectors with layers (.svg); a plan of how to repaint it by hand (.html,
+.pdf, .csv, .json); lines for a plotter (.svg, .hpgl, .gcode). Strokes of MyPaint brushes are drawn by MyPaint's own engine,
+or by a learned brush with --renderer ink.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 import tyro
+from torch import Tensor
 
 from experiments.cli import run
 from renderer.brush import Brush, load_brush
 from renderer.errors import InputError
 from renderer.io.painting import Painting
+from renderer.io.svg_centre_lines import PENS
 
-LAYERED, PLANS = (".ora", ".psd", ".svg"), (".html", ".pdf", ".csv", ".json")
+LAYERED, PLOTS, PLANS = (".ora", ".psd", ".svg"), (".hpgl", ".gcode"), (".html", ".pdf", ".csv", ".json")
 
 
 @dataclass(frozen=True)
@@ -33,35 +37,59 @@ class Config:
     strokes: tyro.conf.Positional[str]
     """A painting's strokes.safetensors."""
     out: str
-    """The file to write: .ora (Krita, GIMP, MyPaint), .psd (Photoshop), .svg (Inkscape, Illustrator), or a plan: .html or
-    .pdf to print, .csv or .json."""
+    """The file to write: .ora (Krita, GIMP, MyPaint), .psd (Photoshop), .svg (Inkscape, Illustrator); a plan: .html or .pdf
+    to print, .csv or .json; for a plotter .hpgl, .gcode, or .svg with --centre-lines."""
     size: int | None = None
-    """Pixels on the long side; 1,536 by default. Not of plans."""
+    """Pixels on the long side; 1,536 by default. Plans and plots are in mm instead."""
     renderer: str = "exact"
     """exact (the reference brush), analytic, mypaint:BRUSH, or a learned brush (bezier, ink)."""
     layer_strokes: int | None = None
     """Strokes in each layer. By default, masses and lines, or the rounds of the agent."""
     colours: int = 8
-    """Of a plan: how many colours to mix, at most."""
+    """Of a plan or a plot: how many colours to mix, or pens, at most."""
     canvas_size: str | None = None
-    """Of a plan: width and height of the canvas in mm, as 300x400. By default, 300 on the long side."""
+    """Of a plan or a plot: width and height of the canvas or sheet in mm, as 300x400. By default, 300 on the long side."""
+    centre_lines: bool = False
+    """Write an .svg of the strokes' paths as open lines."""
+    pens: tuple[float, ...] = PENS
+    """Of a plot: widths of the pens in mm."""
 
 
 def export(config: Config) -> Path:
     """Write a saved painting for other programs and for a hand with a brush."""
     out = Path(config.out)
     suffix = out.suffix.lower()
-    if suffix not in LAYERED + PLANS:
-        known = ", ".join(LAYERED + PLANS)
+    if suffix not in LAYERED + PLOTS + PLANS:
+        known = ", ".join(LAYERED + PLOTS + PLANS)
         raise InputError(f"--out {out} should end in one of {known}; the command replay writes images and videos.")
     painting = Painting.load(config.strokes)
     brush = None if config.renderer == "exact" else load_brush(config.renderer)
-    if suffix in PLANS:
+    if suffix in PLOTS or config.centre_lines:
+        print(_write_plot(painting, out, config))
+    elif suffix in PLANS:
         print(_write_plan(painting, out, brush, config))
     else:
         painting.export(out, size=config.size, brush=brush, layer_strokes=config.layer_strokes)
         print(f"Wrote {out}: {len(painting.strokes)} strokes.")
     return out
+
+
+def _write_plot(painting: Painting, out: Path, config: Config) -> str:
+    if out.suffix.lower() not in (".svg", *PLOTS):
+        raise InputError(f"--centre-lines are for .svg, .hpgl and .gcode, not {out}.")
+    if config.colours < 1:
+        raise InputError(f"--colours must be at least 1, not {config.colours}.")
+    if len(painting.strokes):
+        from painter.plan.palette import choose_palette, nearest_colours  # here, because it takes long
+
+        def recolour(colours: Tensor) -> Tensor:
+            palette = choose_palette(colours, torch.ones(len(colours)), config.colours)
+            return palette[nearest_colours(colours, palette)]
+
+        painting = painting.edit(recolour=recolour)
+    canvas = None if config.canvas_size is None else _millimetres(config.canvas_size)
+    painting.export(out, centre_lines=True, canvas=canvas, pens=config.pens)
+    return f"Wrote {out}: {len(painting.strokes)} strokes as lines for pens of {', '.join(map(str, config.pens))} mm."
 
 
 def _write_plan(painting: Painting, out: Path, brush: Brush | None, config: Config) -> str:

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from experiments.cli import require, require_gradient
+from experiments.cli import require, require_gradient, whole_number
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
 from painter.methods import METHODS, Method
 from painter.optimize import OptimizeConfig
@@ -68,8 +68,8 @@ class PaintingOptions:
         """The constraints of the strokes. Raises `InputError`."""
         palette: Tensor | int | None = None
         if self.palette is not None:
-            counted = self.palette.isascii() and self.palette.isdecimal()
-            palette = int(self.palette) if counted else parse_palette(self.palette)
+            count = whole_number(self.palette)
+            palette = parse_palette(self.palette) if count is None else count
         return StrokeConstraints(self.opaque, self.min_radius, self.max_radius, palette, self.blend)
 
     def painter(self, device: str | None = None) -> Painter:

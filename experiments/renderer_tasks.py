@@ -21,8 +21,9 @@ from renderer.learned.fidelity import fidelity, traits
 from renderer.learned.load import KINDS
 from renderer.learned.neural_brush import NeuralBrush
 from renderer.learned.objectives import BETAS, Critic, Encoder, fit_adversarially, fit_variationally, point_loss
+from renderer.learned.processes import Processes
 from renderer.learned.stochastic import TILE
-from renderer.learned.train import SIDES, Progress, RandomStrokes, alpha_error, fit
+from renderer.learned.train import SIDES, Progress, RandomStrokes, alpha_error, alpha_loss, fit
 
 VIEWS = 16  # strokes in a batch that is rendered in windows, each of about a thousand pixels
 LATENT, GRAIN = 8, 3
@@ -81,19 +82,19 @@ class Task:
     evaluate: Callable[[int, int], dict[str, float]]
 
 
-def bezier_task(config: Config, steps: int, device: torch.device) -> Task:
+def bezier_task(config: Config, steps: int, device: torch.device, processes: Processes) -> Task:
     """A network for the Bezier brush, trained on strokes that are rendered during the training."""
     stroke_map = config.arch == "stroke-map"
     settings = {"hidden": config.hidden, "grid": config.grid} if stroke_map else {}
     network, brush = KINDS[config.arch](**settings).to(device), ExactBezier()
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
-    data = RandomStrokes(brush, config.batch, steps, config.seed, SIDES if stroke_map else (128,))
+    data = RandomStrokes(brush, config.batch, steps, config.seed, SIDES if stroke_map else (128,), processes)
 
     def evaluate(n: int, seed: int) -> dict[str, float]:
         return {"alpha_mse": alpha_error(cast(Brush, network), brush, n, seed)}
 
     def train(done: int) -> Iterator[Progress]:
-        return fit(network, optimizer, data, done, config.learning_rate, config.workers)
+        return fit(network, optimizer, data, done, config.learning_rate, config.workers, alpha_loss, processes)
 
     return Task(config.arch, settings, network, brush, {"network": network, "optimizer": optimizer}, train, evaluate)
 
@@ -107,7 +108,7 @@ def mypaint_task(config: Config, steps: int, device: torch.device) -> Task:
         "hidden": config.hidden,
         "latent": LATENT if config.form == "vae" else 0,
         "grain": GRAIN if config.form == "gan" else 0,
-        "myb": brush.path.read_text(encoding="utf-8"),
+        "myb": brush.myb,
     }
     network = NeuralBrush(**settings).to(device)
     adam = partial(torch.optim.Adam, lr=config.learning_rate)

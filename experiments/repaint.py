@@ -27,11 +27,14 @@ from experiments.outputs import batch_bar, finished_files
 from experiments.painting_options import PaintingOptions
 from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, plain_options, printable
 from experiments.workers import Workers
-from painter.api import MAX_SIZE
+from renderer.brush import Brush
+from renderer.brushes.solid import coverage
 from renderer.errors import InputError
 from renderer.io.files import check_writable
 from renderer.io.images import find_images
+from renderer.io.video import LARGEST_VIDEO
 
+OPAQUE = 0.97  # coverage from which a brush counts as opaque
 COLUMNS = (
     *("input", "method", "strokes", "seconds", "mse", "psnr", "ssim", "perceptual"),
     *("folder", "renderer", "size", "seed", "options"),
@@ -72,6 +75,8 @@ def repaint(config: Config) -> None:
     table = MetricsTable(out / METRICS, COLUMNS)
     inputs = _find(config)
     painter = config.painter()
+    if config.opaque:
+        _warn_of_translucent_marks(painter.brush, config.renderer)
     check_writable(out)
     names: dict[Path, str] = {}  # of the inputs, by the folders of their results
     mistakes = 0
@@ -139,8 +144,8 @@ def repaint(config: Config) -> None:
 def _check(config: Config) -> None:
     """Find the user's mistakes before any work."""
     config.check()
-    if not 1 <= config.video_size <= MAX_SIZE:
-        raise InputError(f"--video-size must be between 1 and {MAX_SIZE} pixels, not {config.video_size}.")
+    if not 1 <= config.video_size <= LARGEST_VIDEO:
+        raise InputError(f"--video-size must be between 1 and {LARGEST_VIDEO} pixels, not {config.video_size}.")
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
     if not re.fullmatch(r"auto|[1-9][0-9]{0,5}", config.batch):
@@ -200,6 +205,17 @@ def _record(config: Config, path: Path) -> dict[str, Any]:
 def _finished(folder: Path, table: MetricsTable, config: Config) -> bool:
     """Whether nothing is missing of a result: its files, and its row in the table."""
     return finished_files(folder, config.video) and any(row["folder"] == folder.name for row in table.rows())
+
+
+def _warn_of_translucent_marks(brush: Brush, name: str) -> None:
+    """Say where --opaque cannot hold, because the brush itself is translucent."""
+    covered = coverage(brush.mean_brush())
+    if covered < OPAQUE:
+        print(
+            f"warning: marks of {name} cover {covered:.0%} even where they are opaque, so that colours mix; bezier, liner, "
+            f"ink and calligraphy cover all, and replay --renderer solid:{name} draws the strokes in exactly their colours.",
+            file=sys.stderr,
+        )
 
 
 def _row(name: str, folder: str, config: Config, finished: Finished) -> dict[str, str]:

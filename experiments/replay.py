@@ -29,8 +29,8 @@ class Config:
     size: int = 512
     """Pixels on the long side; an SVG is first shown at this size."""
     renderer: str = "exact"
-    """exact (the reference brush), analytic, mypaint:BRUSH, or a learned brush (bezier, ink). An SVG is traced from the
-    marks, except for exact Bezier strokes, which have outlines."""
+    """exact (the reference brush), analytic, mypaint:BRUSH, or a learned brush (bezier, ink); solid:BRUSH draws in exactly
+    the strokes' colours. An SVG is traced from the marks, except for exact Bezier strokes, which have outlines."""
 
 
 def replay(config: Config) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import hashlib
+import io
 import json
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,8 @@ from typing import Any
 from renderer.errors import InputError
 from renderer.io.files import RETIRED, atomic, remove_temporary_folder, sweep, sync, temporary_path
 from renderer.io.painting import Painting, PaintingError
-from renderer.io.tensor_file import read_tensors
+from renderer.io.read import guarded, read_text
+from renderer.io.tensor_file import read_header
 
 STROKES = "strokes.safetensors"
 STYLES = "w.safetensors"  # of generated faces
@@ -130,6 +132,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
         sync(folder.parent)
     except OSError as error:
         raise InputError(f"Cannot write {folder}: {error.strerror}; choose another place or make room.") from error
+    except InputError as error:
+        raise InputError(str(error).replace(str(temporary and temporary / "new"), str(folder))) from error
     finally:
         if temporary is not None:
             remove_temporary_folder(temporary)
@@ -152,15 +156,11 @@ class MetricsTable:
 
     def rows(self) -> list[dict[str, str]]:
         """The rows so far. Raises `InputError` when they cannot be read."""
-        try:
-            with self.path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-                reader = csv.DictReader(file)
-                columns, rows = tuple(reader.fieldnames or ()), list(reader)
-        except (FileNotFoundError, NotADirectoryError):
+        if not os.path.lexists(self.path):
             return []
-        except (OSError, csv.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise InputError(f"{self.path} cannot be read ({reason}); choose another --out.") from error
+        with guarded(self.path, InputError, "cannot be read", "; choose another --out"):
+            reader = csv.DictReader(io.StringIO(read_text(self.path, errors="surrogateescape"), newline=""))
+            columns, rows = tuple(reader.fieldnames or ()), list(reader)
         known = bool(columns) and set(columns) <= set(self.columns) and columns[0] == self.columns[0]
         if not known or any(None in (*row, *row.values()) for row in rows):
             raise InputError(f"{self.path} is not a table of this program; choose another --out.")
@@ -203,6 +203,6 @@ def _fingerprint(folder: Path) -> object:
     except PaintingError:
         pass
     try:
-        return read_tensors(folder / STYLES)[0].get("fingerprint")
-    except ValueError:
+        return read_header(folder / STYLES).get("fingerprint")
+    except (OSError, ValueError):
         return None

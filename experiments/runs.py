@@ -13,19 +13,21 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from experiments.cli import program
 from renderer.errors import InputError
 from renderer.io.checkpoint import CheckpointError
-from renderer.io.files import atomic
-from renderer.io.tensor_file import write_tensors
+from renderer.io.files import atomic, sweep
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded, one_line, parse_json, read_json
+from renderer.io.tensor_file import read_tensors, require_finite, write_tensors
 
 Config = TypeVar("Config")
 RENAMED = {"learn": "training", "limits": "round_strokes"}  # fields in runs of version 0.1
@@ -35,7 +37,8 @@ def start(script: str, config: Any, runs: str | Path = "runs") -> Path:
     """Make a new run folder with `config.json`, and return it. A folder that exists is never overwritten."""
     name = f"{datetime.now():%Y%m%d-%H%M%S}_{script}_seed{config.seed}"
     folder, number = Path(runs) / name, 1
-    while folder.exists():
+    _remove_unbegun(Path(runs))
+    while not _made(folder):
         number += 1
         folder = Path(runs) / f"{name}-{number}"
     record = {"script": script, "arguments": dataclasses.asdict(config), **describe_run()}
@@ -44,28 +47,43 @@ def start(script: str, config: Any, runs: str | Path = "runs") -> Path:
     return folder
 
 
+def _remove_unbegun(runs: Path) -> None:
+    """Remove the folders of runs that were killed before they had a `config.json`: they hold temporary files at most."""
+    for folder in runs.glob("*_seed*"):
+        names = os.listdir(folder) if folder.is_dir() else []
+        if names and all(name.startswith(".") for name in names):
+            sweep(folder)
+            with suppress(OSError):  # it is another process's that is just beginning
+                folder.rmdir()
+
+
+def _made(folder: Path) -> bool:
+    """Make a folder; False where it is there, also when another process was quicker."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise InputError(f"Cannot write {folder}: {error.strerror}; choose another place or make room.") from error
+    return True
+
+
 def resume(folder: str | Path, script: str, config: type[Config]) -> Config:
     """Return the configuration of the run in `folder`. Raises `InputError` if it is not a run of `script`."""
-    path = Path(folder) / "config.json"
-    try:
-        record = json.loads(path.read_text())
-        if record["script"] != script:
-            raise InputError(f"{folder} is a run of {record['script']}; resume it with that command.")
-        return _rebuild(config, record["arguments"])
-    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{folder} is not a run of {script} that can be resumed ({error}).") from error
+    with guarded(folder, InputError, f"is not a run of {script} that can be resumed"):
+        record = read_json(Path(folder) / "config.json")
+        if from_json(str, record["script"], "script") != script:
+            raise InputError(f"{folder} is a run of {one_line(record['script'])}; resume it with that command.")
+        return from_json(config, _renamed(config, record["arguments"]))
 
 
-def _rebuild(kind: type[Config], values: dict[str, Any]) -> Config:
-    """Invert `dataclasses.asdict` and JSON, for a dataclass that may contain others."""
+def _renamed(kind: Any, values: Any) -> Any:
+    """The values of a dataclass, and of those in it, under their present names."""
+    if not (dataclasses.is_dataclass(kind) and isinstance(values, dict)):
+        return values
     hints = get_type_hints(kind)
-    known = {}
-    for name, value in values.items():
-        name = RENAMED.get(name, name) if name not in hints else name
-        if dataclasses.is_dataclass(hints.get(name)):
-            value = _rebuild(hints[name], value)
-        known[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**known)
+    present: dict[Any, Any] = {name if name in hints else RENAMED.get(name, name): values[name] for name in values}
+    return {name: _renamed(hints.get(name), value) for name, value in present.items()}
 
 
 def describe_run() -> dict[str, Any]:
@@ -132,21 +150,17 @@ def load_state(path: str | Path, objects: Mapping[str, Any]) -> tuple[int, dict[
 
     Raises `CheckpointError`.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"The training state {path} cannot be read ({error}).") from error
-    try:
-        groups = json.loads(metadata["groups"])
+    with guarded(f"The training state {path}", CheckpointError, "cannot be read, or is not one of this training"):
+        metadata, tensors = read_tensors(path)
+        require_finite(tensors)
+        groups, notes = parse_json(metadata["groups"]), parse_json(metadata["notes"])
+        step = from_json(int, json.loads(metadata["step"]), "step")
+        if step < 0:
+            raise ValueError(f"{step} steps are done")
         for name, thing in objects.items():
             mine = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
             _load(thing, mine, groups.get(name))
-        return int(metadata["step"]), json.loads(metadata["notes"])
-    except (KeyError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"The training state {path} is not one of this training ({reason}).") from error
+        return step, notes
 
 
 def _load(thing: Any, mine: Mapping[str, Tensor], groups: Any) -> None:
@@ -157,9 +171,12 @@ def _load(thing: Any, mine: Mapping[str, Tensor], groups: Any) -> None:
         for key, value in mine.items():
             index, entry = key.split("/")
             state.setdefault(int(index), {})[entry] = value
+        _require_groups(thing, groups, state)
         # Whether a GPU records its steps depends on this machine, not on that which wrote the state.
         here = {key: value for key, value in thing.defaults.items() if key == "capturable"}
-        thing.load_state_dict({"state": state, "param_groups": [group | here for group in groups or []]})
+        own = thing.state_dict()["param_groups"]  # what an older version did not know keeps its default
+        groups = [mine | group | here for mine, group in zip(own, groups, strict=True)]
+        thing.load_state_dict({"state": state, "param_groups": groups})
         for (
             parameter,
             values,
@@ -169,3 +186,29 @@ def _load(thing: Any, mine: Mapping[str, Tensor], groups: Any) -> None:
                     values[entry] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     else:
         thing.load_state_dict(mine)
+
+
+def _require_groups(optimizer: torch.optim.Optimizer, groups: Any, state: Mapping[int, Mapping[str, Tensor]]) -> None:
+    """Raise `ValueError` unless options and moments are such as the optimizer has: it would fail only at its next step."""
+    own = optimizer.state_dict()["param_groups"]
+    shapes = [parameter.shape for group in optimizer.param_groups for parameter in group["params"]]
+    if not isinstance(groups, list) or len(groups) != len(own):
+        raise ValueError("the groups of the optimizer are others")
+    for mine, given in zip(own, groups, strict=True):
+        if not isinstance(given, dict) or given.get("params") != mine["params"] or not mine.keys() >= given.keys():
+            raise ValueError("the groups of the optimizer are others")
+        for name, value in mine.items():
+            kind = tuple[float, ...] if isinstance(value, (tuple, list)) else float if _number(value) else type(value)
+            if name in given and name != "params" and value is not None and given[name] is not None:
+                from_json(kind, given[name], name)
+    names = {name for values in state.values() for name in values}
+    for index, values in state.items():
+        if values.keys() != names:
+            raise ValueError(f"moments of parameter {index} are missing")
+        for name, moment in values.items():
+            if moment.ndim and moment.shape != shapes[index]:
+                raise ValueError(f"{name} of parameter {index} has another shape")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float, Tensor)) and not isinstance(value, bool)

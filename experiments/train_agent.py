@@ -22,6 +22,7 @@ from agents.rollout import paint_picture
 from agents.train import TrainConfig, train_episode
 from experiments.agent_training import AgentOptions, load_faces, paint_dev, provenance
 from experiments.cli import choose_device, require, run
+from experiments.distributed import join_processes
 from experiments.trainer import Trainer, resumed
 from kaokore.loading import draw_images
 from renderer.brush import Brush
@@ -29,6 +30,7 @@ from renderer.canvas import blank
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.learned.load import KINDS
+from renderer.learned.processes import Processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,11 @@ def train_agent(config: Config) -> Path:
     config = resumed(config, "train_agent")
     _check(config)
     device = choose_device(config.device)
+    with join_processes(config.batch, device) as processes:
+        return _train(config, device, processes)
+
+
+def _train(config: Config, device: torch.device, processes: Processes) -> Path:
     checkpoint = Checkpoint.load(config.renderer, *KINDS)
     renderer: Brush = checkpoint.build(KINDS, device)
     train, dev = load_faces(config, config.size, config.size, device)
@@ -78,12 +85,13 @@ def train_agent(config: Config) -> Path:
         *_, (canvas, _) = paint_picture(policy, renderer, background, face, config.evaluate_strokes)
         return canvas
 
-    with Trainer("train_agent", config, {"policy": policy, "optimizer": optimizer, "draws": draws}) as trainer:
+    objects = {"policy": policy, "optimizer": optimizer, "draws": draws}
+    with Trainer("train_agent", config, objects, processes=processes) as trainer:
         for episode in trainer.steps(config.episodes, "episode", evaluate_every=config.evaluate_every):
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * (1 + math.cos(math.pi * episode / config.episodes)) / 2
-            targets = draw_images(train, config.batch, draws)[0].to(device) / 255
-            *_, last = train_episode(policy, optimizer, renderer, targets, config.training, draws)
+            targets = processes.part(draw_images(train, config.batch, draws)[0]).to(device) / 255
+            *_, last = train_episode(policy, optimizer, renderer, targets, config.training, draws, processes)
             trainer.log({"train/mse": last.mse, "train/loss": last.loss})
             trainer.show(mse=f"{last.mse:.4f}", best=trainer.notes.get("best"))
             if trainer.evaluating:

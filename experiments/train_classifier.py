@@ -22,6 +22,7 @@ from torch import nn
 from tqdm import tqdm
 
 from experiments.cli import choose_device, progress, require
+from experiments.distributed import join_processes
 from experiments.runs import describe_run
 from experiments.trainer import RunOptions, Trainer, has_state, resumed
 from kaokore import ATTRIBUTION
@@ -42,7 +43,11 @@ from kaokore.classify.train import (
 )
 from kaokore.loading import Images, load_images
 from renderer.errors import InputError
+from renderer.io.checkpoint import CheckpointError
 from renderer.io.files import atomic
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded
+from renderer.learned.processes import Processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,18 +107,27 @@ def train(config: Train) -> Path:
     """
     config = resumed(config, "classify")
     _check(config)
-    device, classes = choose_device(config.device), CLASSES[config.task]
+    device = choose_device(config.device)
+    with join_processes(config.batch, device) as processes:
+        return _train(config, device, processes)
+
+
+def _train(config: Train, device: torch.device, processes: Processes) -> Path:
+    classes = CLASSES[config.task]
     load = partial(load_images, config.root, size=config.size, task=config.task, version=config.version)
     faces = load("train", labels=config.labels, folder=config.folder, track=progress("train images"))
     dev = load("dev", track=progress("dev images"))
     count = len(faces.labels)
     batch = min(config.batch, count)
+    batch -= batch % processes.count
     if batch < 2:
-        raise InputError("Training requires at least two labelled faces.")
+        raise InputError("Training requires at least two labelled faces, and one for each process.")
 
     torch.manual_seed(config.seed)  # the initial weights, and dropout
     network = build(config.model, len(classes))
     origin = None if has_state(config) else _initialise(network, config)
+    if processes.count > 1 and device.type == "cuda":
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     network.to(device).to(memory_format=torch.channels_last)
     frozen = freeze(parts(network), config.freeze)
     average = copy.deepcopy(network).eval()
@@ -126,8 +140,8 @@ def train(config: Train) -> Path:
     total = epoch_steps * config.epochs
     weights = class_weights(faces.labels, len(classes), config.balance).to(device)
     precision: torch.dtype = getattr(torch, config.precision)
-    with Trainer("classify", config, objects, {"epoch": 0, "pretrained": origin}) as trainer:
-        pretrained = trainer.notes["pretrained"]
+    with Trainer("classify", config, objects, {"epoch": 0, "pretrained": origin}, processes) as trainer:
+        pretrained = str(trainer.notes.get("pretrained"))
         highest = config.learning_rate or (1e-3 if pretrained == "imagenet" else MODELS[config.model].rate)
         about = {"pretrained": pretrained, "train_faces": count, "seed": config.seed, "data": ATTRIBUTION}
         about |= {"kaokore": config.version, **describe_run()}
@@ -136,7 +150,7 @@ def train(config: Train) -> Path:
             epoch, place = divmod(step, epoch_steps)
             chosen = epoch_order(count, config.seed, epoch)[place * batch : (place + 1) * batch]
             images = augment(faces.images[chosen].to(device), config.augment, draws, Augmentation())
-            images = normalise(images, config.model).contiguous(memory_format=torch.channels_last)
+            images = normalise(processes.part(images), config.model).contiguous(memory_format=torch.channels_last)
             rate = highest * schedule(step, total, round(config.warmup * epoch_steps))
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -144,11 +158,12 @@ def train(config: Train) -> Path:
                 network,
                 optimizer,
                 images,
-                faces.labels[chosen].to(device),
+                processes.part(faces.labels[chosen]).to(device),
                 weights=weights,
                 smoothing=config.smoothing,
                 frozen=frozen,
                 precision=precision,
+                processes=processes,
             )
             update_average(average, network, step, config.ema)
             trainer.log({"train/loss": loss, "train/learning_rate": rate})
@@ -167,7 +182,9 @@ def train(config: Train) -> Path:
                     trainer.finish()
     if trainer.finished:
         best = trainer.folder / "best.safetensors"
-        metrics = load_classifier(best).about["evaluation"]
+        with guarded(best, CheckpointError, "holds no evaluation"):
+            metrics = load_classifier(best).about["evaluation"]
+            from_json(tuple[float, ...], [metrics[name] for name in ("accuracy", "balanced_accuracy", "n")])
         print(
             f"{best}: dev accuracy {metrics['accuracy']:.4f} (balanced {metrics['balanced_accuracy']:.4f}) on "
             f"{metrics['n']} faces; see evaluation.json there."

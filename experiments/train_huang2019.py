@@ -22,6 +22,7 @@ from agents import huang2019
 from agents.huang2019 import Huang2019Config, LearningToPaint, paint_in_bundles
 from experiments.agent_training import AgentOptions, load_faces, paint_dev, provenance
 from experiments.cli import choose_device, require, run
+from experiments.distributed import refuse_processes
 from experiments.trainer import Trainer, resumed
 from kaokore.loading import draw_images
 from painter.losses.perceptual import Perceptual
@@ -50,6 +51,7 @@ def train_huang2019(config: Config) -> Path:
     """Train the agent and return the run folder: `latest.safetensors` and samples.png. Raises `InputError`."""
     config = resumed(config, "train_huang2019")
     _check(config)
+    refuse_processes("This training")
     recipe, device = config.recipe, choose_device(config.device)
     checkpoint = Checkpoint.load(config.renderer, *KINDS)
     renderer: Brush = checkpoint.build(KINDS, device)
@@ -94,10 +96,10 @@ def train_huang2019(config: Config) -> Path:
                 agent.save(trainer.folder / "latest.safetensors")
     latest = trainer.folder / "latest.safetensors"
     if latest.exists():
-        about = Checkpoint.load(latest).about
+        mse, distance, strokes = Checkpoint.load(latest).numbers("dev_mse", "dev_perceptual", "strokes")
         print(
-            f"{latest}: dev MSE {about['dev_mse']:.5f}, perceptual distance {about['dev_perceptual']:.3f} with "
-            f"{about['strokes']} strokes; see samples.png there."
+            f"{latest}: dev MSE {mse:.5f}, perceptual distance {distance:.3f} with {strokes:.0f} strokes; "
+            "see samples.png there."
         )
     return trainer.folder
 

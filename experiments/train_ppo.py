@@ -21,6 +21,7 @@ from torch import Tensor
 
 from experiments.agent_training import AgentOptions, load_faces, paint_dev
 from experiments.cli import choose_device, require, run
+from experiments.distributed import refuse_processes
 from experiments.runs import describe_run, without_folders
 from experiments.trainer import Trainer, resumed
 from renderer.brush import load_brush
@@ -28,6 +29,8 @@ from renderer.canvas import blank
 from renderer.canvas import paint as paint_strokes
 from renderer.errors import InputError
 from renderer.io.files import atomic
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded, read_json
 
 if TYPE_CHECKING:
     import gymnasium
@@ -61,6 +64,7 @@ TINY = Config(episodes=4, environments=2, size=36, steps=2, bundle=2, epochs=1, 
 def train_ppo(config: Config) -> Path:
     """Train the agent and return the run folder: metrics.json and samples.png. Raises `InputError`."""
     config = resumed(config, "train_ppo")
+    refuse_processes("This training")
     require(config, episodes=1, environments=1, size=36, steps=1, bundle=1, learning_rate=0, epochs=1)
     require(config, evaluate_faces=1, evaluate_every=1)
     from gymnasium.wrappers import RescaleAction
@@ -119,7 +123,11 @@ def train_ppo(config: Config) -> Path:
         for update in trainer.steps(total, "update", evaluate_every=every):
             # Each update starts from blank canvases and its own seed, so that a resumed run is the same.
             model.set_random_seed(config.seed + update + 1)
-            model.learn(config.environments * config.steps, reset_num_timesteps=True)
+            try:
+                model.learn(config.environments * config.steps, reset_num_timesteps=True)
+            except ValueError:  # the distribution of actions has no other word for a policy that is not finite
+                trainer.require_finite()
+                raise
             trainer.log({"train/loss": model.logger.name_to_value.get("train/loss", 0.0)})
             if trainer.evaluating:
                 _, mse = paint_dev(paint, dev, trainer.folder)
@@ -131,7 +139,9 @@ def train_ppo(config: Config) -> Path:
                     path.write_text(json.dumps(metrics, indent=2))
     written = trainer.folder / "metrics.json"
     if written.exists():
-        metrics = json.loads(written.read_text())
+        with guarded(written, InputError, "is not the metrics of this training", "; delete it"):
+            metrics = read_json(written)
+            from_json(tuple[float, int], [metrics[name] for name in ("dev_mse", "strokes")], "metrics")
         print(f"{written}: dev MSE {metrics['dev_mse']:.5f} with {metrics['strokes']} strokes; see samples.png there.")
     return trainer.folder
 

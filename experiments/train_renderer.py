@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from experiments.cli import choose_device, require, run
+from experiments.distributed import join_processes, refuse_processes
 from experiments.figures.fidelity_sheet import TEST_SEED, sheet
 from experiments.renderer_tasks import Config, bezier_task, mypaint_task
 from experiments.runs import describe_run
@@ -26,6 +27,7 @@ from renderer.brush import Brush
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.io.files import atomic
+from renderer.learned.processes import Processes
 
 # Default number of steps: ten to thirty minutes on two cores.
 STEPS = {"bezier": 14_000, "reconstruction": 200_000, "gan": 20_000, "vae": 10_000}
@@ -38,13 +40,21 @@ def train_renderer(config: Config) -> Path:
     """Train the renderer and return the run folder: `latest.safetensors` and samples.png. Raises `InputError`."""
     config = resumed(config, "train_renderer")
     _check(config)
+    if config.brush is not None:
+        refuse_processes("The training of a MyPaint brush")
     device = choose_device(config.device)
+    with join_processes(config.batch, device) as processes:
+        return _train(config, device, processes)
+
+
+def _train(config: Config, device: torch.device, processes: Processes) -> Path:
     total = STEPS["bezier" if config.brush is None else config.form] if config.steps is None else config.steps
     every = max(1, total // 10) if config.evaluate_every is None else config.evaluate_every
     torch.manual_seed(config.seed)  # the initial weights; everything later has a seed of its own
-    task = (bezier_task if config.brush is None else mypaint_task)(config, total, device)
+    bezier = config.brush is None
+    task = bezier_task(config, total, device, processes) if bezier else mypaint_task(config, total, device)
     network = cast(Brush, task.network)
-    with Trainer("train_renderer", config, task.objects) as trainer:
+    with Trainer("train_renderer", config, task.objects, processes=processes) as trainer:
         counter = trainer.steps(total, evaluate_every=every, log_every=50)
         for _, progress in zip(counter, task.train(trainer.done), strict=False):
             trainer.log({"train/alpha_mse": progress.loss})
@@ -61,10 +71,8 @@ def train_renderer(config: Config) -> Path:
                     Image.fromarray(image).save(path)
     latest = trainer.folder / "latest.safetensors"
     if latest.exists():
-        about = Checkpoint.load(latest).about
-        print(
-            f"{latest}: alpha MSE {about['alpha_mse']:.2e} on new strokes after {about['steps']:,} steps; see samples.png."
-        )
+        alpha_mse, steps = Checkpoint.load(latest).numbers("alpha_mse", "steps")
+        print(f"{latest}: alpha MSE {alpha_mse:.2e} on new strokes after {steps:,.0f} steps; see samples.png.")
     return trainer.folder
 
 

@@ -17,8 +17,10 @@ from typing import Any
 
 import torch
 import tyro
+from torch import nn
 
 from experiments.cli import choose_device, progress, require
+from experiments.distributed import join_processes
 from experiments.runs import describe_run
 from experiments.trainer import RunOptions, Trainer, resumed
 from kaokore import ATTRIBUTION
@@ -26,13 +28,17 @@ from kaokore.loading import load_images
 from kaokore.stylegan import FaceGenerator
 from kaokore.stylegan.cuda_graph import Recorded
 from kaokore.stylegan.data import Faces, joint_class
+from kaokore.stylegan.discriminator import GROUP
 from kaokore.stylegan.evaluate import sample_kid
 from kaokore.stylegan.features import load_features
 from kaokore.stylegan.generator import image_grid
 from kaokore.stylegan.networks import CLASSES, NetworkConfig
 from kaokore.stylegan.train import Networks, State, TrainConfig, Update, make_optimizers, train_step, update_networks
 from renderer.errors import InputError
+from renderer.io.from_json import from_json
 from renderer.io.images import write_png
+from renderer.io.read import guarded
+from renderer.learned.processes import Processes
 
 ROWS = 6  # of samples.png, which has a column for each class
 
@@ -91,7 +97,13 @@ def train(config: Train) -> Path:
     """
     config = resumed(config, "stylegan")
     _check(config)
-    device, size, training = choose_device(config.device), config.networks.size, config.training
+    device = choose_device(config.device)
+    with join_processes(config.training.batch, device, GROUP) as processes:
+        return _train(config, device, processes)
+
+
+def _train(config: Train, device: torch.device, processes: Processes) -> Path:
+    size, training = config.networks.size, config.training
     images, labels, _ = load_images(config.root, "train", size, version=config.version, track=progress("train images"))
     faces = Faces(images.to(device), joint_class(*labels.unbind(1)))
     if config.evaluate_every > 0:
@@ -100,10 +112,12 @@ def train(config: Train) -> Path:
 
     torch.manual_seed(config.seed)  # the initial weights
     networks = Networks(config.networks, training)
+    if processes.count > 1 and device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(networks)
     networks.to(device)
     optimizers = make_optimizers(networks, training)
-    update: Update = partial(update_networks, networks, optimizers, training)
-    if device.type == "cuda":
+    update: Update = partial(update_networks, networks, optimizers, training, processes=processes)
+    if device.type == "cuda" and processes.count == 1:
         update = Recorded(update)
     draws = torch.Generator().manual_seed(config.seed)
     objects: dict[str, Any] = {"players": networks, **optimizers, "draws": draws}
@@ -113,10 +127,15 @@ def train(config: Train) -> Path:
     generator = FaceGenerator(networks.average, counts, about | describe_run())
     total = math.ceil(1000 * config.images / training.batch)
     every = max(1, round(1000 * config.evaluate_every / training.batch)) if config.evaluate_every > 0 else 0
-    with Trainer("stylegan", config, objects) as trainer:
-        state = State(**trainer.notes.get("state", {}))
+    with Trainer("stylegan", config, objects, processes=processes) as trainer:
+        with guarded(trainer.folder, InputError, "has a damaged state"):
+            state = from_json(State, trainer.notes.get("state", {}))
+            if state.shown < 0 or not 0 <= state.p <= 1:
+                raise ValueError("its numbers are out of range")
         for number in trainer.steps(total, evaluate_every=every, log_every=20):
-            losses = train_step(update, networks, faces, training, number=number, state=state, draws=draws)
+            losses = train_step(
+                update, networks, faces, training, number=number, state=state, draws=draws, processes=processes
+            )
             curves = {f"train/{name}": value for name, value in (losses | {"p": state.p, "r_t": state.r_t}).items()}
             trainer.log(curves, at=state.shown)
             trainer.show(faces=f"{state.shown / 1000:.0f}k", p=f"{state.p:.2f}", kid=trainer.notes.get("kid"))

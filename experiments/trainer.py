@@ -16,6 +16,10 @@ from torch import Tensor
 from experiments import runs
 from experiments.cli import require
 from renderer.errors import InputError
+from renderer.io.checkpoint import CheckpointError
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded
+from renderer.learned.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -48,6 +52,8 @@ def resumed(config: Options, script: str) -> Options:
     """`config`, or if it names a run to resume, the configuration of that run. Raises `InputError`."""
     if config.resume is not None:
         stored = runs.resume(config.resume, script, type(config))
+        with guarded(config.resume, InputError, "holds options that cannot be used"):
+            require(stored, minutes_between_saves=0)
         config = replace(stored, resume=config.resume, minutes=config.minutes)
     require(config, minutes_between_saves=0)
     if config.minutes is not None:
@@ -81,7 +87,12 @@ class Trainer:
     """
 
     def __init__(
-        self, script: str, config: RunOptions, objects: Mapping[str, Any], notes: Mapping[str, Any] | None = None
+        self,
+        script: str,
+        config: RunOptions,
+        objects: Mapping[str, Any],
+        notes: Mapping[str, Any] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         """Make the run folder, or load the state of the one that `config.resume` names.
 
@@ -90,23 +101,32 @@ class Trainer:
             config: All options.
             objects: Modules, optimizers and generators by name: all that a step reads and changes.
             notes: First values of `notes`.
+            processes: Those that share the training; only the first one evaluates and writes.
 
         Raises:
             InputError: The folder cannot be written, or its state is not one of this training.
         """
-        self.config, self.objects = config, objects
+        self.config, self.objects, self.processes = config, objects, processes
         self.done, self.notes = 0, dict(notes or {})
         self.evaluating = self.saving = False
         self._logging = self._stopping = False
         self._bar: tqdm[Any] | None = None
         self._board: SummaryWriter | None = None
-        if config.resume is None:
+        if config.resume is not None:
+            self.folder = Path(config.resume)
+        elif processes.rank == 0:
             self.folder = runs.start(script, config, config.runs)
         else:
-            self.folder = Path(config.resume)
+            self.folder = Path(config.runs)
         self._state = self.folder / STATE
         if has_state(config):
             self.done, self.notes = runs.load_state(self._state, objects)
+            with guarded(self._state, CheckpointError, "is not a state of this training"):
+                from_json(bool, self.notes.get("finished", False), "finished")
+                from_json(float | list[float] | None, self.notes.get("best"), "best")  # type: ignore[arg-type]
+                for name, value in (notes or {}).items():
+                    if value is not None:
+                        from_json(type(value), self.notes[name], name)
 
     def __enter__(self) -> Self:
         return self
@@ -132,8 +152,9 @@ class Trainer:
 
         if self.finished or self.done >= total:
             return
-        self._board = SummaryWriter(self.folder)
-        self._bar = tqdm(total=total, initial=self.done, unit=unit, smoothing=0.02)
+        first = self.processes.rank == 0
+        self._board = SummaryWriter(self.folder) if first else None
+        self._bar = tqdm(total=total, initial=self.done, unit=unit, smoothing=0.02, disable=not first)
         begun = saved = time.monotonic()
         for step in range(self.done, total):
             now, last = time.monotonic(), step == total - 1
@@ -142,8 +163,10 @@ class Trainer:
             self.evaluating = evaluate_every > 0 and (last or (step + 1) % evaluate_every == 0)
             self.saving = self._stopping or self.evaluating or now - saved >= 60 * self.config.minutes_between_saves
             self._logging = self.saving or step % log_every == 0
+            self.evaluating, self.saving = first and self.evaluating, first and self.saving
             yield step
             self.done = step + 1
+            (self._stopping,) = self.processes.agree(self._stopping)
             self._bar.update()
             if self.saving:
                 self.save()
@@ -177,7 +200,7 @@ class Trainer:
         if not self._logging or self._board is None:
             return
         if self.saving:
-            self._require_finite()
+            self.require_finite()
         for name, value in values.items():
             number = value.item() if isinstance(value, Tensor) else value
             if not math.isfinite(number):
@@ -199,10 +222,11 @@ class Trainer:
 
     def save(self) -> None:
         """Write the state. Raises `InputError` if a module is not finite, and keeps the state before."""
-        self._require_finite()
+        self.require_finite()
         runs.save_state(self._state, self.done, self.objects, self.notes)
 
-    def _require_finite(self) -> None:
+    def require_finite(self) -> None:
+        """Raise `InputError`, which names the last good state, if a module is not finite: the training diverged."""
         for name, thing in self.objects.items():
             if isinstance(thing, torch.nn.Module):
                 for key, tensor in thing.state_dict().items():

@@ -22,7 +22,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from experiments.cli import require, require_gradient, run
+from experiments.cli import require, require_gradient, run, whole_number
 from experiments.outputs import finished_files, progress_bar, write_painting
 from experiments.results import find_folder, fingerprint, new_folder, plain_options
 from kaokore.classify import CLASSES, load_classifier
@@ -178,18 +178,19 @@ def _objective(config: Config, device: torch.device) -> tuple[Score, Describe]:
 
 def _feature_objective(text: str, device: torch.device) -> tuple[Score, Describe]:
     layer, _, channel = text.rpartition(":")
-    if not layer or not (channel.isascii() and channel.isdecimal()):
+    number = whole_number(channel)
+    if not layer or number is None:
         raise InputError(f"{text!r} is not LAYER:CHANNEL, such as relu4_2:17 or block10:33.")
     if layer.startswith("block"):
         network = imagenet_network(device).features
         count = len(network)
-        number = layer.removeprefix("block")
-        if not (number.isascii() and number.isdecimal() and int(number) < count):
+        block = whole_number(layer.removeprefix("block"))
+        if block is None or block >= count:
             raise InputError(f"EfficientNet-Lite0 has no {layer}; it has block0 to block{count - 1}.")
-        body = network[: int(number) + 1]
-        score = channel_score(lambda pictures: body(_prepared(pictures)), int(channel))
+        body = network[: block + 1]
+        score = channel_score(lambda pictures: body(_prepared(pictures)), number)
     else:
-        score = channel_score(vgg_layer(layer, device=device), int(channel))
+        score = channel_score(vgg_layer(layer, device=device), number)
     with torch.no_grad():
         white = score(torch.ones(1, 3, 64, 64, device=device)).item()  # raises for a wrong channel, before any work
 
@@ -213,9 +214,10 @@ def find_class(text: str, names: list[str]) -> int:
     >>> find_class("Lemon", imagenet_classes()), find_class("7", imagenet_classes())
     (951, 7)
     """
-    if text.isascii() and text.isdecimal():
-        if int(text) < len(names):
-            return int(text)
+    number = whole_number(text)
+    if number is not None:
+        if number < len(names):
+            return number
         raise InputError(f"There is no class {text}; they are numbered 0 to {len(names) - 1}.")
     lower = [name.lower() for name in names]
     wanted = text.strip().lower()

@@ -16,8 +16,11 @@ from kaokore.labels import UNLABELLED, read_labels
 from kaokore.paths import IMAGES, image_name, image_path, resolve_root
 from kaokore.urls import image_ids, read_urls
 from kaokore.versions import SPLITS, check_version
+from renderer.io.images import COMMON
+from renderer.io.read import reason
 
 TARGETS = ("gender", "status", "both", "none")
+LARGEST = 4096  # pixels a side that an image may have
 SIZE = 256  # pixels: the size in every URL. Keio's server does not enlarge, and answers 200x200 or 199x200 instead.
 
 
@@ -122,10 +125,12 @@ def read_face(path: Path, size: int | None = SIZE) -> Image.Image:
         DatasetError: The file does not decode.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=COMMON) as file:  # other formats start other programs
+            if max(file.size) > LARGEST:
+                raise ValueError(f"it has {file.width} x {file.height} pixels")
             image = file.convert("RGB")  # a few are greyscale at the source
-    except OSError as error:
-        raise DatasetError(f"{path} does not decode ({error}); delete it and download it again.") from error
+    except Exception as error:  # Pillow raises errors of many types for damaged files
+        raise DatasetError(f"{path} does not decode ({reason(error)}); delete it and download it again.") from error
     if size is not None and image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BICUBIC)
     return image

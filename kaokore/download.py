@@ -152,5 +152,5 @@ def _check_image(content: bytes) -> None:
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
             image.load()
-    except (OSError, Image.DecompressionBombError):  # Pillow raises `OSError` for files that it cannot decode
+    except Exception:  # Pillow raises errors of many types for damaged files
         raise UnusableError("not a whole JPEG image") from None

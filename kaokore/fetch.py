@@ -19,6 +19,7 @@ from urllib3.util.retry import Retry
 from kaokore.errors import DatasetError
 from renderer.errors import InputError
 from renderer.io.files import atomic
+from renderer.io.read import read_bytes
 
 CONNECTIONS = 4
 """Connections at once. The publishers are libraries, so this is deliberately low and not an option."""
@@ -129,8 +130,8 @@ def download(
 def passes(path: Path, check: Check) -> bool:
     """Tell whether there is a file at `path` that passes `check`."""
     try:
-        check(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, UnusableError):
+        check(read_bytes(path))
+    except (OSError, ValueError, UnusableError):
         return False
     return True
 

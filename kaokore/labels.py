@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,10 @@ from kaokore.errors import DatasetError
 from kaokore.paths import parse_id, read_metadata
 from kaokore.versions import CLASSES, GENDERS, SPLITS, STATUSES
 from renderer.errors import InputError
+from renderer.io.read import guarded, read_text
 
 UNLABELLED = -1
+MAX_ROWS = 1_000_000  # of a table
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # text that a spreadsheet would take for a formula, perhaps already escaped
 
 
@@ -35,10 +38,12 @@ def parse_labels(text: str) -> list[Label]:
     >>> parse_labels("image,gender,status,set\n00001117.jpg,0,3,train\n")
     [Label(image_id=1117, gender=0, status=3, split='train')]
     """
-    labels = []
+    labels: list[Label] = []
     reader = csv.DictReader(text.splitlines())
     try:
         for row in reader:
+            if len(labels) == MAX_ROWS:
+                raise ValueError("there are too many rows")
             label = Label(parse_id(row["image"]), int(row["gender"]), int(row["status"]), row["set"])
             if label.gender not in range(len(GENDERS)) or label.status not in range(len(STATUSES)):
                 raise ValueError("there is no such class")
@@ -108,15 +113,16 @@ def unescape_cell(text: str) -> str:
 def _rows(path: str | Path, task: str) -> Iterator[tuple[int, str, int]]:
     """Line number, image and class index of each labelled row."""
     classes = CLASSES[task]
-    try:
-        reader = csv.DictReader(Path(path).read_text(encoding="utf-8-sig").splitlines())
-        rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"The labels {path} cannot be read ({error}).") from error
-    if not {"image", task} <= set(reader.fieldnames or ()):
+    with guarded(f"The labels {path}", InputError, "cannot be read"):
+        reader = csv.DictReader(read_text(path).splitlines())
+        columns = reader.fieldnames or ()
+        rows = [(row.get("image"), row.get(task)) for row in itertools.islice(reader, MAX_ROWS + 1)]
+    if not {"image", task} <= set(columns):
         raise InputError(f"The labels {path} need the columns image and {task}, as KaoKore's labels.csv has them.")
-    for number, row in enumerate(rows, 2):
-        word, image = (row[task] or "").strip(), unescape_cell((row["image"] or "").strip())
+    if len(rows) > MAX_ROWS:
+        raise InputError(f"The labels {path} have over {MAX_ROWS:,} rows.")
+    for number, (image, word) in enumerate(rows, 2):
+        image, word = unescape_cell((image or "").strip()), (word or "").strip()
         try:
             if word:
                 yield number, image, classes.index(word) if word in classes else range(len(classes)).index(int(word))

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from kaokore.errors import DatasetError
+from renderer.io.read import guarded, read_text
 
 IMAGES = "images_256"
 METADATA = ("urls.txt", "labels.csv", "original_tags.txt", "labels.metadata.en.txt", "labels.metadata.ja.txt")
@@ -29,7 +30,8 @@ def resolve_root(root: str | Path | None = None) -> Path:
     >>> resolve_root("somewhere").name
     'somewhere'
     """
-    return Path(root or os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT).expanduser()
+    # Unlike Path.expanduser, this leaves ~ as it is for a user without a home.
+    return Path(os.path.expanduser(root or os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT))
 
 
 def parse_id(image: int | str) -> int:
@@ -66,10 +68,11 @@ def read_metadata(root: Path, name: str) -> str:
             f"or fetch it with `python -m kaokore download --root {root}`."
         )
     try:
-        return (root / name).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DatasetError(f"{root} has no {name}; fetch it with `python -m kaokore download --root {root}`.") from None
-    except UnicodeDecodeError:
-        raise DatasetError(f"{root / name} is not UTF-8 text; delete it and download it again.") from None
-    except OSError as error:
-        raise DatasetError(f"{root / name} cannot be read ({error.strerror}).") from error
+        with guarded(root / name, DatasetError, "cannot be read", "; delete it and download it again"):
+            return read_text(root / name)
+    except DatasetError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise DatasetError(
+                f"{root} has no {name}; fetch it with `python -m kaokore download --root {root}`."
+            ) from None
+        raise

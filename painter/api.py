@@ -43,7 +43,7 @@ Layers = list[tuple[str, int]]
 
 WHITE: Colour = (1.0, 1.0, 1.0)
 MAX_STROKES = 100_000
-MAX_SIZE = 4096  # pixels a side while painting; a finished painting can be rendered larger
+MAX_SIZE = 8192  # pixels a side while painting; a finished painting can be rendered larger
 
 
 class Painter:
@@ -153,6 +153,7 @@ class Painter:
         images: Sequence[ImageLike],
         *,
         on_step: Callable[[int, Step], object] | None = None,
+        seed: int | Sequence[int] = 0,
         provenance: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         **options: Any,
     ) -> list[Painting]:
@@ -165,6 +166,7 @@ class Painter:
         Args:
             images: see `steps`.
             on_step: called with the index of an image and a step of it, to show progress.
+            seed: one for all images, or one for each.
             provenance: what each painting records beside its own entries; one for all images, or one for each.
             options: those of `steps`.
 
@@ -175,10 +177,11 @@ class Painter:
             InputError: as `steps`.
         """
         limits = as_constraints(options.pop("constraints", UNCONSTRAINED)).to(self.device)
+        seeds = [seed] * len(images) if isinstance(seed, int) else seed
         records = provenance if isinstance(provenance, Sequence) else [provenance] * len(images)
         works = [
-            self._task(image, constraints=limits, provenance=record, **options)
-            for image, record in zip(images, records, strict=True)
+            self._task(image, constraints=limits, seed=own, provenance=record, **options)
+            for image, own, record in zip(images, seeds, records, strict=True)
         ]
         strokes = [task.target.new_zeros(0, self.brush.space.width) for task, _ in works]
         layers: list[Layers] = [[] for _ in works]

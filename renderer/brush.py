@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from renderer.checks import check_size, check_strokes
 from renderer.errors import InputError
+from renderer.extensions import import_callable
 from renderer.strokes import StrokeSpace
 
 if TYPE_CHECKING:
@@ -233,6 +233,7 @@ _FACTORIES: dict[str, BrushFactory | str] = {
     "exact": "renderer.brushes.bezier:ExactBezier",
     "analytic": "renderer.brushes.bezier:AnalyticBezier",
     "mypaint:": "renderer.brushes.mypaint:MyPaint",
+    "solid:": "renderer.brushes.solid:load_solid",
 }
 
 
@@ -270,17 +271,17 @@ def load_brush(name: str = "bezier", device: torch.device | str = "cpu") -> Brus
     """
     if os.path.isfile(name):
         return _load_checkpoint(name, device)
-    if "+" in name:
+    if "+" in name and not name.startswith("solid:"):  # which takes the name of a mixture, too
         from renderer.brushes.mixed import mixed
 
         return mixed([load_brush(part, device) for part in name.split("+")])
     family, colon, text = name.partition(":")
     if family + colon in _FACTORIES:
         factory = _FACTORIES[family + colon]
-        make = _import(factory) if isinstance(factory, str) else factory
+        make = import_callable(factory, "brush", bool(colon)) if isinstance(factory, str) else factory
         return _placed(make(text) if colon else make(), device)
     if colon:
-        return _placed(_import(name)(), device)
+        return _placed(import_callable(name, "brush", 0)(), device)
     return _load_checkpoint(name, device)
 
 
@@ -308,12 +309,3 @@ def _placed(brush: Brush, device: torch.device | str) -> Brush:
     if isinstance(brush, torch.nn.Module):
         brush.to(device).eval().requires_grad_(False)
     return brush
-
-
-def _import(name: str) -> BrushFactory:
-    module, _, attribute = name.partition(":")
-    try:
-        factory: BrushFactory = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"There is no brush {name!r}: {error}.") from error
-    return factory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from renderer.checks import check_canvas, check_palette
 from renderer.errors import InputError
+from renderer.extensions import import_callable
 from renderer.strokes import StrokeSpace
 
 
@@ -169,11 +169,7 @@ def load_constraint(name: str) -> Constraint:
     """
     factory = _FACTORIES.get(name)
     if factory is None:
-        module, colon, attribute = name.partition(":")
-        try:
-            factory = getattr(importlib.import_module(module), attribute) if colon else None
-        except (ImportError, AttributeError, ValueError) as error:
-            raise InputError(f"There is no constraint {name!r}: {error}.") from error
+        factory = import_callable(name, "constraint", 0) if ":" in name else None
     if factory is None:
         known = "".join(f"{name}, " for name in _FACTORIES)
         raise InputError(f"There is no constraint {name!r}; choose {known}or module:Class.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import math
 from dataclasses import asdict, dataclass
 from dataclasses import field as attribute
 from typing import Literal
@@ -18,11 +19,15 @@ import torch
 from torch import Tensor
 
 from renderer.errors import InputError
+from renderer.io.from_json import from_json
+from renderer.io.read import parse_json
 
 
 class SpaceError(InputError):
     """Strokes of one space were given where those of another are needed."""
 
+
+MAX_COLUMNS = 256  # of a stroke
 
 Kind = Literal["position", "length", "shape", "appearance"]
 
@@ -37,6 +42,8 @@ class Field:
         appearance: colour or opacity. shape: anything else.
 
     These three are not compared: they say how to handle a field, not what its columns mean.
+
+    Raises `SpaceError` for less than one column, and for a range without an extent.
     """
 
     name: str
@@ -47,6 +54,12 @@ class Field:
     default: float = attribute(default=0.5, compare=False)
     step_scale: float = attribute(default=1.0, compare=False)
     kind: Kind = attribute(default="shape", compare=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= MAX_COLUMNS:
+            raise SpaceError(f"The field {self.name} of a stroke has 1 to {MAX_COLUMNS} columns, not {self.size}.")
+        if not -math.inf < self.low < self.high < math.inf:
+            raise SpaceError(f"The field {self.name} of a stroke has no range from {self.low} to {self.high}.")
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,13 @@ class StrokeSpace:
 
     name: str
     fields: tuple[Field, ...]
+
+    def __post_init__(self) -> None:
+        names = [field.name for field in self.fields]
+        if not names or len({*names}) < len(names) or self.width > MAX_COLUMNS:
+            raise SpaceError(
+                f"A stroke space has one or more fields of different names, and at most {MAX_COLUMNS} columns."
+            )
 
     @property
     def width(self) -> int:
@@ -148,10 +168,9 @@ class StrokeSpace:
     def from_json(cls, text: str) -> StrokeSpace:
         """The inverse of `to_json`. Raises `SpaceError` for anything else."""
         try:
-            data = json.loads(text)
-            space = cls(str(data["name"]), tuple(Field(**field) for field in data["fields"]))
-        except (ValueError, TypeError, KeyError) as error:
-            raise SpaceError(f"Not a description of a stroke space: {error}.") from error
+            space = from_json(cls, parse_json(text))
+        except ValueError as error:
+            raise SpaceError(f"Not a description of a stroke space: {str(error).rstrip('.')}.") from error
         return next((known for known in KNOWN if known == space), space)
 
     def require(self, other: StrokeSpace) -> None:

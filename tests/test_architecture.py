@@ -91,7 +91,8 @@ def test_imports_point_down(package: str) -> None:
 
 
 def test_kaokore_uses_only_files_errors_and_formulas_of_the_renderer() -> None:
-    formulas = {"renderer.learned.ema", "renderer.learned.kernel_distance"}  # of any network, which exist once
+    # Of any network, which exist once.
+    formulas = {"renderer.learned.ema", "renderer.learned.kernel_distance", "renderer.learned.processes"}
     for path in sorted((ROOT / "kaokore").rglob("*.py")):
         for name in imported(ast.walk(tree(path))):
             if name.split(".")[0] == "renderer":

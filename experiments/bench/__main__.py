@@ -1,6 +1,6 @@
 """Measure speed and fidelity against named baselines, on the CPU.
 
-    python -m experiments.bench --json bench.json                  # about two minutes on two idle cores
+    python -m experiments.bench --json bench.json                  # several minutes on two idle cores
     python -m experiments.bench --json bench.json --only renderer  # or painting, batch, neighbours
     python -m experiments.bench --launches --json launches.json    # what painting would launch on a GPU
 
@@ -85,11 +85,10 @@ def _check(config: Config) -> list[str]:
     if unknown or not sections:
         raise InputError(f"--only takes {' and '.join(SECTIONS)}, separated by commas, not {config.only!r}.")
     lists = (config.counts, config.sides, config.agent_counts)
+    counts = (config.batch, config.test_strokes, config.images)
+    each = (config.agent_strokes, config.neighbour_strokes, config.optimize_steps)
     threads = 1 if config.threads is None else config.threads
-    if (
-        not all(lists)
-        or min(config.batch, config.test_strokes, threads, config.images, config.agent_strokes, *map(min, lists)) < 1
-    ):
+    if not all(lists) or min(*counts, *each, threads, *map(min, lists)) < 1:
         raise InputError("Batch, strokes, sides, images and threads must all be at least 1.")
     if not 0 <= config.seconds_each <= 600:
         raise InputError(f"--seconds-each must be between 0 and 600, not {config.seconds_each}.")

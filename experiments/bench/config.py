@@ -11,7 +11,7 @@ class Config:
 
     json: str = "bench.json"
     """The file for the figures."""
-    only: str = "renderer,painting"
+    only: str = "renderer,painting,batch,neighbours"
     """Sections to measure, separated by commas: renderer, painting, batch (several images at once), neighbours (beside
     other busy processes)."""
     launches: bool = False
@@ -34,10 +34,14 @@ class Config:
     """Canvas sides of an optimisation step, in pixels; the naive baseline takes the first."""
     agent_counts: tuple[int, ...] = (50, 200, 1000)
     """Strokes that the agent paints."""
-    images: int = 8
+    images: int = 16
     """Images of the batch (section batch)."""
     agent_strokes: int = 200
-    """Strokes of each image (sections batch and neighbours)."""
+    """Strokes of each image (section batch)."""
+    neighbour_strokes: int = 50
+    """Strokes of the face (section neighbours)."""
+    optimize_steps: int = 100
+    """Gradient steps of the optimiser (section batch)."""
     threads: int | None = None
     """PyTorch's threads; by default, its own choice."""
     seed: int = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from experiments.figures.fidelity_sheet import TEST_SEED
 from renderer.brush import Brush, load_brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.io.checkpoint import Checkpoint
+from renderer.io.read import read_json
 from renderer.learned.huang2019 import Huang2019
 from renderer.learned.train import alpha_error
 from renderer.strokes import BEZIER
@@ -97,7 +97,7 @@ def _without_weights(baseline: str) -> Figures:
             f"alpha_mse: measured when it was trained (docs/{record.name}); the weights (44 MB) are not shipped, "
             "so that speeds are those of random weights."
         )
-        return {"alpha_mse": json.loads(record.read_text())["alpha_mse"], "note": note}
+        return {"alpha_mse": read_json(record)["alpha_mse"], "note": note}
     note = (
         f"There is no checkpoint {baseline}: speeds are those of random weights. For alpha_mse, train it "
         "(python -m experiments.train_renderer --arch huang2019) and copy its run's latest.safetensors to "

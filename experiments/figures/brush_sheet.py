@@ -116,7 +116,7 @@ def measure(name: str, brush: MyPaint, n: int, seed: int) -> dict[str, str]:
     fine = nn.functional.avg_pool2d(brush(strokes[:64], (512, 512)).alpha, 4)
     shift = (mark.colour - MYPAINT.get(strokes, "colour")[:, :, None, None]).abs() * mark.alpha
     row = {"brush": name, "file": f"{brush.path.parent.name}/{brush.path.stem}"}
-    row["licence"] = "CC0" if re.search("cc.?0|cc.?zero", brush.path.read_text(), re.IGNORECASE) else "not stated"
+    row["licence"] = "CC0" if re.search("cc.?0|cc.?zero", brush.myb, re.IGNORECASE) else "not stated"
     row |= {f"strokes/s {side} px": f"{_speed(brush, strokes, side):,.0f}" for side in (64, 128)}
     row["other seed"] = f"{_difference(mark.alpha, other):.3f}"
     row["other size"] = f"{_difference(mark.alpha[:64], fine):.3f}"

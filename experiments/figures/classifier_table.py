@@ -14,6 +14,7 @@ from experiments.figures.elements import markdown_table
 from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.networks import MODELS
 from renderer.errors import InputError
+from renderer.io.read import guarded, read_json
 
 # Test accuracy (gender, status) by the data set's authors, Tian et al. (2020).
 # Version 1.0: README.md of github.com/rois-codh/kaokore (for 1.0, as the paper, ICCC 2020). Version 1.1: the authors'
@@ -89,10 +90,9 @@ def _evaluations(path: Path) -> Iterator[Any]:
         if figures is not None:
             yield figures
     else:
-        try:
-            yield json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} is not a run folder, checkpoint or evaluation ({error}).") from error
+        with guarded(path, InputError, "is not a run folder, checkpoint or evaluation"):
+            figures = read_json(path)
+        yield figures
 
 
 def _is_valid(figures: Any) -> bool:

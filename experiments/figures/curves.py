@@ -14,6 +14,7 @@ import tyro
 from experiments.cli import run
 from experiments.figures.elements import plot_curves
 from renderer.errors import InputError
+from renderer.io.read import guarded, one_line
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,16 @@ def read_curve(folder: Path, tag: str) -> tuple[list[int], list[float]]:
     points: dict[int, float] = {}
     tags: set[str] = set()
     for file in sorted(folder.glob("events.out.tfevents.*")):
-        events = EventAccumulator(str(file), {"scalars": 0})
-        events.Reload()
-        tags |= set(events.Tags()["scalars"])
-        if tag in events.Tags()["scalars"]:
-            points |= {event.step: event.value for event in events.Scalars(tag)}
+        with guarded(file, InputError, "is no log of TensorBoard that can be read"):
+            if not file.is_file():
+                raise ValueError("it is no regular file")
+            events = EventAccumulator(str(file), {"scalars": 0})
+            events.Reload()
+            tags |= set(events.Tags()["scalars"])
+            if tag in events.Tags()["scalars"]:
+                points |= {event.step: event.value for event in events.Scalars(tag)}
     if not points:
-        raise InputError(f"{folder} has no curve {tag}; it has {', '.join(sorted(tags)) or 'none'}.")
+        raise InputError(f"{folder} has no curve {tag}; it has {one_line(', '.join(sorted(tags)) or 'none', 300)}.")
     steps = sorted(points)
     return steps, [points[step] for step in steps]
 

@@ -25,8 +25,10 @@ from painter.optimize import OptimizeConfig
 from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
 from renderer.io.files import atomic
+from renderer.io.from_json import from_json
 from renderer.io.images import fit, read_image, write_jpeg
 from renderer.io.painting import reference_brush
+from renderer.io.read import guarded, read_json
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ def gallery(config: Config) -> Path:
     faces = [fetch_image(root, face) for face in config.faces]
     folder = out.parent / "images" / "gallery"
     record = folder / "figures.json"
-    figures = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    with guarded(record, InputError, "is not the figures of a gallery", "; delete it"):
+        figures = read_json(record) if record.exists() else {}
+        from_json(dict[str, Figures], figures)
     for name in config.looks:
         figures[name] = asdict(_paint(known[name], faces, config, folder))
         with atomic(record) as temporary:

@@ -17,6 +17,7 @@ from experiments.recognizability.run_file import differences, read_run
 from experiments.recognizability.summary import summarise
 from renderer.errors import InputError
 from renderer.io.files import atomic
+from renderer.io.read import guarded, read_text
 
 BEGIN, END = "<!-- recognizability: begin, written by `report` -->", "<!-- recognizability: end -->"
 
@@ -65,10 +66,8 @@ def report(config: Report) -> dict[str, Any]:
 
 def fill(page: Path, text: str) -> str:
     """The page with `text` between its markers. Raises `InputError` unless it has both markers once, in order."""
-    try:
-        old = page.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The page {page} cannot be read ({error}).") from error
+    with guarded(f"The page {page}", InputError, "cannot be read"):
+        old = read_text(page)
     before, begin, rest = old.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end) or BEGIN in rest or END in after:

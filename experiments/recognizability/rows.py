@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from renderer.errors import InputError
-from renderer.io.append_only import AppendOnlyFile
+from renderer.io.append_only import MAX_BYTES, AppendOnlyFile
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded, read_bytes
 
 UNPAINTED = "unpainted"
 """The painter of rows of unpainted faces, with 0 strokes."""
@@ -73,26 +75,25 @@ def _line(values: tuple[object, ...]) -> bytes:
 
 def _parse(whole: bytes, path: Path) -> list[Row]:
     """The rows of complete lines."""
-    lines = list(csv.reader(whole.decode("utf-8", errors="replace").splitlines()))
+    with guarded(path, InputError, "is no table of rows", "; choose another --out"):
+        lines = list(csv.reader(whole.decode("utf-8", errors="replace").splitlines()))
     if lines and lines[0] != list(NAMES):
         raise InputError(f"{path} has other columns than this version writes; choose another --out.")
     rows = []
     for number, line in enumerate(lines[1:], 2):
-        try:
-            row = Row(*(kind(text) for kind, text in zip(KINDS, line, strict=True)))
-        except ValueError as error:
-            raise InputError(f"Line {number} of {path} is damaged; remove it to paint its face again.") from error
+        with guarded(f"Line {number} of {path}", InputError, "is damaged", "; remove it to paint its face again"):
+            row = from_json(Row, {name: kind(text) for name, kind, text in zip(NAMES, KINDS, line, strict=True)})
+            if min(row.face, row.strokes, row.seed) < 0:
+                raise ValueError("a number is negative")
         rows.append(replace(row, brush="reference") if row.brush == "true" else row)  # "true" in files of version 0.1
     return rows
 
 
 def read_rows(path: str | Path) -> list[Row]:
     """The rows of a file, which may still be written to. Raises `InputError` when it is missing or damaged."""
-    try:
-        data = Path(path).read_bytes()
-        return _parse(data[: data.rfind(b"\n") + 1], Path(path))
-    except OSError as error:
-        raise InputError(f"There are no painted faces {path} ({error.strerror}); run `paint` first.") from error
+    with guarded(f"There are no painted faces {path}", InputError, "that can be read", "; run `paint` first"):
+        data = read_bytes(path, MAX_BYTES)
+    return _parse(data[: data.rfind(b"\n") + 1], Path(path))
 
 
 class Rows:

@@ -9,6 +9,8 @@ from typing import Any
 from experiments.runs import describe_run
 from renderer.errors import InputError
 from renderer.io.files import atomic
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded, read_json
 
 
 def record(path: Path, settings: dict[str, Any], checkpoints: dict[str, str]) -> None:
@@ -34,11 +36,15 @@ def record(path: Path, settings: dict[str, Any], checkpoints: dict[str, str]) ->
 
 def read_run(path: Path) -> dict[str, Any]:
     """Read a run file. Raises `InputError` when it is missing or damaged."""
-    try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-        return {key: type(empty)(run[key]) for key, empty in (("settings", {}), ("checkpoints", {}), ("sessions", []))}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not the record of a run of `paint` ({error}).") from error
+    with guarded(path, InputError, "is not the record of a run of `paint`"):
+        run = read_json(path)
+        from_json(list[str], [session["command"] for session in run["sessions"]], "command")
+        from_json(tuple[str, int], [run["settings"][name] for name in ("split", "size")], "settings")
+        return {
+            "settings": from_json(dict[str, Any], run["settings"], "settings"),
+            "checkpoints": from_json(dict[str, str], run["checkpoints"], "checkpoints"),
+            "sessions": from_json(list[dict[str, Any]], run["sessions"], "sessions"),
+        }
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

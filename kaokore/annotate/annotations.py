@@ -11,6 +11,8 @@ from typing import Any
 from kaokore.annotate.journal import Journal
 from kaokore.annotate.label_table import Known, write_table
 from renderer.errors import InputError
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded, one_line
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Annotations:
             if not self.journal.lines:
                 self.journal.append(head)
             elif self.journal.lines[0] != head:
-                other = " of ".join(str(self.journal.lines[0].get(key)) for key in head)
+                other = " of ".join(one_line(self.journal.lines[0].get(key)) for key in head)
                 raise InputError(f"{table} holds {other}, and this is {task} of {source}; choose another --out.")
             for number, line in enumerate(self.journal.lines[1:], 1):
                 self._replay(number, line)
@@ -174,20 +176,20 @@ class Annotations:
         self._replay(len(self.journal.lines) - 1, self.journal.lines[-1])
 
     def _replay(self, number: int, line: dict[str, Any]) -> None:
-        try:
+        line_name = f"Line {number + 1} of {self.journal.path}"
+        with guarded(line_name, InputError, "is damaged", "; mend or remove it, then start again"):
             if line["do"] == "undo":
-                undone = self._valid.pop(line["action"])
+                undone = self._valid.pop(from_json(int, line["action"], "the action"))
                 self._states[undone.image].remove(undone)
                 return
-            prediction = None
+            record: dict[str, Any] = {"number": number, **{key: line[key] for key in ("image", "who", "when")}}
             if line["do"] == "label":
-                if line["label"] not in self.classes:
+                given = {name: line[key] for name, key in KEYS.items()}
+                if not {line["label"], given["suggested"]} <= {*self.classes}:
                     raise ValueError("there is no such label")
-                prediction = Prediction(**{name: line[key] for name, key in KEYS.items()})
+                record |= {"label": line["label"], "prediction": given}
             elif line["do"] != "skip":
                 raise ValueError("there is no such action")
-            action = Action(number, line["image"], line["who"], line["when"], line.get("label"), prediction)
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"Line {number + 1} of {self.journal.path} is damaged; mend or remove it.") from error
-        self._valid[number] = action
-        self._states.setdefault(action.image, []).append(action)
+            action = from_json(Action, record)
+            self._valid[number] = action
+            self._states.setdefault(action.image, []).append(action)

@@ -8,6 +8,7 @@ from typing import Any
 
 from renderer.errors import InputError
 from renderer.io.append_only import AppendOnlyFile
+from renderer.io.read import guarded, parse_json
 
 
 class Journal:
@@ -37,10 +38,5 @@ class Journal:
 
 
 def _parsed(text: bytes, number: int, path: Path) -> dict[str, Any]:
-    try:
-        line = json.loads(text)
-    except ValueError:
-        line = None
-    if not isinstance(line, dict):
-        raise InputError(f"Line {number} of {path} is damaged; mend or remove it, then start again.")
-    return line
+    with guarded(f"Line {number} of {path}", InputError, "is damaged", "; mend or remove it, then start again"):
+        return parse_json(text)

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from kaokore.classify.networks import MODELS, build
 from kaokore.versions import CLASSES
 from renderer.io.checkpoint import Checkpoint, CheckpointError
+from renderer.io.from_json import from_json
+from renderer.io.read import guarded
 
 KIND = "classifier"
+MAX_SIZE = 2048  # pixels of a side
 
 
 @dataclass
@@ -77,14 +80,12 @@ def load_classifier(path_or_name: str | Path, device: torch.device | str = "cpu"
         CheckpointError: The file is not a classifier.
     """
     made = Checkpoint.load(path_or_name, KIND)
-    try:
-        config = {key: made.config[key] for key in ("model", "task", "size", "flip", "temperature")}
-        valid = config["model"] in MODELS and config["task"] in CLASSES
-        valid = valid and config["size"] >= MODELS[config["model"]].min_size and config["temperature"] > 0
-    except (KeyError, TypeError):
-        valid = False
-    if not valid:
-        raise CheckpointError(f"{path_or_name} is damaged or of another version: {made.config} is no classifier.")
+    with guarded(path_or_name, CheckpointError, "is no classifier, or of another version"):
+        kinds = {"model": str, "task": str, "size": int, "flip": bool, "temperature": float}
+        config: dict[str, Any] = {key: from_json(kind, made.config[key], key) for key, kind in kinds.items()}
+        known = config["model"] in MODELS and config["task"] in CLASSES and config["temperature"] > 0
+        if not (known and MODELS[config["model"]].min_size <= config["size"] <= MAX_SIZE):
+            raise ValueError("its configuration is of no classifier")
     network = build(config["model"], len(CLASSES[config["task"]]))
     made.fill(network)
     network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)

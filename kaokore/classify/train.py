@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from renderer.learned.ema import update_ema
+from renderer.learned.processes import ALONE, Processes
 
 
 def make_optimizer(network: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
@@ -75,6 +76,7 @@ def train_step(
     smoothing: float,
     frozen: Sequence[nn.Module] = (),
     precision: torch.dtype = torch.float32,
+    processes: Processes = ALONE,
 ) -> float:
     """Take one optimiser step on a batch.
 
@@ -87,6 +89,7 @@ def train_step(
         smoothing: Share of a label that is spread over all classes (Szegedy et al. 2016).
         frozen: Parts that stay in evaluation mode, so that their statistics do not change.
         precision: Of convolutions and matrix products (autocast).
+        processes: Those that share the training; images and labels are the part of this one.
 
     Returns:
         The loss: cross-entropy in nats.
@@ -97,8 +100,12 @@ def train_step(
     with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
         scores = network(images)
     loss = F.cross_entropy(scores.float(), labels, weights, label_smoothing=smoothing)
+    if processes.count > 1:  # the mean over a batch is weighted
+        weight = weights[labels].sum()
+        loss = loss * weight * processes.count / processes.total(weight)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    (loss,) = processes.average(network.parameters(), loss)
     nn.utils.clip_grad_norm_(network.parameters(), 5.0)  # without normalisation layers, the first gradients are large
     optimizer.step()
     return loss.item()

@@ -14,6 +14,7 @@ from kaokore.stylegan.data import sample_classes
 from kaokore.stylegan.networks import CLASSES, Generator, NetworkConfig
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint, CheckpointError
+from renderer.io.from_json import from_json
 
 KIND = "stylegan"
 BATCH = 32
@@ -93,7 +94,7 @@ def load_generator(path_or_name: str | Path, device: torch.device | str = "cpu")
     counts = made.about.get("counts")
     if not (isinstance(counts, list) and len(counts) == CLASSES and all(isinstance(n, int) for n in counts)):
         raise CheckpointError(f"{path_or_name} is damaged or of another version: its class counts are missing.")
-    network = made.build({KIND: lambda **sizes: Generator(NetworkConfig(**sizes))}, device)
+    network = made.build({KIND: lambda **sizes: Generator(from_json(NetworkConfig, sizes))}, device)
     return FaceGenerator(network, counts, made.about)
 
 

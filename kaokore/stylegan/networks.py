@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from kaokore.stylegan.layers import Linear, ModulatedConv, activate, upsample
 from kaokore.versions import GENDERS, STATUSES
+from renderer.errors import InputError
 
 CLASSES = len(GENDERS) * len(STATUSES)
 
@@ -39,6 +40,14 @@ class NetworkConfig:
     """Whether the networks are conditioned on gender and status."""
     noise: bool = True
     """Whether the generator has noise inputs; Karras et al. (2021, StyleGAN3) leave them out."""
+
+    def __post_init__(self) -> None:
+        bounds = {"size": (8, 1024), "channels": (1, 2**20), "most_channels": (1, 8192), "latent": (1, 8192)}
+        for name, (least, most) in {**bounds, "mapping": (0, 64)}.items():
+            if not least <= getattr(self, name) <= most:
+                raise InputError(f"A StyleGAN's {name} is from {least} to {most}, not {getattr(self, name)}.")
+        if self.size & (self.size - 1):
+            raise InputError(f"A StyleGAN's size is a power of two, not {self.size}.")
 
     def resolutions(self) -> list[int]:
         """Return 4, 8, ... size."""

@@ -25,6 +25,7 @@ from kaokore.stylegan.discriminator import Discriminator
 from kaokore.stylegan.networks import Generator, NetworkConfig
 from kaokore.stylegan.projected_discriminator import Projected
 from renderer.learned.ema import update_ema
+from renderer.learned.processes import ALONE, Processes
 
 SOURCES = ("fakes", "reals")
 # Largest shift, in pixels, of the images that the projected discriminator sees. The strides of its pretrained network
@@ -123,6 +124,7 @@ def train_step(
     number: int,
     state: State,
     draws: torch.Generator,
+    processes: Processes = ALONE,
 ) -> dict[str, Tensor]:
     """Take one step with all networks. Reads results back from a GPU in every fourth step only.
 
@@ -134,6 +136,7 @@ def train_step(
         number: Of the step, from 0.
         state: Updated in place.
         draws: Random numbers, on the CPU.
+        processes: Those that share the training, as given to `update`.
 
     Returns:
         Losses () by name.
@@ -142,6 +145,7 @@ def train_step(
     penalise = config.r1 > 0 and number % config.r1_every == 0
     joined = networks.projected is not None and state.shown >= 1000 * config.projected_from
     batch = draw_batch(networks.generator, faces, config, p=state.p, path=path, draws=draws)
+    batch = {name: processes.part(tensor, 1 if name == "z" else 0) for name, tensor in batch.items()}
     losses = update(batch, penalise, path, joined)
     state.shown += n
     state.seen += n
@@ -200,6 +204,7 @@ def update_networks(
     penalise: bool,
     path: bool,
     joined: bool,
+    processes: Processes = ALONE,
 ) -> dict[str, Tensor]:
     """Take one optimiser step of each network on a batch.
 
@@ -213,6 +218,7 @@ def update_networks(
         penalise: Add the R1 penalty.
         path: Add path length regularisation.
         joined: Use the projected discriminator.
+        processes: Those that share the training; `batch` is the part of this one.
 
     Returns:
         Losses () by name.
@@ -240,23 +246,23 @@ def update_networks(
         few = w[::2][:half]
         images = generator(few, noise and [part[::2][:half] for part in noise])
         lengths = path_lengths(images, few, batch["direction"])
-        mean = lengths.mean().detach()
+        (mean,) = processes.average((), lengths.mean().detach())
         networks.path.lerp_(mean, 0.01 * config.path_every**0.5)
         loss = loss + config.path * config.path_every * (lengths - networks.path).square().mean()
         losses["path_length"] = mean
-    _descend(optimizers["generator"], loss)
+    _descend(optimizers["generator"], loss, processes)
 
     discriminator.requires_grad_(True)
     reals = augment(batch["reals"], changes_of_reals)
     scores = discriminator(reals.requires_grad_(penalise), batch["classes"])
-    networks.signs.add_(scores.detach().sign().sum())
+    networks.signs.add_(processes.total(scores.detach().sign().sum()))
     loss = F.softplus(-scores).mean() + F.softplus(discriminator(fakes.detach(), wanted)).mean()
     losses["discriminator"] = loss.detach()
     if penalise:
         penalty = r1(scores, reals)
         loss = loss + config.r1 / 2 * config.r1_every * penalty
         losses["r1"] = penalty.detach()
-    _descend(optimizers["discriminator"], loss)
+    _descend(optimizers["discriminator"], loss, processes)
 
     if projected is not None:
         projected.judges.requires_grad_(True)
@@ -265,8 +271,8 @@ def update_networks(
         loss = F.relu(1 - projected.logits(real_features, batch["classes"])).mean()  # hinge
         loss = loss + F.relu(1 + projected.logits([features.detach() for features in seen], wanted)).mean()
         losses["projected"] = loss.detach()
-        _descend(optimizers["projected"], loss)
-    return losses
+        _descend(optimizers["projected"], loss, processes)
+    return dict(zip(losses, processes.average((), *losses.values()), strict=True))
 
 
 def draw_mixing(n: int, styles: int, mixing: float, draws: torch.Generator) -> Tensor:
@@ -316,7 +322,8 @@ def ema_decay(batch: int, shown: int, half_life: float) -> float:
     return 0.5 ** (batch / max(1e-8, min(1000 * half_life, 0.05 * shown)))
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, processes: Processes) -> None:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    processes.average(parameter for group in optimizer.param_groups for parameter in group["params"])
     optimizer.step()

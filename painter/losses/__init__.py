@@ -6,7 +6,6 @@ libraries are imported when a loss is loaded that needs them.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 
 from painter.losses.pixels import Loss, mse, total_variation, weighted
 from renderer.errors import InputError
+from renderer.extensions import import_callable
 
 __all__ = ["Loss", "load_loss", "mse", "register_loss", "total_variation", "weighted"]
 
@@ -50,7 +50,8 @@ def load_loss(name: str, device: torch.device | str = "cpu", **options: Any) -> 
     if ":" in name:
         if options:
             raise InputError(f"The loss {name} takes no options, but got {', '.join(options)}.")
-        return _import_function(name)
+        loss: Loss = import_callable(name, "loss", 2)
+        return loss
     if name not in _FACTORIES:
         raise InputError(f"Unknown loss {name!r}; choose {', '.join(_FACTORIES)}, or module:function.")
     try:
@@ -77,14 +78,6 @@ def _load_content(device: torch.device | str, generator: torch.Generator | None 
     from painter.losses.content import ContentConfig, content_loss
 
     return content_loss(ContentConfig(**options), device=device, generator=generator)
-
-
-def _import_function(name: str) -> Loss:
-    module, _, function = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"No loss {name!r}: {error}.") from error
 
 
 _FACTORIES: dict[str, LossFactory] = {

@@ -16,6 +16,7 @@ from renderer.brushes.solid import Solid, solidified
 from renderer.canvas import blank, paint
 from renderer.errors import InputError
 from renderer.io.painting import Painting
+from renderer.io.svg_centre_lines import place_on
 
 MOST_COLOURS = 48
 PLAN_SIZE = 512  # pixels on the long side at which strokes are compared
@@ -126,13 +127,7 @@ def make_plan(
     inner = painting.default_brush(PLAN_SIZE) if brush is None else brush
     inner.space.require(painting.space)
     solid = Solid(inner)
-    width, height = canvas or (
-        painting.width * 300 / max(painting.size()),
-        painting.height * 300 / max(painting.size()),
-    )
-    if not (10 <= width <= 20_000 and 10 <= height <= 20_000):
-        raise InputError(f"A canvas is 10 to 20,000 mm wide and high, not {width:g}x{height:g}.")
-    scale = min(width / painting.width, height / painting.height)
+    placement = place_on(painting, canvas)
     strokes = painting.strokes.detach().cpu().float()
     with torch.no_grad():
         marks = inner.patches(strokes, size)
@@ -148,7 +143,7 @@ def make_plan(
         palette = choose_palette(stroke_colours, torch.from_numpy(area).float(), colours)
         index = nearest_colours(stroke_colours, palette).numpy()
         order = before(patches, owner, index)
-    loads, diameters = [], _diameters(painting, strokes, scale)
+    loads, diameters = [], _diameters(painting, strokes, placement.scale)
     sequence: list[int] = []
     for colour, members in fewest_loads(order, index, shown):
         members = members[
@@ -169,9 +164,7 @@ def make_plan(
         tuple(named[:-1]),
         replace(named[-1], letter=""),
         tuple(loads),
-        (width, height),
-        scale,
-        ((width - scale * painting.width) / 2, (height - scale * painting.height) / 2),
+        *placement,
         len(strokes) - len(shown),
         1 + int((np.diff(index[shown]) != 0).sum()),
         _difference(marks, owner, palette[torch.from_numpy(index)], painting),

@@ -26,6 +26,7 @@ from renderer.brush import Brush, Mark, Patches, Size, Window, concatenated
 from renderer.brushes.mypaint_engine import FULL, LEAST_RADIUS, Engine, Pixels, load
 from renderer.brushes.mypaint_settings import Setting, read_brush
 from renderer.errors import InputError
+from renderer.io.read import guarded, read_text
 from renderer.strokes import MYPAINT as MYPAINT
 from renderer.strokes import SpaceError
 
@@ -45,6 +46,7 @@ BRUSHES = {
 }
 
 FOLDER = Path("/usr/share/mypaint-data")  # of Debian's package mypaint-brushes, below it VERSION/brushes/GROUP/NAME.myb
+MAX_BYTES = 2**20  # of a .myb file
 EVENTS = 64  # of the pen's movement in a stroke
 # Dabs of a pixel or two have no shape: below a radius of FINE_RADIUS pixels, strokes are drawn on a canvas 2, 4, 8 ... times
 # as large, of at most FINE_SIDE pixels on the long side, and averaged down.
@@ -110,7 +112,9 @@ class MyPaint(Brush):
         self.path = find_brush(brush)
         self.seed = seed
         self.threads = threads
-        settings = {**read_brush(self.path, library), "smudge": Setting(0.0, {})}
+        with guarded(self.path, InputError, "is no brush that can be read"):
+            self.myb = read_text(self.path, MAX_BYTES)
+        settings = {**read_brush(self.path, self.myb, library), "smudge": Setting(0.0, {})}
         self.textured = any(name in settings and settings[name].varies for name in COLOURING)
         self._engines: SimpleQueue[Engine] = SimpleQueue()
         for _ in range(threads):
@@ -159,7 +163,7 @@ class MyPaint(Brush):
 
     def provenance(self) -> dict[str, Any]:
         """The brush's name, and its file's text."""
-        return {"brush": self.path.stem, "myb": self.path.read_text(encoding="utf-8")}
+        return {"brush": self.path.stem, "myb": self.myb}
 
     def _patches(
         self, rows: NDArray[np.float32], size: Size, shape: tuple[int, int], origins: list[list[int]] | None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from renderer.errors import InputError
+from renderer.io.read import one_line, parse_json
 
 VERSION = 3  # of .myb files
 MOST_POINTS = 64  # of a curve from an input to a setting
@@ -35,17 +35,17 @@ class Setting:
         return self.base != 0 or bool(self.inputs)
 
 
-def read_brush(path: Path, library: ctypes.CDLL) -> dict[str, Setting]:
-    """Read the settings of a .myb file that the engine knows.
+def read_brush(path: Path, text: str, library: ctypes.CDLL) -> dict[str, Setting]:
+    """Read the settings that the engine knows from the text of the .myb file at `path`.
 
     Values are checked against the engine's ranges, which it does not do itself: some values would end the process.
     Raises `InputError` for anything but a complete brush of version 3.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(text)
         version, settings = data["version"], data["settings"]
         if version != VERSION:
-            raise InputError(f"The brush {path} has version {version!r}; only version {VERSION} can be used.")
+            raise InputError(f"The brush {path} has version {one_line(version)}; only version {VERSION} can be used.")
         brush = {}
         for name, value in settings.items():
             number = library.mypaint_brush_setting_from_cname(name.encode())
@@ -60,8 +60,6 @@ def read_brush(path: Path, library: ctypes.CDLL) -> dict[str, Setting]:
             brush[name] = setting
     except InputError:
         raise
-    except OSError as error:
-        raise InputError(f"The brush {path} cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path} is not a complete MyPaint brush (a .myb file of version {VERSION}).") from error
     if not brush:

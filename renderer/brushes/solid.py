@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from renderer.brush import Bounds, Brush, Mark, Patches, Size, Window
+from renderer.brush import Bounds, Brush, Mark, Patches, Size, Window, load_brush
 
 FAINT = 0.25  # alpha below which nothing is painted: a glaze would otherwise become an opaque area
 
@@ -64,6 +64,27 @@ class Solid(Brush):
     def stream(self, strokes: Tensor, size: Size, chunk: int = 256) -> Iterator[Patches]:
         """See `renderer.brush.Brush`."""
         yield from map(solidified, self.brush.stream(strokes, size, chunk))
+
+
+def load_solid(name: str) -> Solid:
+    """The solid marks of the brush `name`; `load_brush` does it for `solid:NAME`."""
+    return Solid(load_brush(name))
+
+
+@torch.no_grad()
+def coverage(brush: Brush, count: int = 64, size: Size = (96, 96)) -> float:
+    """How much the inside of a mark covers, in [0, 1]: the median of alpha above half of its largest.
+
+    Of `count` random strokes of opacity 1, fixed for a brush; 1 is opaque.
+    """
+    space = brush.space
+    strokes = space.sample(count, torch.Generator().manual_seed(0))
+    strokes[:, space.columns("opacity")] = 1
+    radius = space.columns("radius")
+    strokes[:, radius] = strokes[:, radius].clamp(min=0.2)  # at which edges are a small part
+    patches = brush.patches(strokes.to(brush.device), size)
+    inside = patches.alpha > (_peaks(patches) / 2)[_owner(patches)]
+    return float(patches.alpha[inside].median())
 
 
 def _threshold(peak: Tensor) -> Tensor:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from renderer.errors import InputError
 from renderer.io.files import sync
+from renderer.io.read import guarded, read_bytes
+
+MAX_BYTES = 64 * 2**20  # some 250,000 lines
 
 
 class AppendOnlyFile:
@@ -21,10 +24,11 @@ class AppendOnlyFile:
         whole: the lines that were in the file.
 
     Raises:
-        InputError: when the file cannot be written, or is open in another process (then with `advice`).
+        InputError: when the file cannot be written, has over `max_bytes`, or is open in another process (then with
+            `advice`).
     """
 
-    def __init__(self, path: str | Path, advice: str) -> None:
+    def __init__(self, path: str | Path, advice: str, max_bytes: int = MAX_BYTES) -> None:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +37,8 @@ class AppendOnlyFile:
             raise InputError(f"Cannot write {path}: {error.strerror}; choose another --out.") from error
         try:
             self._lock(advice)
-            data = self.path.read_bytes()
+            with guarded(self.path, InputError, "cannot be read", "; choose another --out"):
+                data = read_bytes(self.path, max_bytes)
             self.whole = data[: data.rfind(b"\n") + 1]
             self._size = len(self.whole)
             os.ftruncate(self._file, self._size)

@@ -55,9 +55,13 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def check_writable(folder: str | Path) -> None:
-    """Create the folder if needed. Raises `InputError` when no file can be written there; call it before long work."""
+    """Create the folder if needed, and sweep it. Call it before long work.
+
+    Raises `InputError` when no file can be written there.
+    """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
+        sweep(Path(folder))
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -531,10 +531,17 @@ def to_bytes(image: Tensor) -> np.ndarray:
     if image.dtype != torch.uint8:
         if not image.is_floating_point():
             raise InputError(f"An image holds floats in [0, 1] or uint8, not {image.dtype}.")
-        if bool(image.isnan().any()):
-            raise InputError("An image with NaN among its pixels cannot be written.")
-        image = (image.detach().clamp(0, 1) * 255).round().byte()
-    return image.permute(1, 2, 0).contiguous().cpu().numpy()
+        image = image.detach()
+    pixels = np.empty((*image.shape[1:], image.shape[0]), np.uint8)
+    rows = max(1, BAND // max(1, image.shape[2]))
+    for first in range(0, len(pixels), rows):
+        band = image[:, first : first + rows]
+        if band.dtype != torch.uint8:
+            if bool(band.isnan().any()):
+                raise InputError("An image with NaN among its pixels cannot be written.")
+            band = band.clamp(0, 1).mul_(255).round_().byte()
+        pixels[first : first + rows] = band.permute(1, 2, 0).cpu().numpy()
+    return pixels
 
 
 def write_jpeg(image: Tensor, path: str | Path) -> None:

@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import math
+import operator
 import os
 import re
 import tempfile
@@ -19,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from renderer.brush import Brush, load_brush
+from renderer.brush import Brush, Patches, box_of, load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
@@ -27,8 +28,10 @@ from renderer.canvas import blank, paint_steps
 from renderer.constraints import parse_colour
 from renderer.errors import InputError
 from renderer.io.files import atomic
+from renderer.io.from_json import from_json
 from renderer.io.images import fitted_size, to_bytes
-from renderer.io.tensor_file import parse_json, read_tensors, write_tensors
+from renderer.io.read import guarded, one_line, parse_json, reason, to_json
+from renderer.io.tensor_file import read_tensors, write_tensors
 from renderer.strokes import BEZIER, KNOWN, SpaceError, StrokeSpace
 
 Colour = tuple[float, float, float]
@@ -36,10 +39,13 @@ Colour = tuple[float, float, float]
 
 FORMAT = "kaokore-painting/1"
 FORMAT_JSON = "kaokore-strokes/1"
-EXPORTS = (".png", ".jpg", ".svg", ".ora", ".psd", ".mp4", ".gif", ".json", ".safetensors")
+EXPORTS = (".png", ".jpg", ".svg", ".ora", ".psd", ".hpgl", ".gcode", ".mp4", ".gif", ".json", ".safetensors")
 IMAGE_SIZE, VIDEO_SIZE, GIF_SIZE = 1536, 512, 256  # pixels on the long side of exports
 LARGEST = 16_384  # pixels on the long side
 MAX_BYTES = 256 * 2**20  # of a file: some four million strokes
+MAX_STROKES = 5_000_000
+DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)  # of strokes
+MAX_BRUSHES = 64  # of a mixture
 AT_ONCE = 16_000_000  # pixels of marks in memory at once, if every stroke covered the canvas
 
 
@@ -51,7 +57,7 @@ class MissingBrushError(PaintingError):
     """MyPaint's engine, or one of its brushes, is not installed; `learned` names the learned brush that can stand in."""
 
     def __init__(self, reason: str, learned: str) -> None:
-        super().__init__(f"{reason}; or draw the painting with the learned brush, --renderer {learned}.")
+        super().__init__(f"{reason}; or draw the painting with the learned brush, --renderer {one_line(learned)}.")
         self.reason, self.learned = reason, learned
 
 
@@ -72,7 +78,8 @@ class Painting:
         brush: what draws strokes of a space without a reference brush (`docs/add_a_brush.md`); it is not saved.
 
     Raises:
-        PaintingError: for strokes outside [0, 1] or not finite, and for columns that the space does not have.
+        PaintingError: for strokes outside [0, 1] or not finite, for columns that the space does not have, and for
+            provenance that JSON cannot hold.
     """
 
     strokes: Tensor
@@ -85,17 +92,30 @@ class Painting:
 
     def __post_init__(self) -> None:
         shape = tuple(self.strokes.shape)
-        if len(shape) != 2 or shape[1] != self.space.width or not self.strokes.is_floating_point():
+        if len(shape) != 2 or shape[1] != self.space.width or self.strokes.dtype not in DTYPES:
             wanted = f"floating-point numbers of shape (N, {self.space.width})"
             raise PaintingError(
                 f"Strokes of the space {self.space.name} are {wanted}, not {self.strokes.dtype} {shape}."
             )
         if not bool(((self.strokes >= 0) & (self.strokes <= 1)).all()):  # false for NaN, too
             raise PaintingError("A painting's strokes must be numbers between 0 and 1.")
-        if not (1 <= self.height <= LARGEST and 1 <= self.width <= LARGEST):
-            raise PaintingError(f"A painting has 1 to {LARGEST} pixels a side, not {self.width}x{self.height}.")
-        if len(self.background) != 3 or not all(0 <= value <= 1 for value in self.background):
+        if len(self.strokes) > MAX_STROKES:
+            raise PaintingError(f"A painting has at most {MAX_STROKES:,} strokes, not {len(self.strokes):,}.")
+        try:  # numbers of numpy, too, are written as JSON
+            height, width = operator.index(self.height), operator.index(self.width)
+            red, green, blue = map(float, self.background)
+            to_json(self.provenance)
+        except (TypeError, ValueError) as error:
+            raise PaintingError(
+                f"A painting has a size in whole pixels, a background of three numbers and provenance that JSON can hold "
+                f"({reason(error)})."
+            ) from error
+        if not (1 <= height <= LARGEST and 1 <= width <= LARGEST):
+            raise PaintingError(f"A painting has 1 to {LARGEST} pixels a side, not {width}x{height}.")
+        if not all(0 <= value <= 1 for value in (red, green, blue)):
             raise PaintingError(f"A background is three numbers between 0 and 1, not {self.background}.")
+        for name, value in (("height", height), ("width", width), ("background", (red, green, blue))):
+            object.__setattr__(self, name, value)
 
     @classmethod
     def by(
@@ -138,19 +158,22 @@ class Painting:
         path = Path(path)
         if not os.path.isfile(path):  # unlike Path.is_file, also where a name is too long
             raise PaintingError(f"There is no painting {path}.")
-        try:
+        with guarded(path, PaintingError, "is damaged or not a painting"):
             metadata, tensors = read_tensors(path, max_bytes=MAX_BYTES)
             about = parse_json(metadata.get("painting", "{}"))
             if about.get("format") != FORMAT:
                 raise PaintingError(f"{path} is not a painting of Kaokore Painter, or of another version of it.")
             space = StrokeSpace.from_json(json.dumps(about["space"]))
-            red, green, blue = (float(value) for value in about["background"])
-            size = int(about["height"]), int(about["width"])
-            return cls(tensors["strokes"], space, *size, (red, green, blue), dict(about["made_by"]))
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-            if isinstance(error, PaintingError) and str(path) in str(error):
-                raise
-            raise PaintingError(f"{path} is damaged or not a painting ({str(error).rstrip('.')}).") from error
+            height, width = (from_json(int, about[name], name) for name in ("height", "width"))
+            red, green, blue = from_json(tuple[float, ...], about["background"], "background")
+            return cls(
+                tensors["strokes"],
+                space,
+                height,
+                width,
+                (red, green, blue),
+                from_json(dict, about["made_by"], "made_by"),
+            )
 
     def size(self, longest: int | None = None) -> tuple[int, int]:
         """(height, width) with `longest` pixels on the long side; as it was painted for None. Raises `PaintingError`."""
@@ -168,9 +191,8 @@ class Painting:
             brush: of the same stroke space; the default is `default_brush`.
         """
         canvas = blank(self.size(longest), self.background)
-        for canvas in self._steps(longest, brush, every=max(1, len(self.strokes))):  # noqa: B007
-            pass
-        return canvas.clamp(0, 1)
+        _lay(canvas, self.strokes.detach().cpu().to(canvas), self._own_or(brush, longest))
+        return canvas.clamp_(0, 1)
 
     def frames(self, count: int, longest: int | None = None, brush: Brush | None = None) -> Iterator[Tensor]:
         """Yield `count` canvases (3, H, W), from the blank background to the finished painting, timed by `schedule`.
@@ -247,8 +269,14 @@ class Painting:
         size: int | None = None,
         brush: Brush | None = None,
         layer_strokes: int | None = None,
+        centre_lines: bool = False,
+        canvas: tuple[float, float] | None = None,
+        pens: Sequence[float] = (0.3, 0.8, 2.0),
     ) -> Path:
-        """Write the painting in the format of the suffix: .png, .jpg, .svg, .ora, .psd, .mp4, .gif, .json, .safetensors.
+        """Write the painting in the format of the suffix.
+
+        Images .png, .jpg; vectors .svg; layers .ora (Krita, GIMP), .psd; plotters .hpgl, .gcode; videos .mp4, .gif; strokes
+        .json, .safetensors. `painter.plan` writes plans to paint it by hand.
 
         Args:
             path: the file to write, whole or not at all.
@@ -256,6 +284,9 @@ class Painting:
             brush: what draws it, see `render`. JSON holds the strokes in physical units instead (`to_json`).
             layer_strokes: strokes in each layer of .svg, .ora and .psd; by default masses and lines, or the rounds of the
                 agent, see `renderer.io.layered.layers_of`.
+            centre_lines: an SVG of open lines for plotters, see `renderer.io.svg_centre_lines`; as in .hpgl, .gcode.
+            canvas: width and height in mm of the sheet that centre lines are drawn on.
+            pens: widths in mm of the pens that centre lines are drawn with.
 
         Returns:
             The path.
@@ -267,7 +298,9 @@ class Painting:
         from renderer.io.images import write_jpeg, write_png
         from renderer.io.openraster import write_ora
         from renderer.io.photoshop import write_psd
+        from renderer.io.plotter import write_plot
         from renderer.io.svg import write_svg
+        from renderer.io.svg_centre_lines import write_centre_lines
         from renderer.io.video import write_gif, write_mp4
 
         path = Path(path)
@@ -279,6 +312,10 @@ class Painting:
                 write_png(self.render(size_of_image, brush), path)
             case ".jpg" | ".jpeg":
                 write_jpeg(self.render(size_of_image, brush), path)
+            case ".svg" if centre_lines:
+                write_centre_lines(self, path, canvas, pens)
+            case ".hpgl" | ".gcode":
+                write_plot(self, path, canvas, pens)
             case ".svg":
                 write_svg(self, path, size_of_image, brush, layer_strokes)
             case ".ora":
@@ -324,13 +361,15 @@ class Painting:
         else:
             display(image)
 
-    def _steps(self, longest: int | None, brush: Brush | None, every: int = 1) -> Iterator[Tensor]:
-        height, width = self.size(longest)
+    def _steps(self, longest: int | None, brush: Brush | None) -> Iterator[Tensor]:
+        background = blank(self.size(longest), self.background)
+        strokes = self.strokes.detach().cpu().to(background)
+        return paint_steps(background, strokes, self._own_or(brush, longest), chunk=_chunk(background))
+
+    def _own_or(self, brush: Brush | None, longest: int | None) -> Brush:
         brush = self.default_brush(longest) if brush is None else brush
         brush.space.require(self.space)
-        chunk = max(1, min(256, AT_ONCE // (height * width)))
-        background = blank((height, width), self.background)
-        return paint_steps(background, self.strokes.detach().cpu().to(background), brush, every, chunk)
+        return brush
 
     def _repr_png_(self) -> bytes:
         """Shown by a notebook, enlarged if it is small."""
@@ -355,7 +394,7 @@ def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mappi
     names, files = provenance.get("brush"), provenance.get("myb")
     if space == MYPAINT:
         names, files = [names], [files]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) > MAX_BRUSHES:
         wanted = "mypaint:ink" if space == MYPAINT else "mypaint:watercolour+mypaint:ink"
         raise PaintingError(
             f"This painting does not say which of MyPaint's brushes it was made with; choose one, such as {wanted}."
@@ -364,8 +403,8 @@ def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mappi
     try:
         brushes = [_mypaint(name, myb) for name, myb in zip(names, files, strict=True)]
         return brushes[0] if space == MYPAINT else mixed(brushes)
-    except InputError as error:
-        raise MissingBrushError(str(error).rstrip("."), "+".join(names)) from error
+    except (OSError, ValueError) as error:  # also for names that no file can have
+        raise MissingBrushError(reason(error), "+".join(names)) from error
 
 
 @functools.cache
@@ -381,6 +420,37 @@ def _mypaint(name: str, myb: object) -> MyPaint:
         path = Path(folder) / f"{Path(name).name}.myb"
         path.write_text(myb, encoding="utf-8")
         return MyPaint(path)
+
+
+def _chunk(canvas: Tensor) -> int:
+    """How many strokes are drawn at once."""
+    return max(1, min(256, AT_ONCE // canvas[0].numel()))
+
+
+@torch.no_grad()
+def _lay(canvas: Tensor, strokes: Tensor, brush: Brush) -> None:
+    """Lay strokes (N, P) over a canvas (3, H, W), in place, in little memory beside the canvas.
+
+    On a large canvas, one stroke is drawn at a time, and the mark of a learned brush in bands of `AT_ONCE` pixels. Reference
+    brushes draw a mark as a whole: MyPaint's engine draws from the stroke's beginning.
+    """
+    size = canvas.shape[1], canvas.shape[2]
+    if _chunk(canvas) > 1 or not brush.differentiable:
+        for patches in brush.stream(strokes, size, _chunk(canvas)):
+            _lay_patches(canvas, patches)
+        return
+    for stroke in strokes.split(1):
+        left, top, width, height = box_of(brush.bounds(stroke, size))[0].tolist()
+        rows = max(1, AT_ONCE // width)
+        for first in range(top, top + height, rows):
+            band = torch.tensor([[left, first, width, min(rows, top + height - first)]])
+            _lay_patches(canvas, brush.patches(stroke, size, band))
+
+
+def _lay_patches(canvas: Tensor, patches: Patches) -> None:
+    for i in range(len(patches)):
+        below, alpha = patches.on(canvas, i)
+        below.lerp_(patches.pigment(i), alpha)
 
 
 def schedule(strokes: int, frames: int) -> list[int]:

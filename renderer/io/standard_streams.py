@@ -67,8 +67,8 @@ def checked_streams() -> Iterator[None]:
         raise SystemExit(CLOSED if error.errno == errno.EPIPE else UNWRITTEN) from None
     finally:
         sys.stdout, sys.stderr = before
-        for stream in streams:
-            if isinstance(stream, _Stream):
+        for stream, original in zip(streams, before, strict=True):
+            if isinstance(stream, _Stream) and stream is not original:  # it is where one command calls another
                 with suppress(OSError):
                     stream.detach()
 

@@ -1,24 +1,25 @@
-"""Write safetensors files, and read them and JSON from anywhere.
-
-Every fault of a file, and every size bomb, is one `ValueError` before allocation.
-"""
+"""Write and read safetensors files."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError
+import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
 from renderer.io.files import atomic
+from renderer.io.from_json import from_json
+from renderer.io.read import FAULTS, opened, parse_json, read_bytes, reason
 
-MAX_HEADER = 16 * 2**20  # bytes
 MAX_FILE = 2 * 2**30  # bytes
+MAX_HEADER = 4 * 2**20  # bytes
+DTYPES = (
+    *(torch.float32, torch.float16, torch.bfloat16, torch.float64),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
+)
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -49,33 +50,41 @@ def read_tensors(path: str | Path, *, max_bytes: int = MAX_FILE) -> tuple[dict[s
     """Read a safetensors file of at most `max_bytes`.
 
     Returns:
-        The metadata and the tensors, by name.
+        The metadata and the tensors, by name and in the order of their names.
 
     Raises:
-        ValueError: for anything that is not such a file, in a few words without the path.
+        ValueError: for anything that is not such a file, and for numbers of other types than `DTYPES`.
+        OSError: when it cannot be read.
     """
+    # The whole file through Python: the library's own reader takes no names that are not UTF-8.
+    data = read_bytes(path, max_bytes)
+    metadata = _metadata(data[: 8 + MAX_HEADER])
     try:
-        # The whole file through Python: the library's own reader takes no names that are not UTF-8.
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > max_bytes:
-                raise ValueError(f"{size:,} bytes are more than the {max_bytes:,} that such a file may have")
-            data = file.read()
-        length = int.from_bytes(data[:8], "little")
-        if not 2 <= length <= min(MAX_HEADER, len(data) - 8):
-            raise ValueError("its header is damaged")
-        metadata = parse_json(data[8 : 8 + length]).get("__metadata__", {})
-        return dict(metadata), load(data)
-    except (SafetensorError, OSError, MemoryError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
+        tensors = load(data)
+    except FAULTS as error:
+        raise ValueError(reason(error)) from error
+    for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES:
+            raise ValueError(f"numbers of the type {tensor.dtype} ({name:.40}) cannot be used")
+    return metadata, dict(sorted(tensors.items()))
 
 
-def parse_json(text: str | bytes) -> dict[str, Any]:
-    """Parse a JSON object. Raises `ValueError` for anything else, however deeply it is nested."""
-    try:
-        value = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError("it is no JSON object")
-    return value
+def read_header(path: str | Path) -> dict[str, str]:
+    """Read only the metadata of a safetensors file. Raises as `read_tensors`."""
+    with opened(path) as file:
+        length = file.read(8)
+        return _metadata(length + file.read(min(MAX_HEADER, int.from_bytes(length, "little"))))
+
+
+def require_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Raise `ValueError` for a tensor with NaN or infinity."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ValueError(f"{name:.80} is not finite")
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    length = int.from_bytes(data[:8], "little")
+    if not 2 <= length <= len(data) - 8:
+        raise ValueError("its header is damaged")
+    return from_json(dict[str, str], parse_json(data[8 : 8 + length]).get("__metadata__") or {}, "its metadata")

@@ -19,6 +19,7 @@ from renderer.ops.triton_strokes import StrokeCodes, corners
 from renderer.strokes import MYPAINT
 
 OUTSIDE = -12.0  # the logit on the border of every texture
+MAX_REACH = 100.0  # radii
 PIXELS = 1.0  # how far beyond its reach a brush may touch pixels, because of anti-aliasing
 FINE, COARSE = 0.25, 32.0  # radii in pixels between which anti-aliasing matters
 
@@ -67,7 +68,7 @@ class NeuralBrush(LearnedBrush):
         myb: str = "",
     ) -> None:
         super().__init__()
-        if along < 2 * CAP + 2 or across < 3 or reach <= 0:
+        if along < 2 * CAP + 2 or across < 3 or not 0 < reach <= MAX_REACH or min(latent, grain, hidden - 1) < 0:
             raise ValueError(f"a texture of {along} x {across} nodes and a reach of {reach} radii cannot hold a stroke")
         self.brush, self.myb = brush, myb
         self.reach, self.directed, self.sized = reach, directed, sized
@@ -119,6 +120,7 @@ class NeuralBrush(LearnedBrush):
         start, total = layout(box)
         if self.grain is None:
             alpha = decode_texture(*self._shapes_and_logits(strokes, size), box, start, total)
+            alpha = self._without_unpressed(strokes, alpha, box)
         else:
             owner, x, y = pixels_of(box, start, total)
             alpha = self.at(strokes, size, owner, x.to(strokes), y.to(strokes))
@@ -181,7 +183,7 @@ class NeuralBrush(LearnedBrush):
             for c, grain in enumerate(noise, 2):
                 value = value + grain * lookup(logits[:, c], owner, row, column)
         alpha: Tensor = torch.sigmoid(value) * self._strength(strokes)[:, 0][owner] * (place.distance < 1)
-        return alpha
+        return _hidden(alpha, ~self._pressed(strokes)[:, 0][owner]) if strokes.device.type == "cpu" else alpha
 
     def mean_brush(self) -> NeuralBrush:
         """The brush without its grain, which is as fast as a brush without noise; itself, if it has no grain."""
@@ -201,10 +203,23 @@ class NeuralBrush(LearnedBrush):
         """The noise of strokes `(B, 14)`."""
         return stroke_noise(strokes, self.latent, self.grain)
 
+    def _pressed(self, strokes: Tensor) -> Tensor:
+        """`(B, 1)` booleans: whether strokes have pressure and radius; others leave no mark."""
+        return MYPAINT.get(strokes, "pressure").amax(-1, keepdim=True) * MYPAINT.get(strokes, "radius") > 0
+
     def _strength(self, strokes: Tensor) -> Tensor:
-        """The factor of a texture's alpha, `(B, 1)`: opacity, or 0 without pressure or radius."""
-        pressed = MYPAINT.get(strokes, "pressure").amax(-1, keepdim=True) * MYPAINT.get(strokes, "radius") > 0
-        return MYPAINT.get(strokes, "opacity") * pressed
+        """The factor of a texture's alpha, `(B, 1)`: opacity; on a GPU 0 without pressure or radius (see `_hidden`)."""
+        opacity = MYPAINT.get(strokes, "opacity")
+        return opacity if strokes.device.type == "cpu" else opacity * self._pressed(strokes)
+
+    def _without_unpressed(self, strokes: Tensor, alpha: Tensor, box: Tensor) -> Tensor:
+        """The alphas `(T,)` of boxes one after another, 0 for strokes without pressure or radius."""
+        if strokes.device.type != "cpu":
+            return alpha
+        pressed = self._pressed(strokes)[:, 0]
+        if bool(pressed.all()):
+            return alpha
+        return _hidden(alpha, ~pressed.repeat_interleave(box[:, 2] * box[:, 3], output_size=len(alpha)))
 
     def _reach(self, strokes: Tensor, size: Size) -> Tensor:
         """The reach in pixels, `(B, 1)`."""
@@ -273,6 +288,11 @@ class NeuralBrush(LearnedBrush):
         tile = pad(stroke_noise.tile[None], (0, 1, 0, 1), "circular")[0]  # (channels, TILE + 1, TILE + 1)
         one = torch.zeros_like(owner)
         return [lookup(channel[None], one, row, column) for channel in tile]
+
+
+def _hidden(alpha: Tensor, hide: Tensor) -> Tensor:
+    """Alphas `(T,)`, 0 where `hide` is True; the gradient is as without, so that a stroke can get pressure and radius."""
+    return torch.where(hide, alpha - alpha.detach(), alpha)
 
 
 def _scale(strokes: Tensor, size: Size) -> Tensor:

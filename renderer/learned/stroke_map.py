@@ -33,6 +33,8 @@ class StrokeMap(LearnedBrush, BezierBrush):
 
     def __init__(self, hidden: int = 128, grid: int = 8) -> None:
         super().__init__()
+        if hidden < 1:
+            raise ValueError(f"a stroke map has a perceptron of 1 channel or more, not {hidden}")
         if not 2 <= grid <= MAX_GRID:
             raise ValueError(f"a stroke map has 2 to {MAX_GRID} nodes a side, not {grid}")
         self.grid = grid

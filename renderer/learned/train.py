@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from renderer.brush import Brush
+from renderer.learned.processes import ALONE, Processes
 
 # Canvas sides to train on, in turn: a stroke map has no resolution of its own, and small canvases are cheap.
 SIDES = (48, 64, 96, 128)
@@ -28,11 +29,21 @@ class RandomStrokes(Dataset[tuple[Tensor, Tensor]]):
     """`steps` batches of random strokes `(batch, P)` with the reference brush's alpha `(batch, 1, side, side)`.
 
     Batch i depends on (seed, i) alone, so that a resumed training gets the same batches as an uninterrupted one. Half of
-    the strokes are thinner than those of a uniform sample, down to hairlines, since painters use many of these.
+    the strokes are thinner than those of a uniform sample, down to hairlines, since painters use many of these. Of several
+    processes, each gets its part of the batch.
     """
 
-    def __init__(self, brush: Brush, batch: int, steps: int, seed: int, sides: tuple[int, ...] = SIDES) -> None:
+    def __init__(
+        self,
+        brush: Brush,
+        batch: int,
+        steps: int,
+        seed: int,
+        sides: tuple[int, ...] = SIDES,
+        processes: Processes = ALONE,
+    ) -> None:
         self.brush, self.batch, self.steps, self.seed, self.sides = brush, batch, steps, seed, sides
+        self.processes = processes
 
     def __len__(self) -> int:
         return self.steps
@@ -43,6 +54,7 @@ class RandomStrokes(Dataset[tuple[Tensor, Tensor]]):
         thin = torch.rand(self.batch // 2, 1, generator=generator) ** 2
         strokes[: self.batch // 2, self.brush.space.columns("radius")] *= thin
         side = self.sides[i % len(self.sides)]
+        strokes = self.processes.part(strokes)
         return strokes, self.brush(strokes, (side, side)).alpha
 
 
@@ -60,6 +72,7 @@ def fit(
     learning_rate: float = 2e-3,
     workers: int = 1,
     loss: Callable[[nn.Module, Any], Tensor] = alpha_loss,
+    processes: Processes = ALONE,
 ) -> Iterator[Progress]:
     """Train a network; yields after each step.
 
@@ -71,6 +84,7 @@ def fit(
         learning_rate: at the start, after a short warm-up; it falls linearly to zero.
         workers: processes that compute batches.
         loss: network and batch to a scalar.
+        processes: those that share the training; `data` gives the part of this one.
     """
     device = next(network.parameters()).device
     for step, batch in supply(data, done, workers, device):
@@ -78,6 +92,7 @@ def fit(
         value = loss(network, batch)
         optimizer.zero_grad()
         value.backward()
+        (value,) = processes.average(network.parameters(), value)
         optimizer.step()
         yield Progress(step, value.item())
 

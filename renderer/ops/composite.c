@@ -44,12 +44,17 @@ int64_t composite_forward(float *canvas, const float *alpha, const float *colour
 }
 
 // grad (B, 3, H, W) comes in as the gradient of the finished canvas and leaves as that of the canvas before any stroke.
-// grad_colour (threads, N, 3) must be zero on entry; the caller sums over threads.
+// rows (R, 3) is room for a number for each row of each box, R = sum of heights: they are added in the order of one thread,
+// so that grad_colour (N, 3) does not depend on how many there are.
 int64_t composite_backward(float *grad, const float *alpha, const float *colour, const int64_t *box, const int64_t *start,
-                        const int64_t *picture, const float *before, float *grad_alpha, float *grad_colour, int64_t N,
-                        int64_t T, int64_t B, int64_t H, int64_t W, int threads) {
+                        const int64_t *picture, const float *before, float *grad_alpha, float *rows, float *grad_colour,
+                        int64_t N, int64_t T, int64_t B, int64_t H, int64_t W, int threads) {
     const int64_t bad = first_bad(box, start, picture, N, T, B, H, W);
     if (bad) return bad;
+    int64_t *first = malloc(sizeof(int64_t) * (N + 1));  // row of each box in `rows`
+    if (first == NULL) return -1;
+    first[0] = 0;
+    for (int64_t i = 0; i < N; i++) first[i + 1] = first[i] + box[4 * i + 3];
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
     for (int band = 0; band < threads; band++) {
         int64_t low = H * band / threads, high = H * (band + 1) / threads;
@@ -70,10 +75,17 @@ int64_t composite_backward(float *grad, const float *alpha, const float *colour,
                         sum += g[x] * a[x];
                         g[x] -= g[x] * a[x];
                     }
-                    grad_colour[(band * N + i) * 3 + c] += sum;
+                    rows[(first[i] + y - top) * 3 + c] = sum;
                 }
             }
         }
     }
+    for (int64_t i = 0; i < N; i++)
+        for (int c = 0; c < 3; c++) {
+            float sum = 0;
+            for (int64_t row = first[i]; row < first[i + 1]; row++) sum += rows[row * 3 + c];
+            grad_colour[3 * i + c] = sum;
+        }
+    free(first);
     return 0;
 }

@@ -96,16 +96,17 @@ class _Native(Function):
         alpha, colour = ctx.saved_tensors[:2]
         N, T, B, H, W = ctx.sizes
         grad_alpha = torch.empty_like(alpha)
-        # Each thread owns a band of the canvas and a row of this tensor.
-        grad_colour = alpha.new_zeros(torch.get_num_threads(), *colour.shape)
+        grad_colour = torch.empty_like(colour)
+        rows = alpha.new_zeros(int(ctx.saved_tensors[2][:, 3].sum()), 3)
         operands = (
             native.floats(grad, B, 3, H, W),
             *_operands(*ctx.saved_tensors, *ctx.sizes),
             native.floats(grad_alpha, T),
-            native.floats(grad_colour, torch.get_num_threads(), N, 3),
+            native.floats(rows, *rows.shape),
+            native.floats(grad_colour, N, 3),
         )
         native.call(SOURCE, "composite_backward", operands, *ctx.sizes)
-        return grad, grad_alpha, grad_colour.sum(0), None, None, None, None
+        return grad, grad_alpha, grad_colour, None, None, None, None
 
 
 def _operands(alpha, colour, box, start, picture, before, N, T, *_):  # type: ignore[no-untyped-def]

@@ -21,7 +21,15 @@ from renderer.learned.huang2019 import Huang2019
 from renderer.strokes import BEZIER
 
 SPEEDS = ("forward_strokes_per_s", "forward_backward_strokes_per_s")
-TINY = Config(seconds_each=0, batch=4, test_strokes=4, counts=(3, 6), sides=(24, 40), agent_counts=(2, 5))
+TINY = Config(
+    only="renderer,painting",
+    seconds_each=0,
+    batch=4,
+    test_strokes=4,
+    counts=(3, 6),
+    sides=(24, 40),
+    agent_counts=(2, 5),
+)
 WINDOWS = tuple(f"windows_{key}" for key in SPEEDS)
 
 
@@ -177,12 +185,17 @@ def test_another_network_is_not_the_baseline(tmp_path: Path) -> None:
 def test_batches_and_neighbours(tmp_path: Path) -> None:
     small = {"width": 16, "blocks": 1, "each": 1}
     Checkpoint("policy", small, Policy(**small).state_dict(), BEZIER).save(tmp_path / "agent.safetensors")
-    config = replace(TINY, json=str(tmp_path / "bench.json"), only="batch,neighbours", images=2, agent_strokes=2)
+    config = replace(
+        TINY, json=str(tmp_path / "bench.json"), only="batch,neighbours", images=2, agent_strokes=2, optimize_steps=2
+    )
     figures = json.loads(bench(replace(config, agent=str(tmp_path / "agent.safetensors"))).read_text())
     batch, neighbours = figures["batch"], figures["neighbours"]
     assert batch["setting"]["images"] == 2
-    assert batch["times_alone"] > 0
-    assert len(batch["times_alone_range"]) == len(neighbours["times_quiet_range"]) == 2
-    assert neighbours["quiet_seconds"] > 0
-    setting = neighbours["setting"]
-    assert setting["wait_policy"] or setting["spin_count"]  # `experiments` sets the latter unless the user chose
+    for method in ("agent", "optimize"):
+        assert batch[method]["times_alone"] > 0
+        assert len(batch[method]["times_alone_range"]) == 2
+    for way in ("default", "spinning"):
+        assert neighbours[way]["quiet_seconds"] > 0
+        low, high = neighbours[way]["times_quiet_range"]
+        assert 0 < low <= neighbours[way]["times_quiet"] <= high
+    assert neighbours["spinning_times_default"] > 0

@@ -32,6 +32,15 @@ def test_layers(tmp_path: Path, strokes: str, suffix: str, capsys: pytest.Captur
         assert len(list(Project.load(str(out)).iter_layers)) == 4
 
 
+@pytest.mark.parametrize("suffix", ["svg", "hpgl", "gcode"])
+def test_plots(tmp_path: Path, strokes: str, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / f"lines.{suffix}"
+    assert export(Config(strokes, str(out), colours=3, centre_lines=True, canvas_size="200x150", pens=(1, 5))) == out
+    assert capsys.readouterr().out == f"Wrote {out}: 9 strokes as lines for pens of 1, 5 mm.\n"
+    if suffix == "svg":
+        assert len(set(re.findall(r'stroke="(#\w+)"', out.read_text()))) == 3
+
+
 @pytest.mark.parametrize("suffix", ["html", "csv", "json"])
 def test_plans(tmp_path: Path, strokes: str, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / f"plan.{suffix}"
@@ -50,6 +59,10 @@ def test_plans(tmp_path: Path, strokes: str, suffix: str, capsys: pytest.Capture
         {"renderer": "nobody"},
         {"layer_strokes": 0},
         {"out": "a.html", "colours": 1},
+        {"out": "a.html", "centre_lines": True},
+        {"out": "a.hpgl", "colours": 0},
+        {"out": "a.hpgl", "canvas_size": "900x900"},
+        {"out": "a.svg", "centre_lines": True, "pens": (0,)},
         {"out": "a.html", "canvas_size": "300"},
         {"out": "a.html", "canvas_size": "0x400"},
         {"out": "a.html", "canvas_size": "3.0.0x400"},

@@ -659,3 +659,22 @@ def test_help_says_what_options_mean(monkeypatch, capsys):
     said = " ".join(capsys.readouterr().out.split())
     for words in ("--no-video", "How many strokes, exactly.", "Pixels on the long side.", "kaokore:42"):
         assert words in said
+
+
+def test_opaque_with_a_translucent_brush_warns(tmp_path, capsys):
+    source = picture(tmp_path / "a.png")
+    for renderer, warned in (("flat", True), ("liner", False)):
+        repaint(
+            Config(
+                (source,),
+                str(tmp_path / renderer),
+                method="optimize",
+                steps=2,
+                renderer=renderer,
+                opaque=True,
+                strokes=2,
+                size=32,
+                video=False,
+            )
+        )
+        assert ("warning: marks of flat cover" in capsys.readouterr().err) is warned

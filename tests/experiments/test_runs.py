@@ -1,6 +1,8 @@
 """Run folders: they are never overwritten, and an interrupted run resumes exactly."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,3 +157,15 @@ def test_a_binary_configuration(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not a run of train_some"):
         runs.resume(tmp_path, "train_some", Config)
+
+
+def test_what_a_killed_start_left_is_removed(tmp_path: Path) -> None:
+    dead, mine = tmp_path / "20260101-000000_example_seed0", tmp_path / "20260101-000001_example_seed0"
+    for folder in (dead, mine):
+        folder.mkdir()
+    code = "import sys; from renderer.io.files import *; print(temporary_path(Path(sys.argv[1])))"
+    command, root = [sys.executable, "-c", code, str(dead / "config.json")], Path(__file__).parents[2]
+    process = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    Path(process.stdout.strip()).touch()
+    begun = runs.start("example", Config(), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {mine.name, begun.name}

@@ -156,7 +156,7 @@ def test_load_from_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name, reason in {
         "brushes_of_mine:large": "no attribute 'large'",
         "brushes_of_nobody:small": "No module named",
-        ":small": "no brush ':small'",
+        ":small": "No brush ':small'",
         "brushes_of_mine:nothing": "A dict is not a brush",
     }.items():
         with pytest.raises(InputError, match=reason):

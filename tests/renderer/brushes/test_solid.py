@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from renderer.brush import Window, load_brush
-from renderer.brushes.solid import FAINT, Solid
+from renderer.brush import Window, brush_names, load_brush
+from renderer.brushes.mixed import MIXED
+from renderer.brushes.solid import FAINT, Solid, coverage
 from renderer.canvas import blank, paint
+from renderer.errors import InputError
 
 PALETTE = torch.tensor([[0.1, 0.1, 0.1], [0.7, 0.2, 0.1], [0.2, 0.3, 0.6], [0.9, 0.8, 0.6]]).mul(255).round() / 255
 BRUSHES = [
@@ -62,6 +64,22 @@ def test_marks_patches_and_windows_agree(name: str) -> None:
     window = Window(torch.full((6,), 8), torch.full((6,), 4), 16, 24)
     part = brush(strokes, size, window).alpha
     assert (part != marks.alpha[:, :, 4:20, 8:32]).float().mean() < 0.003
+
+
+def test_by_name() -> None:
+    brush = load_brush("solid:flat+ink")
+    assert isinstance(brush, Solid)
+    assert brush.space == MIXED
+    assert "solid:NAME" in brush_names()
+    with pytest.raises(InputError, match="no brush 'nobody'"):
+        load_brush("solid:nobody")
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("exact", 1, 1), ("liner", 0.98, 1), ("flat", 0.85, 0.95), ("charcoal", 0.3, 0.6)]
+)
+def test_coverage(name: str, least: float, most: float) -> None:
+    assert least <= coverage(load_brush(name)) <= most
 
 
 def test_faint_strokes_leave_nothing() -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
+from renderer.brush import load_brush
 from renderer.brushes.bezier import AnalyticBezier, ExactBezier
 from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.canvas import blank, paint, paint_steps
@@ -43,6 +44,7 @@ def metadata(**changes: object) -> dict[str, str]:
     return {"painting": json.dumps({key: value for key, value in {**about, **changes}.items() if value != "left out"})}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.floats(0, 1, width=32), min_size=13, max_size=13), max_size=4),
     st.tuples(*3 * [st.floats(0, 1)]),
@@ -193,6 +195,23 @@ def test_render_is_paint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AT_ONCE", 1)  # a stroke at a time
     torch.testing.assert_close(one.render(), expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(one.render(brush=AnalyticBezier()), expected, atol=0.3, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["exact", "bezier", "ink", "flat+ink"])
+def test_bands_draw_the_same_picture(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """On a large canvas, the mark of a learned brush is drawn in bands of rows; bit for bit as at once."""
+    brush = load_brush(name)
+    strokes = brush.space.sample(12, torch.Generator().manual_seed(3))
+    one = Painting(strokes, brush.space, 60, 80)
+    pictures = []
+    for at_once in (60 * 80, 1000, 100):  # the whole mark of one stroke, a dozen rows, one or two
+        monkeypatch.setattr(module, "AT_ONCE", at_once)
+        pictures.append(one.render(brush=brush))
+    assert torch.equal(pictures[0], pictures[1])
+    assert torch.equal(pictures[0], pictures[2])
+    monkeypatch.undo()
+    # Strokes drawn together differ by rounding: a network computes them in one product.
+    torch.testing.assert_close(pictures[0], one.render(brush=brush), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize(

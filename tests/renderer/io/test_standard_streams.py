@@ -13,7 +13,7 @@ LINE = "error: The output cannot be written: No space left on device.\n"
 PROGRAM = """
 import sys
 from renderer.io.standard_streams import checked_streams
-with checked_streams():
+with checked_streams(), checked_streams():
     for i in range(int(sys.argv[1])):
         print("a line", flush=sys.argv[2] == "flush")
     if sys.argv[2] == "stderr":

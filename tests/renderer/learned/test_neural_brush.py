@@ -334,3 +334,27 @@ def test_almost_dots_have_finite_gradients(kernel: bool, monkeypatch: pytest.Mon
         (paint(blank((side, side)), strokes, network) - 0.3).square().sum().backward()
         assert strokes.grad is not None
         assert strokes.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["ink", "watercolour", "charcoal", "impressionist"])
+@pytest.mark.parametrize("field", ["radius", "pressure"])
+def test_a_stroke_that_vanished_can_come_back(name: str, field: str) -> None:
+    brush = load_brush(name)
+    strokes = MYPAINT.default_strokes(1)
+    strokes[:, :6] = torch.tensor([0.2, 0.4, 0.5, 0.5, 0.8, 0.6])
+    strokes[:, MYPAINT.columns("colour")] = 0
+    target = paint(torch.ones(3, 24, 32), strokes, brush)
+    gone = MYPAINT.put(strokes, field, torch.tensor(0.0))
+    for _ in range(30):
+        gone.requires_grad_()
+        painted = paint(torch.ones(3, 24, 32), gone, brush)
+        loss = (painted - target).square().sum()
+        (gradient,) = torch.autograd.grad(loss, gone)
+        if not bool((gone[:, MYPAINT.columns(field)] > 0).any()):
+            assert torch.equal(painted, torch.ones(3, 24, 32)), "without pressure or radius, no mark"
+            first = loss.detach()
+        assert gradient[:, MYPAINT.columns(field)].abs().sum() > 0
+        step = torch.zeros_like(gone)
+        step[:, MYPAINT.columns(field)] = 0.02 * gradient[:, MYPAINT.columns(field)].sign()
+        gone = (gone - step).clamp(0, 1).detach()
+    assert loss < 0.6 * first

@@ -1,0 +1,367 @@
+"""Kill every long job at random moments, run it again, and compare what it leaves with an undisturbed run.
+
+    python -m tests.torture.kill --kills 50
+    python -m tests.torture.kill --only repaint,download
+
+Half of the kills come at random times, half at random writes (a file is opened, renamed, removed; a folder made). After
+each kill nothing may be damaged and nothing finished may be lost; after the last run of a round the folder equals that of
+the undisturbed run, and no temporary file is left. The exit code is 1 after a finding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.policy import Policy
+from experiments import (
+    cli,
+    repaint,
+    results,
+    train_agent,
+    train_classifier,
+    train_huang2019,
+    train_ppo,
+    train_renderer,
+    train_stylegan,
+)
+from kaokore import __main__ as kaokore_command
+from kaokore import write_fake_kaokore
+from kaokore.annotate.annotations import Annotations
+from kaokore.annotate.queue import Face, Queue
+from kaokore.classify import CLASSES
+from renderer.io.checkpoint import Checkpoint
+from renderer.io.images import read_image, write_png
+from renderer.io.painting import Painting
+from renderer.strokes import BEZIER
+from tests.experiments.interruptions import contents
+from tests.torture.children import Moment, prepare, run
+
+KILLS_OF_A_ROUND = 4  # then a run is let to its end
+FILES = {"painting.png", "painting.svg", "painting.mp4", "painting.gif", "strokes.safetensors"}
+
+
+@dataclass
+class Job:
+    """A long job that writes to a folder.
+
+    Attributes:
+        name: For the report.
+        start: Starts the job in a folder, or resumes what is there.
+        finished: What is finished in the folder, by name, in a form that can be compared; raises or asserts where
+            something is damaged. Called after each kill: a name never disappears, and its value never changes.
+        result: All that the undisturbed run and a resumed one must have in common, at the end.
+    """
+
+    name: str
+    start: Callable[[Path], object]
+    finished: Callable[[Path], Mapping[str, Any]]
+    result: Callable[[Path], Mapping[str, Any]]
+
+
+@dataclass
+class Report:
+    """Counts of a job."""
+
+    kills: int = 0
+    rounds: int = 0
+    by_time: int = 0
+    findings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def torment(job: Job, kills: int, seed: int, folder: Path) -> Report:
+    """Kill a job `kills` times; returns what was found."""
+    report, rng, begun = Report(), random.Random(f"{seed} {job.name}"), time.monotonic()
+    log = folder / "log.txt"
+    undisturbed = folder / "undisturbed"
+    whole = run(partial(job.start, undisturbed), log)
+    if whole.code != 0:
+        report.findings.append(f"{job.name}: the undisturbed run ended with {whole.code}: {whole.said[-300:]}")
+        return report
+    wanted = job.result(undisturbed)
+    while report.kills < kills and len(report.findings) < 5:
+        place, before = folder / "round", dict[str, Any]()
+        report.rounds += 1
+        for attempt in range(KILLS_OF_A_ROUND + 1):
+            by_event = rng.random() < 0.5
+            event, seconds = rng.randint(1, max(1, whole.events)), rng.uniform(0, whole.seconds)
+            moment = Moment(event=event) if by_event else Moment(seconds=seconds)
+            last = attempt == KILLS_OF_A_ROUND or report.kills == kills
+            ended = run(partial(job.start, place), log, None if last else moment)
+            report.kills += ended.code is None
+            report.by_time += ended.code is None and not by_event
+            where = f"{job.name}, round {report.rounds}, {moment}"
+            if ended.code not in (None, 0):
+                report.findings.append(f"{where}: it ended with {ended.code}: {ended.said[-300:]}")
+                break
+            try:
+                now = job.finished(place) if place.exists() else {}
+            except Exception as error:
+                report.findings.append(f"{where}: {type(error).__name__}: {error}")
+                break
+            lost = [name for name, value in before.items() if not _kept(value, now.get(name))]
+            if lost:
+                report.findings.append(f"{where}: lost or changed: {', '.join(lost[:5])}")
+            before = dict(now)
+            if ended.code == 0:
+                found = job.result(place)
+                other = [name for name in {*wanted, *found} if wanted.get(name) != found.get(name)]
+                left = [str(path) for path in place.rglob(".*.tmp*")]
+                if other:
+                    report.findings.append(f"{where}: another result: {', '.join(sorted(other)[:5])}")
+                if left:
+                    report.findings.append(f"{where}: left there: {', '.join(left[:5])}")
+                break
+        shutil.rmtree(place, ignore_errors=True)
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+def _kept(before: Any, now: Any) -> bool:
+    """Whether something finished is still there: a number of steps may have grown."""
+    return now is not None and now >= before if isinstance(before, int) else bool(now == before)
+
+
+# Jobs.
+
+
+def jobs(folder: Path) -> Iterator[Job]:
+    """All jobs; `folder` is for their inputs."""
+    root = write_fake_kaokore(folder / "kaokore", n=24)
+    yield _repaint(folder / "faces")
+    yield _download(folder / "published")
+    yield _annotate(folder)
+    yield _annotation_page(folder)
+    often: dict[str, Any] = {"minutes_between_saves": 0.0}
+    faces = {"root": str(root), **often}
+    replace = dataclasses.replace
+    renderer = replace(train_renderer.TINY, steps=6, evaluate_every=3, **often)
+    yield training("renderer", train_renderer.train_renderer, renderer)
+    yield training("agent", train_agent.train_agent, replace(train_agent.TINY, episodes=4, **faces))
+    yield training("ppo", train_ppo.train_ppo, replace(train_ppo.TINY, episodes=6, **faces))
+    huang2019 = replace(train_huang2019.TINY, evaluate_faces=1, evaluate_every=2, **faces)
+    yield training("huang2019", train_huang2019.train_huang2019, huang2019)
+    classifier = replace(train_classifier.TINY, root=str(root))  # its state is large, and saved after every epoch
+    yield training("classifier", train_classifier.train, classifier)
+    yield training("stylegan", train_stylegan.train, replace(train_stylegan.TINY, **faces))
+
+
+def training(name: str, train: Callable[[Any], Path], config: Any) -> Job:
+    """A training: it is resumed exactly, and what it has saved is never lost."""
+
+    def start(folder: Path) -> None:
+        begun = [path.parent for path in folder.glob("*/config.json")]
+        train(type(config)(resume=str(begun[0])) if begun else dataclasses.replace(config, runs=str(folder)))
+
+    def finished(folder: Path) -> Mapping[str, Any]:
+        steps = {}
+        for state in folder.glob("*/state.safetensors"):
+            steps[state.parent.name] = int(str(contents(state)["step"]))
+        for file in folder.glob("*/[!.]*"):
+            if file.suffix == ".safetensors" and file.name != "state.safetensors":
+                Checkpoint.load(file)
+            elif file.suffix == ".json":
+                json.loads(file.read_text())
+            elif file.suffix == ".png":
+                read_image(file)
+        return steps
+
+    def result(folder: Path) -> Mapping[str, Any]:
+        (run_folder,) = [path.parent for path in folder.glob("*/state.safetensors")]
+        found: dict[str, Any] = dict(contents(run_folder / "state.safetensors"))
+        for file in run_folder.iterdir():
+            if file.suffix == ".png":
+                found[file.name] = file.read_bytes()
+            elif file.suffix == ".safetensors" and file.name != "state.safetensors":
+                checkpoint = Checkpoint.load(file)
+                found |= {f"{file.name} {key}": tensor.tolist() for key, tensor in checkpoint.tensors.items()}
+            elif file.name in ("metrics.json", "evaluation.json"):
+                record = json.loads(file.read_text())
+                found |= {
+                    f"{file.name} {key}": value for key, value in record.items() if key not in ("config", "command")
+                }
+        return found
+
+    return Job(f"train {name}", start, finished, result)
+
+
+def tiny_agent(path: Path) -> str:
+    """A small untrained agent."""
+    torch.manual_seed(0)
+    settings = {"width": 16, "blocks": 1, "each": 2}
+    Checkpoint("policy", settings, Policy(**settings).state_dict(), BEZIER).save(path)
+    return str(path)
+
+
+def _repaint(faces: Path) -> Job:
+    for i in range(3):
+        generator = torch.Generator().manual_seed(i)
+        coarse = torch.rand(1, 3, 4, 4, generator=generator)
+        write_png(torch.nn.functional.interpolate(coarse, (24, 24), mode="bilinear")[0], faces / f"face-{i}.png")
+    agent = tiny_agent(faces / "tiny.safetensors")
+    options = ["--agent", agent, "--strokes", "3", "--size", "24", "--video-size", "32"]
+
+    def start(folder: Path) -> None:
+        arguments = [*(str(faces / f"face-{i}.png") for i in range(3)), "--out", str(folder), *options]
+        cli.run(repaint.repaint, repaint.Config, arguments=arguments, prog="repaint")
+
+    def finished(folder: Path) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        for place in folder.glob("*/"):
+            if place.name.startswith("."):
+                continue
+            assert {path.name for path in place.iterdir()} == FILES, f"{place} is not whole"
+            Painting.load(place / "strokes.safetensors")
+            found |= {f"{place.name}/{path.name}": path.read_bytes() for path in place.iterdir()}
+        for row in results.MetricsTable(folder / results.METRICS, repaint.COLUMNS).rows():
+            found[f"row {row['folder']}"] = {key: value for key, value in row.items() if key != "seconds"}
+        return found
+
+    return Job("repaint", start, finished, finished)
+
+
+def _download(published: Path) -> Job:
+    from tests.kaokore.conftest import FlakyServer
+
+    server = FlakyServer()
+    write_fake_kaokore(published, n=30, base_url=server.url)
+    server.serve_folder(published, prefix="/dataset_v1.1")
+    server.delay = 0.01
+    serving = os.fork()
+    if serving == 0:
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            server.serve_forever()
+        finally:
+            os._exit(0)
+    server.socket.close()
+    SERVERS.append(serving)
+
+    def start(folder: Path) -> None:
+        sys.exit(kaokore_command.main(["download", "--root", str(folder), "--base-url", server.url]))
+
+    def finished(folder: Path) -> Mapping[str, Any]:
+        found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
+        for name, content in found.items():
+            assert content == (published / name).read_bytes(), f"{name} is damaged"
+        return found
+
+    return Job("download", start, finished, finished)
+
+
+def _label_all(queue: Queue, acknowledged: Path) -> None:
+    """Label every face that is open; each that is on the disk is acknowledged in another file."""
+    screen = queue.join("ann")
+    with acknowledged.open("a", buffering=1) as file:
+        while (face := queue.face(screen)) is not None:
+            queue.label(screen, int(face.name.removesuffix(".png")) % 4)
+            file.write(f"{face.name}\n")
+
+
+def _queue(folder: Path, faces: int) -> Queue:
+    statuses = CLASSES["status"]
+    found = [Face(f"{i}.png", folder / f"{i}.png", (0.1, 0.2, 0.3, 0.4)) for i in range(faces)]
+    clock: Callable[[], str] = lambda: "2026-01-02T03:04:05Z"  # noqa: E731
+    return Queue(found, Annotations(folder / "labels.csv", "status", statuses, "a test", clock=clock), ("some", "0123"))
+
+
+def _labelled(folder: Path) -> Mapping[str, Any]:
+    """The labels in the journal, among which must be all acknowledged ones; the table must be whole."""
+    annotations = _queue(folder, 1).annotations
+    annotations.close()
+    labels: dict[str, Any] = {action.image: action.label for action in annotations.labels()}
+    acknowledged = folder / "acknowledged.txt"
+    for name in acknowledged.read_text().splitlines() if acknowledged.exists() else ():
+        assert name in labels, f"the label of {name} is lost"
+    with (folder / "labels.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(labels)
+    return labels
+
+
+def _annotate(_: Path) -> Job:
+    def start(folder: Path) -> None:
+        queue = _queue(folder, 40)
+        _label_all(queue, folder / "acknowledged.txt")
+        queue.annotations.write()
+
+    return Job("annotate, journal and table", start, _labelled, _labelled)
+
+
+def _annotation_page(_: Path) -> Job:
+    def start(folder: Path) -> None:
+        from nicegui import app
+
+        from kaokore.annotate.page import serve
+        from kaokore.annotate.page_security import free_port
+
+        queue = _queue(folder, 40)
+
+        async def label() -> None:
+            _label_all(queue, folder / "acknowledged.txt")
+            app.shutdown()
+
+        app.on_startup(label)
+        serve(queue, who="ann", credit="", host="127.0.0.1", port=free_port("127.0.0.1", 0), show=False)
+        queue.annotations.write()
+
+    return Job("annotate, page", start, _labelled, _labelled)
+
+
+SERVERS: list[int] = []  # processes that serve downloads
+
+
+def stop_servers() -> None:
+    """End the processes that serve downloads."""
+    while SERVERS:
+        os.kill(SERVERS[-1], signal.SIGKILL)
+        os.waitpid(SERVERS.pop(), 0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50, help="of each job")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="parts of jobs' names, separated by commas")
+    options = parser.parse_args()
+    prepare()
+    wanted = [name.strip() for name in options.only.split(",")]
+    findings: list[str] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            for job in jobs(folder / "inputs"):
+                if not any(part in job.name for part in wanted):
+                    continue
+                report = torment(job, options.kills, options.seed, folder)
+                shutil.rmtree(folder / "undisturbed", ignore_errors=True)
+                findings += report.findings
+                print(
+                    f"{job.name:28} {report.kills:4} kills ({report.by_time} by time) in {report.rounds} rounds, "
+                    f"{report.seconds:.0f} s: {len(report.findings)} findings",
+                    flush=True,
+                )
+        finally:
+            stop_servers()
+    print(*findings, sep="\n")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
