@@ -23,7 +23,8 @@ def show_images(images: Mapping[str, Tensor | Painting], size: int = 256, inches
     for axis, (title, image) in zip(axes[0], images.items(), strict=True):
         pixels = (image.render(size) if isinstance(image, Painting) else image.detach().cpu()).clamp(0, 1)
         pixels = pixels.squeeze(0) if pixels.shape[0] == 1 else pixels
-        axis.imshow(pixels.permute(1, 2, 0) if pixels.dim() == 3 else pixels, cmap="gray", vmin=0, vmax=1)
+        pixels = pixels.permute(1, 2, 0) if pixels.dim() == 3 else pixels
+        axis.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
         axis.set_title(title, fontsize=9)
         axis.axis("off")
     plt.show()
