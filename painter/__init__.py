@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from painter.api import Painter
+    from painter.clip import ClipConfig, ClipFrame
     from painter.methods import Step
     from painter.optimize import OptimizeConfig
     from renderer.constraints import StrokeConstraints
     from renderer.io.painting import Painting
 
-__all__ = ["OptimizeConfig", "Painter", "Painting", "Step", "StrokeConstraints"]
+__all__ = ["ClipConfig", "ClipFrame", "OptimizeConfig", "Painter", "Painting", "Step", "StrokeConstraints"]
 
 _MODULES = {
+    "ClipConfig": "painter.clip",
+    "ClipFrame": "painter.clip",
     "OptimizeConfig": "painter.optimize",
     "Painter": "painter.api",
     "Painting": "renderer.io.painting",

@@ -11,7 +11,7 @@ painting.export("face.svg")
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from agents.planner import DEFAULT_PLANNING, Planning
 from agents.registry import Agent, load_agent
+from painter.clip import DEFAULT_CLIP_CONFIG, ClipConfig, ClipFrame, paint_clip
 from painter.losses.pixels import Loss, mse
 from painter.methods import METHODS, Method, Step, Task, batch_steps, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
@@ -195,6 +196,21 @@ class Painter:
             self._painting(painted, task, record)
             for painted, (task, _), record in zip(strokes, works, records, strict=True)
         ]
+
+    def paint_clip(
+        self, frames: Iterable[ImageLike], config: ClipConfig = DEFAULT_CLIP_CONFIG, **options: Any
+    ) -> Iterator[ClipFrame]:
+        """Paint the frames of a video with strokes that persist from frame to frame; see `painter.clip.paint_clip`.
+
+        Args:
+            frames: images of one size, as for `steps`; read as they are needed.
+            config: how strokes follow.
+            options: those of `steps`.
+
+        Yields:
+            A `ClipFrame` for each frame, with its `painting`.
+        """
+        return paint_clip(self, frames, config, **options)
 
     def refine(self, painting: Painting, image: ImageLike, **options: Any) -> Painting:
         """Improve a painting, or repaint a region of it; takes the options of `refine_steps`.
