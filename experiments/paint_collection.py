@@ -275,8 +275,10 @@ def _paint(config: Config, out: Path, pictures: Sequence[Picture], manifest: Man
 @contextmanager
 def _start_workers(config: Config, count: int) -> Iterator[Client]:
     """Connect to a cluster, or start processes here; they end with this process, however that ends."""
+    import dask
     from distributed import Client, LocalCluster
 
+    dask.config.set({"distributed.comm.timeouts.connect": "300s"})  # busy machines start processes slowly
     logging.getLogger("distributed").setLevel(logging.ERROR)
     if config.cluster is not None:
         try:
