@@ -9,7 +9,6 @@ import json
 import math
 import operator
 import os
-import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,10 +20,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from renderer.brush import Brush, Patches, box_of, load_brush
+from renderer.brush import Brush, Patches, ReferenceBrush, box_of, load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
+from renderer.brushes.scanned import Scanned, is_strips
 from renderer.canvas import blank
 from renderer.checks import check_painting
 from renderer.constraints import parse_colour
@@ -241,8 +241,10 @@ class Painting:
         try:
             return reference_brush(self.space, self.size(longest), self.provenance)
         except MissingBrushError as error:
+            from renderer.learned.load import shipped_brushes
+
             # Only names of shipped brushes: a painting may come from anywhere, and must not choose files or modules.
-            if not re.fullmatch(r"[\w+-]+", error.learned):
+            if not {*error.learned.split("+")} <= {*shipped_brushes()}:
                 raise
             try:
                 brush = _learned_brush(error.learned)
@@ -443,8 +445,10 @@ def _learned_brush(name: str) -> Brush:
     return load_brush(name)
 
 
-def _mypaint(name: str, myb: object) -> MyPaint:
+def _mypaint(name: str, myb: object) -> ReferenceBrush:
     """A brush from its file's text, or by name where there is none."""
+    if is_strips(myb):
+        return Scanned.from_text(name, str(myb))
     if not isinstance(myb, str):
         return MyPaint(name)
     with tempfile.TemporaryDirectory() as folder:
@@ -509,7 +513,7 @@ def schedule(strokes: int, frames: int, pace: Pace = "ease", weights: Tensor | N
     if pace not in PACES:
         raise InputError(f"There is no pace {pace!r}; choose one of {', '.join(PACES)}.")
     times = [i / max(1, frames - 1) for i in range(frames)]
-    if weights is None or len(weights) == 0:
+    if pace != "by-area" or weights is None or len(weights) == 0:
         return [math.ceil(strokes * time ** (2 if pace == "ease" else 1)) for time in times]
     begins = weights.double().cumsum(0) - weights  # what is painted when a stroke begins
     limits = torch.tensor(times, dtype=torch.float64) * weights.double().sum()

@@ -25,6 +25,7 @@ from renderer.io.files import atomic
 from renderer.io.images import to_bytes
 from renderer.io.painting import PACES, Box, Pace, Painting
 
+VIDEO_SUFFIXES = (".mp4", ".gif")
 CODEC: Final = "libx264"
 FPS = 30
 GIF_FPS = 12.5  # durations in a GIF are hundredths of a second
@@ -94,6 +95,21 @@ DEFAULT_TIMING: Final = Timing()
 def seconds_for(strokes: int) -> float:
     """Seconds of a video for a number of strokes: 20 strokes a second, between 2 and 10 seconds."""
     return min(10.0, max(2.0, strokes / 20))
+
+
+def even_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width of the MP4 of a painting drawn at `height` and `width`: even and at least 16 pixels.
+
+    >>> even_size(1080, 1440), even_size(341, 512), even_size(7, 5)
+    ((1080, 1440), (342, 512), (22, 16))
+    """
+    enlarge = _enlargement(height, width)
+    rows, columns = (max(SMALLEST_VIDEO, side * enlarge + side * enlarge % 2) for side in (height, width))
+    return rows, columns
+
+
+def _enlargement(height: int, width: int) -> int:
+    return -(-SMALLEST_VIDEO // max(height, width))
 
 
 def write_mp4(
@@ -171,8 +187,7 @@ class _Planes:
     def of_painting(cls, painting: Painting, longest: int, count: int, brush: Brush, pace: Pace) -> Iterator[_Planes]:
         """The frames of a painting; the same object each time."""
         height, width = painting.size(longest)
-        enlarge = -(-SMALLEST_VIDEO // max(height, width))
-        planes = cls(*(max(SMALLEST_VIDEO, side * enlarge + side * enlarge % 2) for side in (height, width)))
+        planes, enlarge = cls(*even_size(height, width)), _enlargement(height, width)
         rows, columns = planes.size
         whole = enlarge > 1 or rows > height + 1 or columns > width + 1  # few pixels, all converted each time
         everything = [(0, 0, width, height)]
