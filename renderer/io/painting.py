@@ -19,12 +19,13 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from renderer.brush import Brush, Patches, box_of, load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
-from renderer.canvas import blank, paint_steps
+from renderer.canvas import blank, magnification, paint_steps
 from renderer.constraints import parse_colour
 from renderer.errors import InputError
 from renderer.io.files import atomic
@@ -190,9 +191,10 @@ class Painting:
             longest: pixels on the long side; as it was painted for None.
             brush: of the same stroke space; the default is `default_brush`.
         """
-        canvas = blank(self.size(longest), self.background)
+        (height, width), times = self.size(longest), magnification(self.size(longest))
+        canvas = blank((times * height, times * width), self.background)
         _lay(canvas, self.strokes.detach().cpu().to(canvas), self._own_or(brush, longest))
-        return canvas.clamp_(0, 1)
+        return _reduced(canvas, times).clamp_(0, 1)
 
     def frames(self, count: int, longest: int | None = None, brush: Brush | None = None) -> Iterator[Tensor]:
         """Yield `count` canvases (3, H, W), from the blank background to the finished painting, timed by `schedule`.
@@ -362,9 +364,11 @@ class Painting:
             display(image)
 
     def _steps(self, longest: int | None, brush: Brush | None) -> Iterator[Tensor]:
-        background = blank(self.size(longest), self.background)
+        (height, width), times = self.size(longest), magnification(self.size(longest))
+        background = blank((times * height, times * width), self.background)
         strokes = self.strokes.detach().cpu().to(background)
-        return paint_steps(background, strokes, self._own_or(brush, longest), chunk=_chunk(background))
+        steps = paint_steps(background, strokes, self._own_or(brush, longest), chunk=_chunk(background))
+        return (_reduced(canvas, times) for canvas in steps)
 
     def _own_or(self, brush: Brush | None, longest: int | None) -> Brush:
         brush = self.default_brush(longest) if brush is None else brush
@@ -420,6 +424,11 @@ def _mypaint(name: str, myb: object) -> MyPaint:
         path = Path(folder) / f"{Path(name).name}.myb"
         path.write_text(myb, encoding="utf-8")
         return MyPaint(path)
+
+
+def _reduced(canvas: Tensor, times: int) -> Tensor:
+    """A canvas (3, H, W) with blocks of `times` x `times` pixels averaged."""
+    return canvas if times == 1 else avg_pool2d(canvas, times)
 
 
 def _chunk(canvas: Tensor) -> int:
