@@ -25,7 +25,7 @@ from painter.losses.pixels import Loss, mse
 from painter.methods import METHODS, Method, Step, Task, batch_steps, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
 from painter.refine import Region, refine_steps
-from renderer.brush import Brush, load_brush
+from renderer.brush import Brush, load_brush, not_differentiable
 from renderer.canvas import blank, magnification
 from renderer.constraints import UNCONSTRAINED, Constraint, StrokeConstraints, as_constraints, parse_colour
 from renderer.errors import InputError
@@ -79,7 +79,7 @@ class Painter:
         self.device = choose_device(device)
         self.brush = load_brush(brush, self.device) if isinstance(brush, str) else brush
         if not self.brush.differentiable:
-            raise InputError(f"Brush {brush!r} is not differentiable; use bezier or ink.")
+            raise not_differentiable(brush if isinstance(brush, str) else type(brush).__name__)
         self.config = config
         self.agent: Agent | None = None
         if method != "optimize":

@@ -9,7 +9,6 @@ import json
 import math
 import operator
 import os
-import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,10 +21,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from renderer.brush import Brush, Patches, box_of, load_brush
+from renderer.brush import Brush, Patches, ReferenceBrush, box_of, load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
+from renderer.brushes.scanned import Scanned, is_strips
 from renderer.canvas import blank, magnification
 from renderer.checks import check_painting
 from renderer.constraints import parse_colour
@@ -244,8 +244,10 @@ class Painting:
         try:
             return reference_brush(self.space, self.size(longest), self.provenance)
         except MissingBrushError as error:
+            from renderer.learned.load import shipped_brushes
+
             # Only names of shipped brushes: a painting may come from anywhere, and must not choose files or modules.
-            if not re.fullmatch(r"[\w+-]+", error.learned):
+            if not {*error.learned.split("+")} <= {*shipped_brushes()}:
                 raise
             try:
                 brush = _learned_brush(error.learned)
@@ -446,8 +448,10 @@ def _learned_brush(name: str) -> Brush:
     return load_brush(name)
 
 
-def _mypaint(name: str, myb: object) -> MyPaint:
+def _mypaint(name: str, myb: object) -> ReferenceBrush:
     """A brush from its file's text, or by name where there is none."""
+    if is_strips(myb):
+        return Scanned.from_text(name, str(myb))
     if not isinstance(myb, str):
         return MyPaint(name)
     with tempfile.TemporaryDirectory() as folder:
