@@ -8,10 +8,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from experiments.cli import require, require_gradient, whole_number
+from experiments.cli import require, whole_number
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
 from painter.methods import METHODS, Method
 from painter.optimize import OptimizeConfig
+from renderer.brush import require_gradient
 from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
 from renderer.strokes import BEZIER

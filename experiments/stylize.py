@@ -19,7 +19,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from experiments.cli import picture_path, require, require_gradient, run
+from experiments.cli import picture_path, require, run
 from experiments.outputs import finished_files, paint_image, write_painting
 from experiments.results import find_folder, fingerprint, new_folder, plain_options, printable
 from painter import Painter
@@ -30,6 +30,7 @@ from painter.losses.pixels import Loss, weighted
 from painter.losses.style import Measure, StyleConfig, match_colours, style_loss
 from painter.metrics import compute_metrics
 from painter.optimize import OptimizeConfig
+from renderer.brush import require_gradient
 from renderer.errors import InputError
 from renderer.io.files import check_writable
 from renderer.io.images import fit, read_image

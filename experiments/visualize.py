@@ -22,7 +22,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from experiments.cli import require, require_gradient, run, whole_number
+from experiments.cli import require, run, whole_number
 from experiments.outputs import finished_files, progress_bar, write_painting
 from experiments.results import find_folder, fingerprint, new_folder, plain_options
 from kaokore.classify import CLASSES, load_classifier
@@ -39,6 +39,7 @@ from painter.losses.activation import (
     paint_without_target,
     vgg_layer,
 )
+from renderer.brush import require_gradient
 from renderer.canvas import blank
 from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
