@@ -19,13 +19,14 @@ from typing import Any, Literal, get_args
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from renderer.brush import Brush, Patches, ReferenceBrush, box_of, load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.brushes.scanned import Scanned, is_strips
-from renderer.canvas import blank
+from renderer.canvas import blank, magnification
 from renderer.checks import check_painting
 from renderer.constraints import parse_colour
 from renderer.errors import InputError
@@ -199,9 +200,10 @@ class Painting:
             longest: pixels on the long side; as it was painted for None.
             brush: of the same stroke space; the default is `default_brush`.
         """
-        canvas = blank(self.size(longest), self.background)
+        (height, width), times = self.size(longest), magnification(self.size(longest))
+        canvas = blank((times * height, times * width), self.background)
         _lay(canvas, self.strokes.detach().cpu().to(canvas), self._own_or(brush, longest))
-        return canvas.clamp_(0, 1)
+        return _reduced(canvas, times).clamp_(0, 1)
 
     def frames(
         self, count: int, longest: int | None = None, brush: Brush | None = None, pace: Pace = "ease"
@@ -218,7 +220,9 @@ class Painting:
         self, count: int, longest: int | None = None, brush: Brush | None = None, pace: Pace = "ease"
     ) -> Iterator[tuple[Tensor, list[Box]]]:
         """`frames`, each with the boxes of its new strokes: left, top, width and height in pixels."""
-        canvas, brush = blank(self.size(longest), self.background), self._own_or(brush, longest)
+        (height, width), times = self.size(longest), magnification(self.size(longest))
+        canvas = blank((times * height, times * width), self.background)
+        brush = self._own_or(brush, longest)
         strokes = self.strokes.detach().cpu().to(canvas)
         check_painting(canvas, strokes, brush.space)
         weights = _mark_areas(self, brush) if pace == "by-area" else None
@@ -229,10 +233,9 @@ class Painting:
             changed = []
             for patches, i in itertools.islice(marks, wanted - shown):
                 _lay_patch(canvas, patches, i)
-                left, top, width, height = patches.box[i].tolist()
-                changed.append((left, top, width, height))
+                changed.append(_reduced_box(patches.box[i].tolist(), times))
             shown = wanted
-            yield canvas, changed
+            yield _reduced(canvas, times), changed
 
     def default_brush(self, longest: int | None = None) -> Brush:
         """The reference brush; or, with a warning, the learned one where MyPaint's engine is not installed."""
@@ -455,6 +458,18 @@ def _mypaint(name: str, myb: object) -> ReferenceBrush:
         path = Path(folder) / f"{Path(name).name}.myb"
         path.write_text(myb, encoding="utf-8")
         return MyPaint(path)
+
+
+def _reduced(canvas: Tensor, times: int) -> Tensor:
+    """A canvas (3, H, W) with blocks of `times` x `times` pixels averaged."""
+    return canvas if times == 1 else avg_pool2d(canvas, times)
+
+
+def _reduced_box(box: Sequence[int], times: int) -> Box:
+    """The pixels (left, top, width, height) of a canvas reduced by `times` that show any of a box."""
+    left, top, width, height = box
+    right, bottom = -(-(left + width) // times), -(-(top + height) // times)
+    return left // times, top // times, right - left // times, bottom - top // times
 
 
 def _chunk(canvas: Tensor) -> int:

@@ -40,10 +40,10 @@ class NeuralBrush(LearnedBrush):
     that choose among textures (the paper's VAE). The noise changes smoothly with the stroke's ends.
 
     Gradients are those of the mark with its noise, grain and latent numbers, held in place: they are not the derivative of
-    what a stochastic brush draws, where the noise changes with the stroke. Agents and optimisation draw `mean_brush()`,
-    which has no grain and so an exact gradient. The gradient of a stroke shorter than a pixel is approximate, since its
-    curve coordinates are (`renderer.learned.curve_coordinates`). Without pressure or radius, it is that of the smallest
-    mark.
+    what a stochastic brush draws, where the noise changes with the stroke. Agents, and optimisation of the squared error,
+    draw `mean_brush()`, which has no grain and so an exact gradient. The gradient of a stroke shorter than a pixel is
+    approximate, since its curve coordinates are (`renderer.learned.curve_coordinates`). Without pressure or radius, it is
+    that of the smallest mark.
 
     Args:
         brush: name of the reference brush, recorded in paintings.
