@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("experiments.evaluate", "Measure the error of the painting methods on KaoKore faces."),
     "train": ("", "Train a renderer, an agent, a classifier or a StyleGAN."),
     "classify": ("experiments.classify", "Train and evaluate classifiers of gender and social status."),
+    "scan-brush": ("experiments.scan_brush", "Make a brush of a photographed sheet of strokes."),
     "stylegan": ("experiments.stylegan", "Train a StyleGAN, sample from it, and project faces into it."),
     "annotate": ("experiments.annotate", "Label faces on a web page."),
     "bench": ("experiments.bench", "Measure speed and fidelity against named baselines."),
@@ -51,6 +52,8 @@ FIGURES: dict[str, tuple[str, str]] = {
     "draw-face": ("experiments.figures.draw_face", "The face that `make paint` paints."),
     "fidelity-sheet": ("experiments.figures.fidelity_sheet", "Reference and learned strokes side by side."),
     "gallery": ("experiments.figures.gallery", "The gallery of all shipped brushes."),
+    "made-up-sheet": ("experiments.figures.made_up_sheet", "A made-up photograph of strokes, to try scan-brush."),
+    "scanned-brush": ("experiments.figures.scanned_brush", "How a sheet of strokes becomes a brush."),
     "strip": ("experiments.figures.strip", "Stages of a painting by the number of strokes."),
 }
 GROUPS = {"train": TRAININGS, "figures": FIGURES}

@@ -49,6 +49,7 @@ class PaintingOptions:
     background: str = "#ffffff"
     """The colour that the painting begins on: '#c69c5a', or mean, the image's mean colour."""
     seed: int = 0
+    """Of all randomness. Equal seeds and numbers of threads (OMP_NUM_THREADS) give equal paintings."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
 

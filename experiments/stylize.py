@@ -83,6 +83,7 @@ class Config:
     field: str = "style"
     """Direction of strokes: style or content (the lines of those images), circles, rays, waves, or an angle in degrees."""
     seed: int = 0
+    """Of all randomness. Equal seeds and numbers of threads (OMP_NUM_THREADS) give equal paintings."""
     again: bool = False
     """Paint again what is painted already with the same options."""
     device: str = "auto"

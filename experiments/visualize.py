@@ -77,6 +77,7 @@ class Config:
     min_radius: float = 0.0
     """Least radius of a stroke, as a fraction of the side."""
     seed: int = 0
+    """Of all randomness. Equal seeds and numbers of threads (OMP_NUM_THREADS) give equal paintings."""
     again: bool = False
     """Paint again what is painted already with the same options."""
     device: str = "auto"

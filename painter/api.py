@@ -124,8 +124,9 @@ class Painter:
                 side, the work is done on a larger canvas, since strokes shorter than a pixel are drawn too dark.
             constraints: limits on all strokes: `StrokeConstraints`, or one or several objects with their method `apply`.
             background: what the painting begins on: `#c69c5a`, (r, g, b) in [0, 1], or `mean`, the image's mean colour.
-            seed: of all randomness; with equal seeds, machines and thread counts, paintings are equal. Or a generator on
-                the CPU, to share with a random loss.
+            seed: of all randomness; with equal seeds, machines and numbers of threads, paintings are equal. With another
+                number of threads, the strokes may differ, see docs/reproducibility.md. Or a generator on the CPU, to share
+                with a random loss.
             loss: what optimising lowers (optimize, hybrid), see `painter.losses`.
             penalty: strokes (B, n, P) -> (B,), added to the loss.
             provenance: what `paint` records in the painting beside its own entries; anything that JSON can hold.
