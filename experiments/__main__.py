@@ -47,7 +47,7 @@ FIGURES: dict[str, tuple[str, str]] = {
     "after-painting": ("experiments.figures.after_painting", "Layers of a file, and loads of a paint plan."),
     "beyond": ("experiments.figures.beyond", "Paintings of pictures other than faces."),
     "brush-sheet": ("experiments.figures.brush_sheet", "A sheet of MyPaint's brushes."),
-    "clip": ("experiments.figures.clip", "A painted clip, compared with its frames painted alone."),
+    "clip-sheet": ("experiments.figures.clip_sheet", "A painted clip, compared with its frames painted alone."),
     "curves": ("experiments.figures.curves", "Curves of trainings."),
     "draw-face": ("experiments.figures.draw_face", "The face that `make paint` paints."),
     "fidelity-sheet": ("experiments.figures.fidelity_sheet", "Reference and learned strokes side by side."),

@@ -19,9 +19,9 @@ from tqdm.auto import tqdm
 from experiments.cli import require, run
 from experiments.painting_options import PaintingOptions
 from experiments.results import FRAMES, find_folder, fingerprint, new_folder, plain_options, printable
-from painter.clip import ClipConfig
+from painter.persistent import ClipConfig
 from renderer.errors import InputError
-from renderer.io.clip import MAX_BYTES, ClipRange, PaintedClip, clip_info, read_clip
+from renderer.io.clip_file import MAX_BYTES, ClipRange, PaintedClip, clip_info, read_clip
 from renderer.io.files import check_writable
 from renderer.io.images import write_png
 from renderer.io.painting import Painting, PaintingError

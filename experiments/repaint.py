@@ -32,7 +32,7 @@ from experiments.workers import Workers
 from renderer.brush import Brush
 from renderer.brushes.solid import coverage
 from renderer.errors import InputError
-from renderer.io.clip import CLIP_SUFFIXES
+from renderer.io.clip_file import CLIP_SUFFIXES
 from renderer.io.files import check_writable
 from renderer.io.images import find_images
 from renderer.io.video import LARGEST_VIDEO

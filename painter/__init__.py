@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from painter.api import Painter
-    from painter.clip import ClipConfig, ClipFrame
     from painter.methods import Step
     from painter.optimize import OptimizeConfig
+    from painter.persistent import ClipConfig, ClipFrame
     from renderer.constraints import StrokeConstraints
     from renderer.io.painting import Painting
 
 __all__ = ["ClipConfig", "ClipFrame", "OptimizeConfig", "Painter", "Painting", "Step", "StrokeConstraints"]
 
 _MODULES = {
-    "ClipConfig": "painter.clip",
-    "ClipFrame": "painter.clip",
+    "ClipConfig": "painter.persistent",
+    "ClipFrame": "painter.persistent",
     "OptimizeConfig": "painter.optimize",
     "Painter": "painter.api",
     "Painting": "renderer.io.painting",

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from agents.planner import DEFAULT_PLANNING, Planning
 from agents.registry import Agent, load_agent
-from painter.clip import DEFAULT_CLIP_CONFIG, ClipConfig, ClipFrame, paint_clip
 from painter.losses.pixels import Loss, mse
 from painter.methods import METHODS, Method, Step, Task, batch_steps, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
+from painter.persistent import DEFAULT_CLIP_CONFIG, ClipConfig, ClipFrame, paint_clip
 from painter.refine import Region, refine_steps
 from renderer.brush import Brush, load_brush, not_differentiable
 from renderer.canvas import blank, magnification
@@ -202,7 +202,7 @@ class Painter:
     def paint_clip(
         self, frames: Iterable[ImageLike], config: ClipConfig = DEFAULT_CLIP_CONFIG, **options: Any
     ) -> Iterator[ClipFrame]:
-        """Paint the frames of a video with strokes that persist from frame to frame; see `painter.clip.paint_clip`.
+        """Paint the frames of a video with strokes that persist from frame to frame; see `painter.persistent.paint_clip`.
 
         Args:
             frames: images of one size, as for `steps`; read as they are needed.

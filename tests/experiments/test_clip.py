@@ -9,12 +9,12 @@ from PIL import Image
 from experiments import clip
 from experiments.cli import run
 from experiments.clip import Config, repaint_clip
-from experiments.figures import clip as figure
+from experiments.figures import clip_sheet as figure
 from experiments.repaint import Config as RepaintConfig
 from experiments.repaint import repaint
 from painter import Painter
 from renderer.errors import InputError
-from renderer.io.clip import PaintedClip
+from renderer.io.clip_file import PaintedClip
 from renderer.io.images import fit, read_image, to_bytes
 from renderer.io.video import encode_mp4
 

@@ -1,6 +1,6 @@
 """Draw a clip, paint it with strokes that persist, and compare with its frames painted alone.
 
-    python -m experiments.figures.clip --out docs/images/clip.png --clip clip.mp4
+    python -m experiments.figures.clip_sheet --out docs/images/clip.png --clip clip.mp4
 
 The clip: a still picture with noise, and a red ball that rolls across it. Prints the error of a frame, and the mean
 difference of consecutive frames where nothing moves, for both; writes the clip and a sheet of the first and the last frame
@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from experiments.cli import require, run
 from experiments.figures.elements import contact_sheet, png_path
 from painter import Painter
-from painter.clip import ClipConfig
+from painter.persistent import ClipConfig
 from renderer.io.images import fit, read_image, to_bytes, write_png
 from renderer.io.video import encode_mp4
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from experiments.figures.clip import draw_clip, flicker, still_area
+from experiments.figures.clip_sheet import draw_clip, flicker, still_area
 from painter import OptimizeConfig, Painter
-from painter.clip import ClipConfig, ClipFrame
+from painter.persistent import ClipConfig, ClipFrame
 from renderer.errors import InputError
-from renderer.io.clip import PaintedClip
+from renderer.io.clip_file import PaintedClip
 from renderer.io.images import fit, read_image
 from renderer.io.painting import PaintingError
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from renderer.errors import InputError
-from renderer.io import clip
-from renderer.io.clip import ClipRange, clip_info, read_clip
+from renderer.io import clip_file
+from renderer.io.clip_file import ClipRange, clip_info, read_clip
 from renderer.io.video import encode_mp4
 
 HEIGHT, WIDTH, COUNT = 48, 64, 12
@@ -139,6 +139,6 @@ def test_other_mistakes(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for wrong in ({"start": -1}, {"count": 0}, {"every": 0}):
         with pytest.raises(InputError, match=r"^[^\n]+\.$"):
             ClipRange(**wrong)
-    monkeypatch.setattr(clip, "MAX_PIXELS", HEIGHT * WIDTH - 1)
+    monkeypatch.setattr(clip_file, "MAX_PIXELS", HEIGHT * WIDTH - 1)
     with pytest.raises(InputError, match=r"^[^\n]*64x48 pixels[^\n]*\.$"):
         list(read_clip(path, 16))
