@@ -279,7 +279,7 @@ def paint_pictures(
         # Strokes are independent of resolution, so that a round of large cells can work on a small picture.
         scale = cell_pixels * min(grids[-1]) / min(size)
         small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-        canvas, target = torch.stack([p.canvas for p in group]), torch.stack([p.target for p in group])
+        canvas, target = _stack([p.canvas for p in group]), _stack([p.target for p in group])
         small_canvas, small_target = _reduce(canvas, small), _reduce(target, small)
         result = rollout_round(
             policy,
@@ -367,6 +367,11 @@ def _propose(policy: Policy, canvas: Tensor, target: Tensor, grid: Grid) -> Tens
         return policy(canvas, target, grid)
     pairs = zip(canvas.split(1), target.split(1), strict=True)
     return torch.cat([policy(*pair, grid) for pair in pairs])
+
+
+def _stack(pictures: list[Tensor]) -> Tensor:
+    """Pictures `(3, H, W)` as `(B, 3, H, W)`; of a single one there is no copy, since it may take a gigabyte."""
+    return pictures[0][None] if len(pictures) == 1 else torch.stack(pictures)
 
 
 def _first(counts: list[int], like: Tensor) -> Tensor:

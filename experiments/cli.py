@@ -235,12 +235,6 @@ def whole_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else None
 
 
-def require_gradient(brush: str) -> None:
-    """Raise `InputError` for the name of a reference brush, which is not differentiable."""
-    if brush == "exact" or "mypaint:" in brush:
-        raise InputError(f"Brush {brush!r} is not differentiable; use bezier or ink.")
-
-
 def picture_path(picture: str, root: str | None) -> Path:
     """Return the path of an image that is given as a path or as `kaokore:ID`; the latter is downloaded if missing.
 

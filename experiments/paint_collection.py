@@ -31,7 +31,7 @@ from experiments.cli import KAOKORE, picture_path, require, run
 from experiments.cores import available_cores
 from experiments.painting_options import PaintingOptions
 from experiments.painting_worker import PAINTINGS, Collection, Picture, Row, paint_task
-from experiments.results import sweep
+from experiments.results import fingerprint, plain_options, sweep
 from kaokore.loading import Split, list_images
 from kaokore.versions import GENDERS, STATUSES
 from renderer.errors import InputError
@@ -218,10 +218,9 @@ def _stat(paths: Sequence[Path]) -> tuple[list[Picture], int]:
 
 
 def _record(config: Config) -> dict[str, Any]:
-    """The options that results depend on; of files, their names."""
-    options = {name: getattr(config, name) for name in RESULT_OPTIONS}
-    files = {name: Path(options[name]).name for name in ("agent", "renderer") if os.path.isfile(options[name])}
-    return options | files
+    """The options that results depend on; of files, their names and a hash of what is in them."""
+    options, files = plain_options(config, RESULT_OPTIONS)
+    return options | ({"files": fingerprint(None, {}, *files)} if files else {})
 
 
 def _options(config: Config) -> PaintingOptions:

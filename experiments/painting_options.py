@@ -9,10 +9,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from experiments.cli import require, require_gradient, whole_number
+from experiments.cli import require, whole_number
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
 from painter.methods import METHODS, Method
 from painter.optimize import OptimizeConfig
+from renderer.brush import require_gradient
 from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
 from renderer.strokes import BEZIER
@@ -65,6 +66,7 @@ class PaintingOptions:
     background: str = "#ffffff"
     """The colour that the painting begins on: '#c69c5a', or mean, the image's mean colour."""
     seed: int = 0
+    """Of all randomness. Equal seeds and numbers of threads (OMP_NUM_THREADS) give equal paintings."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
 

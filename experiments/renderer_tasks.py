@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
 from experiments.trainer import RunOptions
-from renderer.brush import Brush
+from renderer.brush import Brush, ReferenceBrush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mypaint import MyPaint
+from renderer.brushes.scanned import Scanned, is_scan
 from renderer.learned.data import BrushPoints, BrushViews, Pool, RandomNormals, Zipped, iterate
 from renderer.learned.fidelity import fidelity, traits
 from renderer.learned.load import KINDS
@@ -31,6 +32,21 @@ LATENT, GRAIN = 8, 3
 STREAMS = 4
 
 
+class Plan(NamedTuple):
+    """Amounts of work of a training: reference strokes, batches, strokes of the last test, processes that render."""
+
+    strokes: int
+    steps: int
+    test_strokes: int
+    workers: int
+
+
+# Default number of steps: ten to thirty minutes on two cores.
+STEPS = {"bezier": 14_000, "reconstruction": 200_000, "gan": 20_000, "vae": 10_000}
+# On two cores, MyPaint draws these strokes in 20 seconds, and the steps take 80.
+QUICK = Plan(strokes=12_000, steps=12_000, test_strokes=500, workers=2)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config(RunOptions):
     """Options of the training."""
@@ -38,13 +54,18 @@ class Config(RunOptions):
     arch: Literal["stroke-map", "huang2019"] = "stroke-map"
     """Network for the Bezier brush: that of this project, or that of Huang et al. (2019)."""
     brush: str | None = None
-    """MyPaint brush to train on instead: a name (ink, charcoal, deevad/pen ...) or a .myb file."""
+    """Brush to train on instead: one of MyPaint, by name (ink, charcoal, deevad/pen ...) or .myb file; or a file that
+    `scan_brush` wrote."""
     form: Literal["reconstruction", "gan", "vae"] = "reconstruction"
-    """Objective for a MyPaint brush; gan and vae are for stochastic brushes (charcoal, pencil, impasto ...)."""
-    strokes: int = 100_000
-    """Strokes of the MyPaint brush in the training set."""
+    """Objective for another brush; gan and vae are for stochastic brushes (charcoal, pencil, impasto ...)."""
+    quick: bool = False
+    """Learn another brush in about two minutes on two cores, good enough to paint with: fewer strokes and steps."""
+    out: str | None = None
+    """Also write the finished brush to this file; my_brush is my_brush.safetensors, for `repaint --renderer my_brush`."""
+    strokes: int | None = None
+    """Strokes of the other brush in the training set; 100,000 by default, 12,000 with --quick."""
     steps: int | None = None
-    """Batches; the default depends on the brush and the objective."""
+    """Batches; the default depends on the brush and the objective; 12,000 with --quick."""
     batch: int = 64
     """Strokes in a batch."""
     learning_rate: float = 2e-3
@@ -55,10 +76,17 @@ class Config(RunOptions):
     """Nodes per side of the Bezier brush's maps (stroke-map)."""
     evaluate_every: int | None = None
     """Steps between evaluations; by default a tenth of all steps."""
-    test_strokes: int = 2000
-    """New strokes for the alpha MSE in the checkpoint, at 128 pixels."""
-    workers: int = 1
-    """Processes that render with the reference brush; 0 uses this process."""
+    test_strokes: int | None = None
+    """New strokes for the alpha MSE in the checkpoint, at 128 pixels; 2,000 by default, 500 with --quick."""
+    workers: int | None = None
+    """Processes that render with the reference brush; 0 uses this process; 1 by default, 2 with --quick."""
+
+    def resolved(self) -> Plan:
+        """The amounts of work: those that are given, and the defaults for the others."""
+        kind = "bezier" if self.brush is None else self.form
+        usual = QUICK if self.quick else Plan(100_000, STEPS[kind], 2000, 1)
+        given = {name: getattr(self, name) for name in usual._fields}
+        return usual._replace(**{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -94,37 +122,48 @@ def bezier_task(config: Config, steps: int, device: torch.device, processes: Pro
         return {"alpha_mse": alpha_error(cast(Brush, network), brush, n, seed)}
 
     def train(done: int) -> Iterator[Progress]:
-        return fit(network, optimizer, data, done, config.learning_rate, config.workers, alpha_loss, processes)
+        return fit(
+            network, optimizer, data, done, config.learning_rate, config.resolved().workers, alpha_loss, processes
+        )
 
     return Task(config.arch, settings, network, brush, {"network": network, "optimizer": optimizer}, train, evaluate)
 
 
+def _reference(name: str) -> ReferenceBrush:
+    return Scanned.load(name) if is_scan(Path(name)) else MyPaint(name)
+
+
 def mypaint_task(config: Config, steps: int, device: torch.device) -> Task:
-    """A neural brush, trained on MyPaint's strokes that are rendered before the training, again when it is resumed."""
-    brush = MyPaint(str(config.brush))
+    """A neural brush, trained on strokes of MyPaint or of a scan.
+
+    They are rendered before the training, and again when it is resumed.
+    """
+    brush = _reference(str(config.brush))
+    record = brush.provenance()
     settings = {
-        "brush": Path(str(config.brush)).stem,
+        "brush": record["brush"],
         **asdict(traits(brush)),
         "hidden": config.hidden,
         "latent": LATENT if config.form == "vae" else 0,
         "grain": GRAIN if config.form == "gan" else 0,
-        "myb": brush.myb,
+        "myb": record["myb"],
     }
     network = NeuralBrush(**settings).to(device)
+    plan = config.resolved()
     adam = partial(torch.optim.Adam, lr=config.learning_rate)
     objects: dict[str, Any] = {"network": network}
     seeds = [config.seed * STREAMS + stream for stream in range(STREAMS)]
 
     def pool(data: Any) -> Pool:
-        bar = tqdm(iterate(data, config.workers), "reference strokes", len(data), unit="batch", leave=False)
+        bar = tqdm(iterate(data, plan.workers), "reference strokes", len(data), unit="batch", leave=False)
         return Pool(list(bar), steps, seeds[2])
 
     def points() -> Pool:
-        count = -(-config.strokes // config.batch)
+        count = -(-plan.strokes // config.batch)
         return pool(BrushPoints(brush, network.reach, config.batch, count, seeds[0]))
 
     def views(side: int, whole: bool) -> Pool:
-        return pool(BrushViews(brush, VIEWS, max(1, config.strokes // 4 // VIEWS), seeds[1], side, whole))
+        return pool(BrushViews(brush, VIEWS, max(1, plan.strokes // 4 // VIEWS), seeds[1], side, whole))
 
     if config.form == "reconstruction":
         objects["optimizer"] = adam(network.parameters())

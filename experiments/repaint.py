@@ -24,6 +24,8 @@ from tqdm.auto import tqdm
 
 from experiments.batches import Finished, Job, choose_batch, paint_in_batches
 from experiments.cli import KAOKORE, picture_path, run
+from experiments.clip import Config as ClipOptions
+from experiments.clip import repaint_clip
 from experiments.contact_sheet import CONTACT_SHEET, write_contact_sheet
 from experiments.cores import available_cores
 from experiments.outputs import VIDEO_SIDE, batch_bar, finished_files, json_line, output_size
@@ -33,6 +35,7 @@ from experiments.workers import Workers
 from renderer.brush import Brush
 from renderer.brushes.solid import coverage
 from renderer.errors import InputError
+from renderer.io.clip_file import CLIP_SUFFIXES
 from renderer.io.files import check_writable
 from renderer.io.images import find_images
 from renderer.io.video import LARGEST_VIDEO
@@ -53,7 +56,7 @@ class Config(PaintingOptions):
     """Options of a painting."""
 
     input: tyro.conf.Positional[tuple[str, ...]]
-    """Images, folders of images, or kaokore:ID."""
+    """Images, folders of images, kaokore:ID, or videos."""
     out: str
     """Folder for the results."""
     seconds: float | None = None
@@ -82,6 +85,9 @@ def repaint(config: Config) -> None:
     """Repaint images stroke by stroke."""
     _check(config)
     config = replace(config, size=config.working_size())  # what is recorded
+    if any(Path(name).suffix.lower() in CLIP_SUFFIXES for name in config.input):
+        _repaint_clips(config)
+        return
     out = Path(config.out)
     table = MetricsTable(out / METRICS, COLUMNS)
     inputs = _find(config)
@@ -169,6 +175,17 @@ def repaint(config: Config) -> None:
         _show_addresses(out, [folder for _, folder in shown], sheet if config.contact_sheet else None)
     if mistakes:
         raise InputError(f"{mistakes} of {len(inputs)} inputs could not be painted; the others are done.")
+
+
+def _repaint_clips(config: Config) -> None:
+    """Paint videos frame by frame (`experiments.clip`)."""
+    if not all(Path(name).suffix.lower() in CLIP_SUFFIXES for name in config.input):
+        raise InputError("Repaint clips and images in separate runs.")
+    if config.seconds is not None:
+        raise InputError("--seconds is not for clips; use python -m experiments.clip --frame-steps.")
+    for name in config.input:
+        shared = {item.name: getattr(config, item.name) for item in fields(PaintingOptions)}
+        repaint_clip(ClipOptions(name, config.out, video_size=config.video_size, again=config.again, **shared))
 
 
 def _check(config: Config) -> None:

@@ -19,7 +19,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from experiments.cli import picture_path, require, require_gradient, run
+from experiments.cli import picture_path, require, run
 from experiments.outputs import (
     VIDEO_SIDE,
     finished_files,
@@ -39,6 +39,7 @@ from painter.losses.pixels import Loss, weighted
 from painter.losses.style import Measure, StyleConfig, match_colours, style_loss
 from painter.metrics import compute_metrics
 from painter.optimize import OptimizeConfig
+from renderer.brush import require_gradient
 from renderer.errors import InputError
 from renderer.io.files import check_writable
 from renderer.io.images import fit, read_image
@@ -91,6 +92,7 @@ class Config:
     field: str = "style"
     """Direction of strokes: style or content (the lines of those images), circles, rays, waves, or an angle in degrees."""
     seed: int = 0
+    """Of all randomness. Equal seeds and numbers of threads (OMP_NUM_THREADS) give equal paintings."""
     again: bool = False
     """Paint again what is painted already with the same options."""
     device: str = "auto"

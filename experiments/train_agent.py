@@ -29,7 +29,7 @@ from renderer.brush import Brush
 from renderer.canvas import blank
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
-from renderer.learned.load import KINDS
+from renderer.learned.load import KINDS, load_brush_checkpoint
 from renderer.learned.processes import Processes
 
 
@@ -70,7 +70,7 @@ def train_agent(config: Config) -> Path:
 
 
 def _train(config: Config, device: torch.device, processes: Processes) -> Path:
-    checkpoint = Checkpoint.load(config.renderer, *KINDS)
+    checkpoint = load_brush_checkpoint(config.renderer)
     renderer: Brush = checkpoint.build(KINDS, device)
     train, dev = load_faces(config, config.size, config.size, device)
 

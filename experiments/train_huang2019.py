@@ -29,7 +29,7 @@ from painter.losses.perceptual import Perceptual
 from renderer.brush import Brush
 from renderer.canvas import blank
 from renderer.io.checkpoint import Checkpoint
-from renderer.learned.load import KINDS
+from renderer.learned.load import KINDS, load_brush_checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def train_huang2019(config: Config) -> Path:
     _check(config)
     refuse_processes("This training")
     recipe, device = config.recipe, choose_device(config.device)
-    checkpoint = Checkpoint.load(config.renderer, *KINDS)
+    checkpoint = load_brush_checkpoint(config.renderer)
     renderer: Brush = checkpoint.build(KINDS, device)
     train, dev = load_faces(config, recipe.size, 128, device)
     perceptual = Perceptual().to(device)

@@ -22,7 +22,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from experiments.cli import require, require_gradient, run, whole_number
+from experiments.cli import require, run, whole_number
 from experiments.outputs import (
     VIDEO_SIDE,
     finished_files,
@@ -47,6 +47,7 @@ from painter.losses.activation import (
     paint_without_target,
     vgg_layer,
 )
+from renderer.brush import require_gradient
 from renderer.canvas import blank
 from renderer.constraints import StrokeConstraints
 from renderer.errors import InputError
@@ -84,6 +85,7 @@ class Config:
     min_radius: float = 0.0
     """Least radius of a stroke, as a fraction of the side."""
     seed: int = 0
+    """Of all randomness. Equal seeds and numbers of threads (OMP_NUM_THREADS) give equal paintings."""
     again: bool = False
     """Paint again what is painted already with the same options."""
     device: str = "auto"

@@ -11,7 +11,7 @@ painting.export("face.svg")
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,10 @@ from agents.registry import Agent, load_agent
 from painter.losses.pixels import Loss, mse
 from painter.methods import METHODS, Method, Step, Task, batch_steps, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
+from painter.persistent import DEFAULT_CLIP_CONFIG, ClipConfig, ClipFrame, paint_clip
 from painter.refine import Region, refine_steps
-from renderer.brush import Brush, load_brush
-from renderer.canvas import blank
+from renderer.brush import Brush, load_brush, not_differentiable
+from renderer.canvas import blank, magnification
 from renderer.constraints import UNCONSTRAINED, Constraint, StrokeConstraints, as_constraints, parse_colour
 from renderer.errors import InputError
 from renderer.io.images import as_image, fit, resize
@@ -79,7 +80,7 @@ class Painter:
         self.device = choose_device(device)
         self.brush = load_brush(brush, self.device) if isinstance(brush, str) else brush
         if not self.brush.differentiable:
-            raise InputError(f"Brush {brush!r} is not differentiable; use bezier or ink.")
+            raise not_differentiable(brush if isinstance(brush, str) else type(brush).__name__)
         self.config = config
         self.agent: Agent | None = None
         if method != "optimize":
@@ -119,11 +120,13 @@ class Painter:
             image: a file, a PIL image, an array (H, W, 3) or a tensor (3, H, W); see `renderer.io.images.as_image`.
             strokes: how many, exactly.
             seconds: a time budget for optimising, instead of the configured number of steps.
-            size: pixels on the long side while painting; the painting can be rendered at any size.
+            size: pixels on the long side; the painting can be rendered at any size. With less than 8 pixels on the short
+                side, the work is done on a larger canvas, since strokes shorter than a pixel are drawn too dark.
             constraints: limits on all strokes: `StrokeConstraints`, or one or several objects with their method `apply`.
             background: what the painting begins on: `#c69c5a`, (r, g, b) in [0, 1], or `mean`, the image's mean colour.
-            seed: of all randomness; with equal seeds, machines and thread counts, paintings are equal. Or a generator on
-                the CPU, to share with a random loss.
+            seed: of all randomness; with equal seeds, machines and numbers of threads, paintings are equal. With another
+                number of threads, the strokes may differ, see docs/reproducibility.md. Or a generator on the CPU, to share
+                with a random loss.
             loss: what optimising lowers (optimize, hybrid), see `painter.losses`.
             penalty: strokes (B, n, P) -> (B,), added to the loss.
             provenance: what `paint` records in the painting beside its own entries; anything that JSON can hold.
@@ -195,6 +198,21 @@ class Painter:
             self._painting(painted, task, record)
             for painted, (task, _), record in zip(strokes, works, records, strict=True)
         ]
+
+    def paint_clip(
+        self, frames: Iterable[ImageLike], config: ClipConfig = DEFAULT_CLIP_CONFIG, **options: Any
+    ) -> Iterator[ClipFrame]:
+        """Paint the frames of a video with strokes that persist from frame to frame; see `painter.persistent.paint_clip`.
+
+        Args:
+            frames: images of one size, as for `steps`; read as they are needed.
+            config: how strokes follow.
+            options: those of `steps`.
+
+        Yields:
+            A `ClipFrame` for each frame, with its `painting`.
+        """
+        return paint_clip(self, frames, config, **options)
 
     def refine(self, painting: Painting, image: ImageLike, **options: Any) -> Painting:
         """Improve a painting, or repaint a region of it; takes the options of `refine_steps`.
@@ -294,6 +312,10 @@ class Painter:
         if not 1 <= size <= MAX_SIZE:
             raise InputError(f"size must be between 1 and {MAX_SIZE} pixels, not {size}.")
         target = fit(as_image(image, size), size)
+        height, width = target.shape[1:]
+        times = magnification((height, width))
+        if times > 1:
+            target = resize(as_image(image, times * size), (times * height, times * width))
         colour = background_colour(background, target)
         generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
         limits = as_constraints(constraints)
@@ -306,6 +328,7 @@ class Painter:
             loss,
             penalty,
             generator,
+            times,
         )
         record = {"method": self.method, "seed": generator.initial_seed(), **limits.provenance()}
         return task, {**record, **(provenance or {})}
@@ -328,7 +351,8 @@ class Painter:
                 f"strokes must be 0 at least, and {MAX_STROKES:,} at most with the old ones, not {strokes}."
             )
         self.brush.space.require(painting.space)
-        size = painting.size()
+        times = magnification(painting.size())
+        size = (times * painting.height, times * painting.width)
         target = resize(as_image(image, max(size)), size)
         mask = None if region is None else Region.of(as_image(region), size)
         task = Task(
@@ -339,6 +363,7 @@ class Painter:
             self._config(seconds),
             loss,
             generator=torch.Generator().manual_seed(seed),
+            times=times,
         )
         fixed = torch.zeros(len(painting.strokes), dtype=torch.bool)
         if locked is not None:
@@ -375,7 +400,8 @@ class Painter:
         if background is None:
             red, green, blue = task.canvas[:, 0, 0].tolist()
             background = red, green, blue
-        return Painting.by(self.brush, strokes, task.target.shape[1:], background, provenance)
+        size = [side // task.times for side in task.target.shape[1:]]
+        return Painting.by(self.brush, strokes, size, background, provenance)
 
 
 def _with_step(layers: Layers, step: Step, before: int) -> Layers:

@@ -40,6 +40,7 @@ class Task:
         loss: what optimising lowers (optimize, hybrid); (B, 3, H, W) twice -> (B,).
         penalty: added to the loss; strokes (B, n, P) -> (B,).
         generator: the source of all randomness; on the CPU.
+        times: how many times as large as the painting target and canvas are, see `renderer.canvas.magnification`.
     """
 
     target: Tensor
@@ -50,6 +51,7 @@ class Task:
     loss: Loss = mse
     penalty: Callable[[Tensor], Tensor] | None = None
     generator: torch.Generator = field(default_factory=torch.Generator)
+    times: int = 1
 
 
 @dataclass(frozen=True)

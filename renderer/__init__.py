@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from renderer.constraints import StrokeConstraints
     from renderer.errors import InputError
     from renderer.io.checkpoint import Checkpoint, CheckpointError
+    from renderer.io.display import show_images
     from renderer.io.images import ImageError, fit, read_image, write_png
     from renderer.io.painting import Painting, PaintingError
     from renderer.io.svg import to_svg, write_svg
@@ -31,6 +32,7 @@ _MODULES = {
     "renderer.constraints": ("StrokeConstraints",),
     "renderer.errors": ("InputError",),
     "renderer.io.checkpoint": ("Checkpoint", "CheckpointError"),
+    "renderer.io.display": ("show_images",),
     "renderer.io.images": ("ImageError", "fit", "read_image", "write_png"),
     "renderer.io.painting": ("Painting", "PaintingError"),
     "renderer.io.svg": ("to_svg", "write_svg"),
@@ -78,6 +80,7 @@ __all__ = [
     "paint_steps",
     "read_image",
     "register_brush",
+    "show_images",
     "show_video",
     "to_svg",
     "write_gif",

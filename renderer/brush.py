@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -189,6 +190,19 @@ class Brush(ABC):
         return {}
 
 
+class ReferenceBrush(Brush):
+    """A brush of the space MYPAINT to learn from. Its per-stroke noise is a function of `seed` and the stroke.
+
+    `provenance` has the name of the brush as `brush`, and as `myb` the text from which it can be made again.
+    """
+
+    seed: int
+
+    @abstractmethod
+    def with_seed(self, seed: int) -> ReferenceBrush:
+        """The same brush with other noise."""
+
+
 def box_of(bounds: Bounds) -> Tensor:
     """Boxes `(N, 4)` of left, top, width, height, at least a pixel wide and high."""
     left, top, right, bottom = bounds
@@ -258,8 +272,9 @@ def load_brush(name: str = "bezier", device: torch.device | str = "cpu") -> Brus
 
     Args:
         name: a registered brush (`exact`, `analytic`, `mypaint:ink`, see `register_brush`); a learned brush, shipped
-            (`bezier`, `ink` ...) or a checkpoint file; `module:Class` of an importable module, called without arguments;
-            or, with plus signs, several brushes in one painting (`watercolour+ink`, see `renderer.brushes.mixed`).
+            (`bezier`, `ink` ...) or a file, also without its suffix (`mine` is `mine.safetensors` in the current folder);
+            a file of a scanned brush; `module:Class` of an importable module, called without arguments; or, with plus
+            signs, several brushes in one painting (`watercolour+ink`, see `renderer.brushes.mixed`).
         device: where the weights of the brush go.
 
     Returns:
@@ -292,15 +307,49 @@ def brush_names() -> list[str]:
     return [f"{name}NAME" if name.endswith(":") else name for name in [*_FACTORIES, *shipped_brushes()]]
 
 
-def _load_checkpoint(name: str, device: torch.device | str) -> Brush:
-    from renderer.io.checkpoint import is_checkpoint
-    from renderer.learned.load import load_learned_brush
+def require_gradient(name: str) -> None:
+    """Raise `InputError` if `name` is that of a reference brush. Loads nothing; other names are not checked."""
+    if any(part == "exact" or part.startswith("mypaint:") or _is_scan(part) for part in name.split("+")):
+        raise not_differentiable(name)
 
-    if not is_checkpoint(name):
+
+def not_differentiable(name: str) -> InputError:
+    """The error for the brush `name` where a gradient is needed; it says how to get one."""
+    from renderer.learned.load import brush_file, shipped_brushes
+
+    parts, shipped = [part.removeprefix("mypaint:") for part in name.split("+")], shipped_brushes()
+    for whole, part in zip(name.split("+"), parts, strict=True):
+        if (whole != part or _is_scan(part)) and part not in shipped:
+            source = part if whole != part else str(brush_file(part))
+            return InputError(f"Brush {name!r} is not differentiable; learn it by `{_training(source)}`.")
+    learned = "+".join(parts) if all(part in shipped for part in parts) else "bezier or ink"
+    return InputError(f"Brush {name!r} is not differentiable; use {learned}.")
+
+
+def _training(brush: str) -> str:
+    return f"python -m experiments.train_renderer --brush {shlex.quote(brush)} --quick"
+
+
+def _is_scan(name: str) -> bool:
+    from renderer.brushes.scanned import is_scan
+    from renderer.learned.load import brush_file
+
+    path = brush_file(name)
+    return path is not None and is_scan(path)
+
+
+def _load_checkpoint(name: str, device: torch.device | str) -> Brush:
+    from renderer.brushes.scanned import Scanned, is_scan
+    from renderer.learned.load import brush_file, load_learned_brush
+
+    path = brush_file(name)
+    if path is None:
         raise InputError(
             f"There is no brush {name!r}; choose one of {', '.join(brush_names())}, a checkpoint file, or module:Class."
         )
-    return load_learned_brush(name, device)
+    if path.suffix == ".myb":
+        raise InputError(f"{name} is a brush of MyPaint: use mypaint:{name}, or learn it by `{_training(name)}`.")
+    return Scanned.load(path) if is_scan(path) else load_learned_brush(path, device)
 
 
 def _placed(brush: Brush, device: torch.device | str) -> Brush:

@@ -17,6 +17,8 @@ from renderer.errors import InputError
 from renderer.ops.composite import composite
 from renderer.ops.triton_strokes import composite_codes, encode
 
+LEAST_SIDE = 8  # pixels on the short side of a canvas on which strokes look as they do on larger ones
+
 
 def blank(
     size: tuple[int, int], colour: tuple[float, float, float] = (1.0, 1.0, 1.0), device: torch.device | str = "cpu"
@@ -24,6 +26,15 @@ def blank(
     """A canvas `(3, H, W)` of one colour, sRGB in [0, 1]. Raises `InputError` for a size without pixels."""
     check_size(size)
     return torch.tensor(colour, device=device)[:, None, None].expand(3, *size).clone()
+
+
+def magnification(size: tuple[int, int]) -> int:
+    """How many times as large a canvas of `size` (height, width) is drawn, so that its short side has `LEAST_SIDE` pixels.
+
+    On a smaller canvas, most strokes are shorter than a pixel; brushes have soft edges of about a pixel, so that they would
+    draw such strokes darker than the same strokes are on a large canvas.
+    """
+    return -(-LEAST_SIDE // min(size))
 
 
 def over(canvas: Tensor, mark: Mark) -> Tensor:

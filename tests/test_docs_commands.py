@@ -97,6 +97,11 @@ def problems(line: str) -> Iterator[str]:
         words = [words[2].removeprefix("kaokore_painter."), *words[3:]]  # the name in a wheel
         if words[0] in OTHERS or words[0].endswith(".NAME"):
             return
+        if words[0].startswith("tests.torture"):
+            path = ROOT / words[0].replace(".", "/")
+            if not (path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()):
+                yield f"there is no module {words[0]}"
+            return
         if words[0] not in COMMANDS:
             yield f"there is no command {words[0]}"
             return

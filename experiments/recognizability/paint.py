@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.cli import choose_device, require, require_gradient
+from experiments.cli import choose_device, require
 from experiments.recognizability.rows import UNPAINTED, Key, Row, Rows
 from experiments.recognizability.run_file import record
 from kaokore import parse_id
@@ -22,6 +22,7 @@ from kaokore.loading import load_images
 from painter import Painter
 from painter.methods import METHODS, Method
 from painter.optimize import OptimizeConfig
+from renderer.brush import require_gradient
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint, find
 from renderer.io.files import check_writable

@@ -87,14 +87,13 @@ class ExactBezier(BezierBrush):
     `supersample` squared samples.
 
     Args:
-        supersample: samples along the side of a pixel.
-        tolerance: how far the outline may lie inside the true one, in samples; discs of a wide stroke then lie farther
-            apart, which is several times faster on a large canvas. By default, they are 1.5 samples apart.
+        supersample: samples per pixel and axis.
+        outline_error: how far the outline of a row of discs may lie from the curve's, in samples; with fewer discs it is
+            faster. At 0 there is a disc every 1.5 samples.
     """
 
-    def __init__(self, supersample: int = 4, tolerance: float | None = None) -> None:
-        self.supersample = supersample
-        self.tolerance = tolerance
+    def __init__(self, supersample: int = 4, outline_error: float = 0.0) -> None:
+        self.supersample, self.outline_error = supersample, outline_error
 
     def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
@@ -126,12 +125,14 @@ class ExactBezier(BezierBrush):
         points = (np.stack((start, control, end)) - origin) * s
         length = np.abs(np.diff(points, axis=0)).sum()
         # Steps of at most 1.5 samples keep the outline smooth; at least 64 keep the change of opacity smooth.
-        wanted = length / 1.5
-        if self.tolerance is not None:
-            # Two discs of radius r, d apart, meet d^2 / (8 r) inside of their common tangent.
-            apart = max(1.5, float(8 * radius.min() * s * self.tolerance) ** 0.5)
-            wanted = max(length / apart, 255 * abs(opacity[1] - opacity[0]))
-        steps = int(np.clip(wanted, 64, 2048))
+        least = 64
+        spacing = 1.5
+        if self.outline_error > 0:
+            # Between discs at a distance d, the outline lies d^2 / 8r inside of the curve's. One step of opacity for each
+            # of the 8 bits that a change of it may show.
+            spacing = max(spacing, float(np.sqrt(8 * self.outline_error * s * max(0.0, radius.min()))))
+            least = max(4, int(64 * abs(opacity[0] - opacity[1])))
+        steps = int(np.clip(length / spacing, least, 2048))
         t = np.linspace(0, 1, steps)[:, None]
         centres = (1 - t) ** 2 * points[0] + 2 * t * (1 - t) * points[1] + t**2 * points[2]
         # OpenCV's coordinates start at pixel centres, here in sixteenths (shift=4); its discs are .4 samples too large.

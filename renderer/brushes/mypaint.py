@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from renderer.brush import Brush, Mark, Patches, Size, Window, concatenated
+from renderer.brush import Mark, Patches, ReferenceBrush, Size, Window, concatenated
 from renderer.brushes.mypaint_engine import FULL, LEAST_RADIUS, Engine, Pixels, load
 from renderer.brushes.mypaint_settings import Setting, read_brush
 from renderer.errors import InputError
@@ -88,7 +88,7 @@ def find_brush(brush: str | Path, folder: Path = FOLDER) -> Path:
     raise InputError(f"There is no brush {str(brush)!r}: give a .myb file, or a name such as deevad/liner.")
 
 
-class MyPaint(Brush):
+class MyPaint(ReferenceBrush):
     """One brush of MyPaint. A mark depends only on its stroke, `seed` and the canvas' size.
 
     The engine's random numbers are a function of `seed` and the stroke's geometry, radius and pressure, not of its colour,
@@ -160,6 +160,10 @@ class MyPaint(Brush):
             box = torch.tensor([[patch.left, patch.top, w, h]], device=strokes.device)
             texture = patch.colour.flatten(1).to(strokes) if self.textured else None
             yield Patches(patch.alpha.flatten().to(strokes), colour[None], box, start, texture)
+
+    def with_seed(self, seed: int) -> MyPaint:
+        """See `renderer.brush.ReferenceBrush`."""
+        return MyPaint(self.path, seed, self.threads)
 
     def provenance(self) -> dict[str, Any]:
         """The brush's name, and its file's text."""

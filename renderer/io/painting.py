@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 import json
 import math
 import operator
 import os
-import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
-from renderer.brush import Brush, Patches, box_of, load_brush
+from renderer.brush import Brush, Patches, ReferenceBrush, box_of, load_brush
 from renderer.brushes.bezier import ExactBezier
 from renderer.brushes.mixed import MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
-from renderer.canvas import blank, paint_steps
+from renderer.brushes.scanned import Scanned, is_strips
+from renderer.canvas import blank, magnification
+from renderer.checks import check_painting
 from renderer.constraints import parse_colour
 from renderer.errors import InputError
 from renderer.io.files import atomic
@@ -37,10 +40,17 @@ from renderer.strokes import BEZIER, KNOWN, SpaceError, StrokeSpace
 Colour = tuple[float, float, float]
 """sRGB in [0, 1]."""
 
+Box = tuple[int, int, int, int]
+"""left, top, width, height in pixels."""
+
+Pace = Literal["even", "by-area", "ease"]
+PACES: tuple[Pace, ...] = get_args(Pace)
+
 FORMAT = "kaokore-painting/1"
 FORMAT_JSON = "kaokore-strokes/1"
 EXPORTS = (".png", ".jpg", ".svg", ".ora", ".psd", ".hpgl", ".gcode", ".mp4", ".gif", ".json", ".safetensors")
 IMAGE_SIZE, VIDEO_SIZE, GIF_SIZE = 1536, 512, 256  # pixels on the long side of exports
+AREA_SIZE = 128  # pixels on the long side where areas of marks are measured
 LARGEST = 16_384  # pixels on the long side
 MAX_BYTES = 256 * 2**20  # of a file: some four million strokes
 MAX_STROKES = 5_000_000
@@ -190,21 +200,42 @@ class Painting:
             longest: pixels on the long side; as it was painted for None.
             brush: of the same stroke space; the default is `default_brush`.
         """
-        canvas = blank(self.size(longest), self.background)
+        (height, width), times = self.size(longest), magnification(self.size(longest))
+        canvas = blank((times * height, times * width), self.background)
         _lay(canvas, self.strokes.detach().cpu().to(canvas), self._own_or(brush, longest))
-        return canvas.clamp_(0, 1)
+        return _reduced(canvas, times).clamp_(0, 1)
 
-    def frames(self, count: int, longest: int | None = None, brush: Brush | None = None) -> Iterator[Tensor]:
+    def frames(
+        self, count: int, longest: int | None = None, brush: Brush | None = None, pace: Pace = "ease"
+    ) -> Iterator[Tensor]:
         """Yield `count` canvases (3, H, W), from the blank background to the finished painting, timed by `schedule`.
 
         The same tensor each time, changed in place: copy what is to be kept.
         """
-        canvases = self._steps(longest, brush)
-        canvas, shown = next(canvases), 0
-        for wanted in schedule(len(self.strokes), count):
-            while shown < wanted:
-                canvas, shown = next(canvases), shown + 1
+        for canvas, _ in self.changes(count, longest, brush, pace):
             yield canvas
+
+    @torch.no_grad()
+    def changes(
+        self, count: int, longest: int | None = None, brush: Brush | None = None, pace: Pace = "ease"
+    ) -> Iterator[tuple[Tensor, list[Box]]]:
+        """`frames`, each with the boxes of its new strokes: left, top, width and height in pixels."""
+        (height, width), times = self.size(longest), magnification(self.size(longest))
+        canvas = blank((times * height, times * width), self.background)
+        brush = self._own_or(brush, longest)
+        strokes = self.strokes.detach().cpu().to(canvas)
+        check_painting(canvas, strokes, brush.space)
+        weights = _mark_areas(self, brush) if pace == "by-area" else None
+        streamed = brush.stream(strokes, (canvas.shape[1], canvas.shape[2]), _chunk(canvas))
+        marks = ((patches, i) for patches in streamed for i in range(len(patches)))
+        shown = 0
+        for wanted in schedule(len(strokes), count, pace, weights):
+            changed = []
+            for patches, i in itertools.islice(marks, wanted - shown):
+                _lay_patch(canvas, patches, i)
+                changed.append(_reduced_box(patches.box[i].tolist(), times))
+            shown = wanted
+            yield _reduced(canvas, times), changed
 
     def default_brush(self, longest: int | None = None) -> Brush:
         """The reference brush; or, with a warning, the learned one where MyPaint's engine is not installed."""
@@ -213,8 +244,10 @@ class Painting:
         try:
             return reference_brush(self.space, self.size(longest), self.provenance)
         except MissingBrushError as error:
+            from renderer.learned.load import shipped_brushes
+
             # Only names of shipped brushes: a painting may come from anywhere, and must not choose files or modules.
-            if not re.fullmatch(r"[\w+-]+", error.learned):
+            if not {*error.learned.split("+")} <= {*shipped_brushes()}:
                 raise
             try:
                 brush = _learned_brush(error.learned)
@@ -272,6 +305,10 @@ class Painting:
         centre_lines: bool = False,
         canvas: tuple[float, float] | None = None,
         pens: Sequence[float] = (0.3, 0.8, 2.0),
+        seconds: float | None = None,
+        fps: float | None = None,
+        pace: Pace = "ease",
+        on_frame: Callable[[int, int], object] | None = None,
     ) -> Path:
         """Write the painting in the format of the suffix.
 
@@ -287,6 +324,10 @@ class Painting:
             centre_lines: an SVG of open lines for plotters, see `renderer.io.svg_centre_lines`; as in .hpgl, .gcode.
             canvas: width and height in mm of the sheet that centre lines are drawn on.
             pens: widths in mm of the pens that centre lines are drawn with.
+            seconds: length of a video, with its pauses; see `renderer.io.video.Timing`.
+            fps: frames a second of a video.
+            pace: which strokes each frame of a video adds, see `schedule`.
+            on_frame: called with the number of frames of a video that are written, and of all.
 
         Returns:
             The path.
@@ -301,7 +342,7 @@ class Painting:
         from renderer.io.plotter import write_plot
         from renderer.io.svg import write_svg
         from renderer.io.svg_centre_lines import write_centre_lines
-        from renderer.io.video import write_gif, write_mp4
+        from renderer.io.video import Timing, write_gif, write_mp4
 
         path = Path(path)
         size_of_image, size_of_video, size_of_gif = (
@@ -323,9 +364,9 @@ class Painting:
             case ".psd":
                 write_psd(self, path, size_of_image, brush, layer_strokes)
             case ".mp4":
-                write_mp4(self, path, size_of_video, brush)
+                write_mp4(self, path, size_of_video, brush, Timing(seconds, fps, pace), on_frame)
             case ".gif":
-                write_gif(self, path, size_of_gif, brush)
+                write_gif(self, path, size_of_gif, brush, Timing(seconds, fps, pace), on_frame)
             case ".json":
                 with atomic(path) as temporary:
                     temporary.write_text(self.to_json() + "\n", encoding="utf-8")
@@ -361,11 +402,6 @@ class Painting:
         else:
             display(image)
 
-    def _steps(self, longest: int | None, brush: Brush | None) -> Iterator[Tensor]:
-        background = blank(self.size(longest), self.background)
-        strokes = self.strokes.detach().cpu().to(background)
-        return paint_steps(background, strokes, self._own_or(brush, longest), chunk=_chunk(background))
-
     def _own_or(self, brush: Brush | None, longest: int | None) -> Brush:
         brush = self.default_brush(longest) if brush is None else brush
         brush.space.require(self.space)
@@ -391,7 +427,7 @@ def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mappi
                 f"There is no reference brush for strokes of the space {space.name!r}; choose the brush that painted them."
             )
         samples = 4 if max(size) <= 1024 else 2 if max(size) <= 4096 else 1
-        return ExactBezier(samples, None if max(size) <= 512 else 1 / 16)
+        return ExactBezier(samples, 0.0 if max(size) <= 1024 else 1 / 16)
     provenance = provenance or {}
     names, files = provenance.get("brush"), provenance.get("myb")
     if space == MYPAINT:
@@ -414,14 +450,28 @@ def _learned_brush(name: str) -> Brush:
     return load_brush(name)
 
 
-def _mypaint(name: str, myb: object) -> MyPaint:
+def _mypaint(name: str, myb: object) -> ReferenceBrush:
     """A brush from its file's text, or by name where there is none."""
+    if is_strips(myb):
+        return Scanned.from_text(name, str(myb))
     if not isinstance(myb, str):
         return MyPaint(name)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{Path(name).name}.myb"
         path.write_text(myb, encoding="utf-8")
         return MyPaint(path)
+
+
+def _reduced(canvas: Tensor, times: int) -> Tensor:
+    """A canvas (3, H, W) with blocks of `times` x `times` pixels averaged."""
+    return canvas if times == 1 else avg_pool2d(canvas, times)
+
+
+def _reduced_box(box: Sequence[int], times: int) -> Box:
+    """The pixels (left, top, width, height) of a canvas reduced by `times` that show any of a box."""
+    left, top, width, height = box
+    right, bottom = -(-(left + width) // times), -(-(top + height) // times)
+    return left // times, top // times, right - left // times, bottom - top // times
 
 
 def _chunk(canvas: Tensor) -> int:
@@ -451,19 +501,52 @@ def _lay(canvas: Tensor, strokes: Tensor, brush: Brush) -> None:
 
 def _lay_patches(canvas: Tensor, patches: Patches) -> None:
     for i in range(len(patches)):
-        below, alpha = patches.on(canvas, i)
-        below.lerp_(patches.pigment(i), alpha)
+        _lay_patch(canvas, patches, i)
 
 
-def schedule(strokes: int, frames: int) -> list[int]:
-    """How many strokes are shown in each of `frames` frames: from 0 to all, slowly at first.
+def _lay_patch(canvas: Tensor, patches: Patches, i: int) -> None:
+    below, alpha = patches.on(canvas, i)
+    below.lerp_(patches.pigment(i), alpha)
 
-    The first strokes change the canvas most, so they get the most time.
 
-    >>> schedule(100, 5), schedule(1, 3)
-    ([0, 7, 25, 57, 100], [0, 1, 1])
+def schedule(strokes: int, frames: int, pace: Pace = "ease", weights: Tensor | None = None) -> list[int]:
+    """How many strokes are shown in each of `frames` frames, from 0 to all.
+
+    Args:
+        strokes: how many there are.
+        frames: how many there are.
+        pace: `ease` is slow at first, since the first strokes change the canvas most; `even` shows the same number of
+            strokes in every frame, `by-area` the same sum of `weights`.
+        weights: (strokes,), the area of each mark (by-area).
+
+    Raises:
+        InputError: for another pace.
+
+    >>> schedule(100, 5), schedule(1, 3), schedule(4, 5, "even")
+    ([0, 7, 25, 57, 100], [0, 1, 1], [0, 1, 2, 3, 4])
+    >>> schedule(3, 5, "by-area", torch.tensor([2.0, 1.0, 1.0]))
+    [0, 1, 1, 2, 3]
     """
-    return [math.ceil(strokes * (i / max(1, frames - 1)) ** 2) for i in range(frames)]
+    if pace not in PACES:
+        raise InputError(f"There is no pace {pace!r}; choose one of {', '.join(PACES)}.")
+    times = [i / max(1, frames - 1) for i in range(frames)]
+    if pace != "by-area" or weights is None or len(weights) == 0:
+        return [math.ceil(strokes * time ** (2 if pace == "ease" else 1)) for time in times]
+    begins = weights.double().cumsum(0) - weights  # what is painted when a stroke begins
+    limits = torch.tensor(times, dtype=torch.float64) * weights.double().sum()
+    shown = torch.searchsorted(begins, limits).tolist()
+    return [*shown[:-1], strokes] if frames > 1 else shown
+
+
+def _mark_areas(painting: Painting, brush: Brush) -> Tensor:
+    """The sum of alpha of each mark, (N,), on a small canvas; a little for marks that leave nothing."""
+    size = painting.size(AREA_SIZE)
+    areas = [
+        patches.alpha[begin : begin + width * height].sum()
+        for patches in brush.stream(painting.strokes.detach().cpu().float(), size)
+        for begin, (_, _, width, height) in zip(patches.start.tolist(), patches.box.tolist(), strict=True)
+    ]
+    return torch.stack(areas) + 0.1 if areas else torch.zeros(0)
 
 
 def _replaced(colours: Tensor, changes: Mapping[str, str]) -> Tensor:

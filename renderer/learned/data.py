@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from renderer.brush import Window
-from renderer.brushes.mypaint import MyPaint
+from renderer.brush import ReferenceBrush, Window
 from renderer.strokes import MYPAINT
 
 # Canvas sides to train on, in turn: small ones are cheap and have thin lines, large ones have sharp edges.
@@ -78,7 +77,7 @@ class BrushPoints(Dataset[Points]):
 
     def __init__(
         self,
-        brush: MyPaint,
+        brush: ReferenceBrush,
         reach: float,
         batch: int,
         count: int,
@@ -102,12 +101,12 @@ class BrushPoints(Dataset[Points]):
         angle = 2 * math.pi * turn
         path_x, path_y = on_path(strokes, side, t)
         x, y = (path_x + far * angle.cos()).floor().long(), (path_y + far * angle.sin()).floor().long()
+        patches = self.brush.patches(strokes, (side, side))
+        left, top, width, height = patches.box[:, :, None].unbind(1)
+        column, row = x - left, y - top
+        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         alpha = torch.zeros(shape)
-        for k, patch in enumerate(self.brush.stream(strokes, (side, side))):
-            left, top, w, h = patch.box[0].tolist()
-            column, row = x[k] - left, y[k] - top
-            inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
-            alpha[k, inside] = patch.alpha[row[inside] * w + column[inside]]
+        alpha[inside] = patches.alpha[(patches.start[:, None] + row * width + column)[inside]]
         seen = (x >= 0) & (x < side) & (y >= 0) & (y < side)
         owner = torch.arange(self.batch, dtype=torch.int32)[:, None].expand(shape)
         return Points(strokes, (side, side), owner[seen], x[seen] + 0.5, y[seen] + 0.5, alpha[seen].clamp(0, 1))
@@ -119,7 +118,7 @@ class BrushViews(Dataset[Views]):
     whole: the windows are whole canvases; otherwise they lie around a point of each path, on larger canvases
     """
 
-    def __init__(self, brush: MyPaint, batch: int, count: int, seed: int, side: int, whole: bool) -> None:
+    def __init__(self, brush: ReferenceBrush, batch: int, count: int, seed: int, side: int, whole: bool) -> None:
         self.brush, self.batch, self.count, self.seed = brush, batch, count, seed
         self.side, self.whole = side, whole
 

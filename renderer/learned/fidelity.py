@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from renderer.brush import Brush, Window
-from renderer.brushes.mypaint import MyPaint
+from renderer.brush import Brush, ReferenceBrush, Window
 from renderer.learned.data import on_path, painterly
 from renderer.learned.kernel_distance import kernel_distance
 from renderer.learned.train import alpha_error
@@ -33,7 +32,7 @@ class Traits:
     sized: bool
 
 
-def traits(brush: MyPaint, n: int = 64, seed: int = 0, side: int = 128) -> Traits:
+def traits(brush: ReferenceBrush, n: int = 64, seed: int = 0, side: int = 128) -> Traits:
     """Measure a brush on `n` strokes on a canvas side x side; takes about a second."""
     strokes = MYPAINT.sample(n, torch.Generator().manual_seed(seed))
     strokes[:, MYPAINT.columns("opacity")] = 1
@@ -47,7 +46,7 @@ def traits(brush: MyPaint, n: int = 64, seed: int = 0, side: int = 128) -> Trait
     for name in ("start", "end", "radius"):
         half[:, MYPAINT.columns(name)] /= 2
     alpha = brush(strokes, (side, side)).alpha[:, 0]
-    other = MyPaint(brush.path, brush.seed + 1)(strokes, (side, side)).alpha[:, 0]
+    other = brush.with_seed(brush.seed + 1)(strokes, (side, side)).alpha[:, 0]
     mirror = brush(mirrored, (side, side)).alpha[:, 0].flip(-1)
     small = brush(half, (2 * side, 2 * side)).alpha[:, 0, :side, :side]
     limit = _difference(alpha, other) + 0.01  # stochastic brushes differ from seed to seed
@@ -56,7 +55,7 @@ def traits(brush: MyPaint, n: int = 64, seed: int = 0, side: int = 128) -> Trait
     return Traits(round(_reach(brush, pressed, side) + 0.1, 2), directed, sized)
 
 
-def _reach(brush: MyPaint, strokes: Tensor, side: int) -> float:
+def _reach(brush: Brush, strokes: Tensor, side: int) -> float:
     """The largest distance of a visible pixel from the path of its stroke, in radii."""
     seen = brush(strokes, (side, side)).alpha[:, 0] > VISIBLE / 2
     path_x, path_y = on_path(strokes, side, torch.linspace(0, 1, 65).expand(len(strokes), -1))
@@ -76,7 +75,7 @@ def _difference(a: Tensor, b: Tensor) -> float:
     return float((a - b).abs()[seen].mean()) if seen.any() else 0.0
 
 
-def fidelity(learned: Brush, reference: MyPaint, n: int, seed: int) -> dict[str, float]:
+def fidelity(learned: Brush, reference: ReferenceBrush, n: int, seed: int) -> dict[str, float]:
     """Measure a learned brush against its reference brush on `n` strokes.
 
     Returns:
@@ -86,7 +85,7 @@ def fidelity(learned: Brush, reference: MyPaint, n: int, seed: int) -> dict[str,
         kernel_distance: see `appearance_distance`, in thousandths.
         kernel_distance_of_noise: the same between two seeds of the reference brush.
     """
-    other = MyPaint(reference.path, reference.seed + 1)
+    other = reference.with_seed(reference.seed + 1)
     return {
         "alpha_mse": alpha_error(learned, reference, n, seed),
         "alpha_mse_of_noise": alpha_error(other, reference, n, seed) / 2,

@@ -39,6 +39,12 @@ class NeuralBrush(LearnedBrush):
     along the stroke and modulated by further textures (trained against a critic, the paper's GAN); with `latent`, numbers
     that choose among textures (the paper's VAE). The noise changes smoothly with the stroke's ends.
 
+    Gradients are those of the mark with its noise, grain and latent numbers, held in place: they are not the derivative of
+    what a stochastic brush draws, where the noise changes with the stroke. Agents, and optimisation of the squared error,
+    draw `mean_brush()`, which has no grain and so an exact gradient. The gradient of a stroke shorter than a pixel is
+    approximate, since its curve coordinates are (`renderer.learned.curve_coordinates`). Without pressure or radius, it is
+    that of the smallest mark.
+
     Args:
         brush: name of the reference brush, recorded in paintings.
         reach: how far a mark reaches from its path, in radii.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 import tyro
 
-from experiments.cli import Command, renamed_options, require, require_gradient, run, run_subcommand
+from experiments.cli import Command, renamed_options, require, run, run_subcommand
 from renderer.errors import InputError
 
 
@@ -186,10 +186,3 @@ def test_a_seed_out_of_range(seed):
 def test_a_number_out_of_range(rate):
     with pytest.raises(InputError, match=r"--rate must be at least 0\.1"):
         require(Options(rate=rate), rate=0.1)
-
-
-@pytest.mark.parametrize("name", ["exact", "mypaint:ink", "watercolour+mypaint:ink"])
-def test_reference_brushes_are_not_differentiable(name):
-    with pytest.raises(InputError, match=r"is not differentiable; use bezier or ink\."):
-        require_gradient(name)
-    require_gradient("bezier")

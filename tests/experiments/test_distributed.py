@@ -77,4 +77,4 @@ def test_a_batch_must_be_divisible(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         pass
     with pytest.raises(InputError, match="start it without torchrun"):
-        refuse_processes("The training of a MyPaint brush")
+        refuse_processes("The training of another brush than Bezier")

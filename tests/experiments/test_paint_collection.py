@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from experiments.paint_collection import Config, Manifest, _find, paint_collection
+from experiments.paint_collection import Config, Manifest, _find, _record, paint_collection
 from experiments.painting_options import PaintingOptions
 from experiments.painting_worker import Collection, Picture, paint_pictures
 from kaokore import write_fake_kaokore
@@ -234,3 +234,15 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"distributed is not installed; run .*\[cluster\]"):
         paint_collection(Config((str(tmp_path / "in"),), str(tmp_path / "out")))
+
+
+def test_a_retrained_checkpoint_of_the_same_name_makes_other_results(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "agent.safetensors"
+    config = Config((str(tmp_path),), str(tmp_path / "out"), agent=str(checkpoint))
+    records = []
+    for content in (b"first", b"second", b"first"):
+        checkpoint.write_bytes(content)
+        records.append(_record(config))
+    assert records[0] == records[2] != records[1]
+    assert all(record["agent"] == "agent.safetensors" for record in records)
+    assert "files" not in _record(Config((), str(tmp_path / "out")))

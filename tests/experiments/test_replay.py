@@ -15,7 +15,7 @@ from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.canvas import blank, paint_steps
 from renderer.errors import InputError
 from renderer.io.images import to_bytes
-from renderer.io.painting import Painting
+from renderer.io.painting import PACES, Painting, _mark_areas, schedule
 from renderer.io.svg import to_svg
 from renderer.strokes import BEZIER
 from tests.renderer.brushes.test_mypaint import engine
@@ -43,6 +43,67 @@ def test_every_suffix(tmp_path: Path, strokes: str, suffix: str, capsys: pytest.
         case _:
             with Image.open(out) as image:
                 assert image.size == (64, 48)
+
+
+@pytest.mark.parametrize(("seconds", "fps", "frames"), [(3.0, 24, 72), (0.5, 10, 5), (1.5, 29.97, 45), (12.0, 5, 60)])
+def test_a_video_is_as_long_as_asked_for(tmp_path: Path, strokes: str, seconds: float, fps: float, frames: int) -> None:
+    out = str(tmp_path / "a.mp4")
+    replay(Config(strokes, out, size=64, video_seconds=seconds, fps=fps))
+    with av.open(out) as container:
+        stream = container.streams.video[0]
+        assert float(stream.average_rate) == pytest.approx(fps, rel=1e-5)
+        assert stream.frames == frames == sum(1 for _ in container.decode(stream))
+        assert container.duration == pytest.approx(1e6 * frames / fps, abs=1e3)
+        assert abs(container.duration / 1e6 - seconds) <= 0.5 / fps + 1e-3
+
+
+@pytest.mark.parametrize(("seconds", "fps"), [(3.0, None), (0.5, 20.0), (7.31, 12.5), (1.0, 50.0)])
+def test_a_gif_is_as_long_as_asked_for(tmp_path: Path, strokes: str, seconds: float, fps: float | None) -> None:
+    out = replay(Config(strokes, str(tmp_path / "a.gif"), size=64, video_seconds=seconds, fps=fps))
+    with Image.open(out) as image:
+        durations = []
+        for i in range(image.n_frames):
+            image.seek(i)
+            durations.append(image.info["duration"])
+    assert sum(durations) == pytest.approx(1000 * seconds)
+    assert min(durations) >= 20
+
+
+def test_the_pace_says_when_strokes_appear(tmp_path: Path) -> None:
+    """One large stroke and then 15 small ones: by area, the small ones come late."""
+    values = BEZIER.default_strokes(16)
+    values = BEZIER.put(values, "radius", torch.full((16, 2), 0.02))
+    values[0] = BEZIER.put(values[:1], "radius", torch.ones(1, 2))
+    values = BEZIER.put(values, "start", torch.rand(16, 2, generator=torch.Generator().manual_seed(0)))
+    painting = Painting(values, BEZIER, 64, 64)
+    brush = painting.default_brush()
+    shown = {pace: schedule(16, 9, pace, _mark_areas(painting, brush)) for pace in PACES}
+    assert shown["even"] == [0, 2, 4, 6, 8, 10, 12, 14, 16]
+    assert shown["ease"][4] == 4
+    assert shown["by-area"][4] <= 2
+    assert all(frames[0] == 0 and frames[-1] == 16 and sorted(frames) == frames for frames in shown.values())
+    for pace in PACES:
+        painting.export(tmp_path / f"{pace}.mp4", size=32, seconds=1, fps=10, pace=pace)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 3
+
+
+def test_progress_of_encoding(tmp_path: Path, strokes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    calls = []
+    painting = Painting.load(strokes)
+    for name in ("a.mp4", "a.gif"):
+        painting.export(tmp_path / name, size=32, seconds=2, fps=10, on_frame=lambda *call: calls.append(call))
+        assert [done for done, _ in calls] == list(range(1, calls[0][1] + 1))
+        calls.clear()
+    replay(Config(strokes, str(tmp_path / "b.mp4"), size=32))
+    assert capsys.readouterr().err == ""  # quiet when not on a terminal
+
+
+def test_odd_sides_are_reported_as_written(tmp_path: Path, strokes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = replay(Config(strokes, str(tmp_path / "a.mp4"), size=50))
+    with av.open(str(out)) as container:
+        stream = container.streams.video[0]
+        assert f"{stream.width}x{stream.height} pixels" in capsys.readouterr().out
+        assert (stream.width, stream.height) == (50, 38)
 
 
 def test_the_picture_is_the_painting_s(tmp_path: Path, strokes: str) -> None:
@@ -115,6 +176,14 @@ def test_strokes_of_mypaint_are_not_bezier_s(tmp_path: Path, ink: str) -> None:
         {"out": "a.mp4", "size": 5000},
         {"out": "a.gif", "size": 5000},
         {"renderer": "nobody"},
+        {"out": "a.mp4", "video_seconds": 0},
+        {"out": "a.mp4", "video_seconds": float("nan")},
+        {"out": "a.mp4", "video_seconds": 1e9},
+        {"out": "a.mp4", "video_seconds": 0.01},
+        {"out": "a.mp4", "fps": 0},
+        {"out": "a.gif", "fps": 60},
+        {"out": "a.mp4", "pace": "fast"},
+        {"out": "a.png", "video_seconds": 5},
         {"strokes": "missing.safetensors"},
         {"strokes": __file__},
     ],

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments import train_renderer
+from experiments import renderer_tasks, train_renderer
 from experiments.figures.fidelity_sheet import Config as Sheet
 from experiments.figures.fidelity_sheet import fidelity_sheet
 from experiments.train_renderer import TINY, Config
@@ -21,6 +21,7 @@ from renderer.io.checkpoint import Checkpoint
 from renderer.learned.neural_brush import NeuralBrush
 from tests.experiments.interruptions import stopped_and_resumed
 from tests.renderer.brushes.test_mypaint import engine
+from tests.renderer.brushes.test_scanned import brush as scanned
 
 ONE_LINE = r"^[^\n]+\.$"
 
@@ -67,9 +68,30 @@ def test_it_resumes_exactly(tmp_path: Path, form: str, monkeypatch: pytest.Monke
     assert first.about["alpha_mse"] == second.about["alpha_mse"]
 
 
+def test_quick_and_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A scanned brush is learned without the engine; a copy with a short name paints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(renderer_tasks, "QUICK", renderer_tasks.Plan(16, 2, 5, 0))
+    monkeypatch.setattr(train_renderer, "sheet", lambda *_: np.zeros((2, 2), np.uint8))  # for speed
+    scanned().save("scan.safetensors")
+    folder = run_renderer(Config(brush="scan.safetensors", quick=True, out="learned", hidden=16, batch=8, runs="runs"))
+    assert "python -m experiments.repaint face.jpg --renderer learned" in capsys.readouterr().out
+    checkpoint = Checkpoint.load(folder / "latest.safetensors")
+    assert checkpoint.about["steps"] == 2
+    assert Checkpoint.load("learned.safetensors").hash() == checkpoint.hash()
+    brush = load_brush("learned")
+    assert brush.differentiable
+    assert brush.provenance() == scanned().provenance(), "paintings are drawn by the scanned brush"
+    assert Config(brush="ink", quick=True, steps=7).resolved() == renderer_tasks.Plan(16, 7, 5, 0)
+    assert Config(brush="ink", form="vae", workers=3).resolved() == renderer_tasks.Plan(100_000, 10_000, 2000, 3)
+
+
 @pytest.mark.parametrize(
     "options",
     [
+        {"quick": True, "brush": None},
+        {"quick": True, "brush": "charcoal", "form": "gan"},
+        {"brush": "charcoal", "out": "no/such/folder/mine"},
         {"brush": "nobody"},
         {"brush": __file__},
         {"brush": "charcoal", "arch": "huang2019"},

@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from renderer import brush as registry
-from renderer.brush import Brush, brush_names, concatenated, load_brush, register_brush
+from renderer.brush import Brush, brush_names, concatenated, load_brush, register_brush, require_gradient
 from renderer.brushes.bezier import AnalyticBezier, BezierBrush, ExactBezier
 from renderer.brushes.mixed import Mixed
 from renderer.errors import InputError
+from renderer.io.checkpoint import Checkpoint
 from renderer.learned.huang2019 import Huang2019
+from renderer.learned.load import load_learned_brush
 from renderer.learned.stroke_map import StrokeMap
 from tests.renderer.brush_contract import (
     CHECKS,
@@ -24,6 +26,7 @@ from tests.renderer.brush_contract import (
     sample,
 )
 from tests.renderer.brushes.test_mypaint import installed
+from tests.renderer.brushes.test_scanned import brush as scanned
 from tests.renderer.learned.test_neural_brush import make
 
 REGISTERED = [name for name in brush_names() if not name.endswith(":NAME")]
@@ -48,6 +51,7 @@ NETWORKS: dict[str, Callable[[], Brush]] = {
     "stroke-map": stroke_map,
     "neural-brush, grain": lambda: make("grain"),
     "neural-brush, latent": lambda: make("latent"),
+    "scanned": scanned,
 }
 BRUSHES = [*REGISTERED, "ink+watercolour", "flat+ink+liner", *MYPAINT, *NETWORKS]
 
@@ -169,3 +173,46 @@ def test_unknown_brush_error_lists_brushes_only(name: str) -> None:
     with pytest.raises(InputError, match=listed) as error:
         load_brush(name)
     assert "kaokore" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "agent"])
+def test_error_of_learned_brushes_lists_brushes_only(name: str) -> None:
+    with pytest.raises(
+        InputError, match=r"^[^\n]*learned brush[^\n]*choose one of bezier, [^\n]*ink, [^\n]*\.$"
+    ) as error:
+        load_learned_brush(name)
+    assert "kaokore" not in str(error.value)
+
+
+def test_a_file_without_its_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    network = stroke_map()
+    Checkpoint("stroke-map", {"hidden": 16, "grid": 4}, network.state_dict(), network.space).save("mine.safetensors")
+    assert isinstance(load_brush("mine"), StrokeMap)
+    Path("ink.safetensors").write_bytes(Path("mine.safetensors").read_bytes())
+    assert not isinstance(load_brush("ink"), StrokeMap), "a shipped one comes first"
+
+
+def test_errors_name_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a brush that can be learned; without the engine, and before anything is loaded."""
+    monkeypatch.chdir(tmp_path)
+    scanned().save("scan.safetensors")
+    train = "learn it by `python -m experiments.train_renderer --brush"
+    for name, advice in {
+        "exact": "use bezier or ink.",
+        "mypaint:ink": "use ink.",
+        "mypaint:ink+mypaint:flat": "use ink+flat.",
+        "watercolour+mypaint:ink": "use watercolour+ink.",
+        "mypaint:my.myb": f"{train} my.myb --quick`.",
+        "ink+mypaint:a b.myb": f"{train} 'a b.myb' --quick`.",
+        "scan": f"{train} scan.safetensors --quick`.",
+        "scan.safetensors": f"{train} scan.safetensors --quick`.",
+    }.items():
+        with pytest.raises(InputError) as error:
+            require_gradient(name)
+        assert str(error.value) == f"Brush {name!r} is not differentiable; {advice}"
+    for name in ("bezier", "ink+flat", "nowhere", "module:Class"):
+        require_gradient(name)
+    Path("my.myb").touch()
+    with pytest.raises(InputError, match=r"use mypaint:my\.myb, or learn it by `python [^\n]*\.$"):
+        load_brush("my.myb")

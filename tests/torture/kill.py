@@ -28,10 +28,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pyarrow import parquet
 
 from agents.policy import Policy
 from experiments import (
     cli,
+    paint_collection,
     repaint,
     results,
     train_agent,
@@ -54,6 +56,7 @@ from tests.experiments.interruptions import contents
 from tests.torture.children import Moment, prepare, run
 
 KILLS_OF_A_ROUND = 4  # then a run is let to its end
+COLLECTION_FILES = {"painting.png", "strokes.safetensors", "metrics.json"}
 FILES = {"painting.png", "painting.svg", "painting.mp4", "painting.gif", "strokes.safetensors"}
 
 
@@ -146,6 +149,7 @@ def jobs(folder: Path) -> Iterator[Job]:
     """All jobs; `folder` is for their inputs."""
     root = write_fake_kaokore(folder / "kaokore", n=24)
     yield _repaint(folder / "faces")
+    yield _collection(folder / "collection")
     yield _download(folder / "published")
     yield _annotate(folder)
     yield _annotation_page(folder)
@@ -210,16 +214,21 @@ def tiny_agent(path: Path) -> str:
     return str(path)
 
 
+def _write_pictures(folder: Path, n: int) -> list[Path]:
+    paths = [folder / f"face-{i}.png" for i in range(n)]
+    for i, path in enumerate(paths):
+        coarse = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(i))
+        write_png(torch.nn.functional.interpolate(coarse, (24, 24), mode="bilinear")[0], path)
+    return paths
+
+
 def _repaint(faces: Path) -> Job:
-    for i in range(3):
-        generator = torch.Generator().manual_seed(i)
-        coarse = torch.rand(1, 3, 4, 4, generator=generator)
-        write_png(torch.nn.functional.interpolate(coarse, (24, 24), mode="bilinear")[0], faces / f"face-{i}.png")
+    inputs = [str(path) for path in _write_pictures(faces, 3)]
     agent = tiny_agent(faces / "tiny.safetensors")
     options = ["--agent", agent, "--strokes", "3", "--size", "24", "--video-size", "32"]
 
     def start(folder: Path) -> None:
-        arguments = [*(str(faces / f"face-{i}.png") for i in range(3)), "--out", str(folder), *options]
+        arguments = [*inputs, "--out", str(folder), *options]
         cli.run(repaint.repaint, repaint.Config, arguments=arguments, prog="repaint")
 
     def finished(folder: Path) -> Mapping[str, Any]:
@@ -235,6 +244,38 @@ def _repaint(faces: Path) -> Job:
         return found
 
     return Job("repaint", start, finished, finished)
+
+
+def _collection(faces: Path) -> Job:
+    inputs = [str(path) for path in _write_pictures(faces, 12)]
+    options = ["--method", "optimize", "--steps", "3", "--strokes", "3", "--size", "24", "--workers", "2"]
+
+    def start(folder: Path) -> None:
+        arguments = [*inputs, "--out", str(folder), *options]
+        cli.run(
+            paint_collection.paint_collection, paint_collection.Config, arguments=arguments, prog="paint_collection"
+        )
+
+    def finished(folder: Path) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        for place in folder.glob("paintings/*/[!.]*"):
+            assert {path.name for path in place.iterdir()} == COLLECTION_FILES, f"{place} is not whole"
+            Painting.load(place / "strokes.safetensors")
+            found |= {
+                f"{place.name}/{name}": (place / name).read_bytes() for name in COLLECTION_FILES - {"metrics.json"}
+            }
+            found[f"row {place.name}"] = _without_times(json.loads((place / "metrics.json").read_text()))
+        return found
+
+    def result(folder: Path) -> Mapping[str, Any]:
+        table = parquet.read_table(folder / paint_collection.TABLE).to_pylist()
+        return {**finished(folder), "table": sorted(map(repr, map(_without_times, table)))}
+
+    return Job("collection", start, finished, result)
+
+
+def _without_times(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in ("seconds", "painted_by")}
 
 
 def _download(published: Path) -> Job:

@@ -152,7 +152,7 @@ def test_wrong_kind(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds a stroke-map, but a policy or critic is needed") as error:
         Checkpoint.load(tmp_path / "some.safetensors", "policy", "critic")
     one_sentence(error)
-    with pytest.raises(CheckpointError, match="is needed here"):
+    with pytest.raises(CheckpointError, match="which is not a learned brush; choose one of bezier"):
         load_brush("agent")
 
 

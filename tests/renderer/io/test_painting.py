@@ -244,7 +244,7 @@ def test_large_canvases_take_fewer_samples() -> None:
 
 def test_fewer_discs_on_large_canvases_show_the_same_strokes() -> None:
     strokes = BEZIER.sample(20, torch.Generator().manual_seed(0))
-    all_discs, few = (ExactBezier(2, tolerance)(strokes, (600, 600)).alpha for tolerance in (None, 1 / 16))
+    all_discs, few = (ExactBezier(2, error)(strokes, (600, 600)).alpha for error in (0.0, 1 / 16))
     assert torch.quantile((all_discs - few).abs().mean((1, 2, 3)), 0.5) < 1e-3
     assert ((all_discs - few) ** 2).mean() < 1e-4
 

@@ -1,6 +1,5 @@
 import errno
 import resource
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,9 +7,12 @@ import av
 import numpy as np
 import pytest
 import torch
+from av.video.reformatter import Colorspace
 from PIL import Image
 
+from renderer.brushes.bezier import ExactBezier
 from renderer.errors import InputError
+from renderer.io import video
 from renderer.io.images import to_bytes
 from renderer.io.painting import Painting
 from renderer.io.video import BLANK, FINISHED, FPS, GIF_FINISHED, seconds_for, write_gif, write_mp4
@@ -110,24 +112,58 @@ def test_length(strokes: int, seconds: float) -> None:
 
 
 def test_frames_are_not_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = alive = most = 0
+    """There is one canvas and one frame for the encoder, however long the video is."""
+    canvases, planes = set(), set()
+    changes, encode_planes = Painting.changes, video.encode_planes
 
-    def dead() -> None:
-        nonlocal alive
-        alive -= 1
+    def seen(*args: object, **options: object) -> Iterator[tuple[torch.Tensor, list]]:
+        for canvas, changed in changes(*args, **options):
+            canvases.add(canvas.data_ptr())
+            yield canvas, changed
 
-    def counted(frame: torch.Tensor) -> np.ndarray:
-        nonlocal made, alive, most
-        pixels = to_bytes(frame)
-        weakref.finalize(pixels, dead)
-        made, alive = made + 1, alive + 1
-        most = max(most, alive)
-        return pixels
+    def encode(frames: Iterator[video._Planes], *args: object) -> None:
+        def each() -> Iterator[video._Planes]:
+            for frame in frames:
+                planes.add(frame.data.ctypes.data)
+                yield frame
 
-    monkeypatch.setattr("renderer.io.video.to_bytes", counted)
+        encode_planes(each(), *args)
+
+    monkeypatch.setattr(Painting, "changes", seen)
+    monkeypatch.setattr(video, "encode_planes", encode)
     write_mp4(painting(1, 16, 16), tmp_path / "a.mp4", 16)
-    assert made == 60
-    assert most <= 3
+    assert (len(canvases), len(planes)) == (1, 1)
+
+
+@pytest.mark.parametrize("size", [(64, 80), (63, 79), (9, 30)])
+def test_only_what_changes_is_converted(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    """Frames that are changed box by box are those that are converted as a whole."""
+    one = painting(40, *size)
+    height, width = (side + side % 2 for side in size)
+    whole = video._Planes(max(16, height), max(16, width))
+    frames = video._Planes.of_painting(one, max(size), 30, ExactBezier(), "ease")
+    for planes, canvas in zip(frames, one.frames(30), strict=True):
+        margin = [(0, side - given) for side, given in zip(whole.size, size, strict=True)]
+        whole.put(np.pad(to_bytes(canvas), (*margin, (0, 0)), mode="edge"))
+        np.testing.assert_array_equal(planes.data, whole.data)
+
+
+def test_colours_are_those_of_the_codec_s_library() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+    planes = video._Planes(64, 96)
+    planes.put(image)
+    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+    theirs = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=1).to_ndarray()
+    assert np.abs(planes.luma.astype(int) - theirs[:64]).max() <= 1
+    chroma, expected = (c.astype(int)[:, 4::8, 4::8] for c in (planes.chroma, theirs[64:].reshape(2, 32, 48)))
+    assert np.abs(chroma - expected).max() <= 1  # inside areas of one colour: at edges, filters differ
+
+
+@pytest.mark.parametrize("side", [48, 256])
+def test_fewer_discs_draw_the_same_picture(side: int) -> None:
+    one = painting(12)
+    error = (one.render(side) - one.render(side, ExactBezier(4, video.OUTLINE_ERROR))).square().mean()
+    assert error < 1e-4  # 40 dB; H.264 at this quality has about 40 dB, too
 
 
 def test_gif(tmp_path: Path) -> None:
@@ -205,15 +241,15 @@ def test_full_disk(tmp_path: Path, write) -> None:
 def test_interruption_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, error: BaseException
 ) -> None:
-    frames = Painting.frames
+    changes = Painting.changes
 
-    def stop(*args: object, **options: object) -> Iterator[torch.Tensor]:
-        for i, frame in enumerate(frames(*args, **options)):
+    def stop(*args: object, **options: object) -> Iterator[tuple[torch.Tensor, list]]:
+        for i, frame in enumerate(changes(*args, **options)):
             if i == 5:
                 raise error
             yield frame
 
-    monkeypatch.setattr(Painting, "frames", stop)
+    monkeypatch.setattr(Painting, "changes", stop)
     with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt, match=r"No space|^$"):
         write(painting(), tmp_path / "video", 32)
     assert not list(tmp_path.iterdir())
