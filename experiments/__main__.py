@@ -14,6 +14,7 @@ from experiments.cli import choose
 # Modules by command, which are imported only when they are run, and a line of help.
 COMMANDS: dict[str, tuple[str, str]] = {
     "paint": ("experiments.repaint", "Repaint pictures stroke by stroke."),
+    "clip": ("experiments.clip", "Repaint a video with strokes that persist from frame to frame."),
     "paint-collection": ("experiments.paint_collection", "Paint a whole collection with many workers, resumably."),
     "replay": ("experiments.replay", "Render a saved painting at any size, as an image, a video or vectors."),
     "export": ("experiments.export", "Write a painting for other programs, for a hand with a brush, for a plotter."),
@@ -46,6 +47,7 @@ FIGURES: dict[str, tuple[str, str]] = {
     "after-painting": ("experiments.figures.after_painting", "Layers of a file, and loads of a paint plan."),
     "beyond": ("experiments.figures.beyond", "Paintings of pictures other than faces."),
     "brush-sheet": ("experiments.figures.brush_sheet", "A sheet of MyPaint's brushes."),
+    "clip-sheet": ("experiments.figures.clip_sheet", "A painted clip, compared with its frames painted alone."),
     "curves": ("experiments.figures.curves", "Curves of trainings."),
     "draw-face": ("experiments.figures.draw_face", "The face that `make paint` paints."),
     "fidelity-sheet": ("experiments.figures.fidelity_sheet", "Reference and learned strokes side by side."),
