@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.cli import require, run
-from renderer.brush import Brush, load_brush
+from renderer.brush import Brush, ReferenceBrush, load_brush
 from renderer.brushes.mypaint import MYPAINT
 from renderer.brushes.scanned import ACROSS, CAP, UNIT, Scanned
 from renderer.canvas import paint
 from renderer.errors import InputError
 from renderer.io.images import write_jpeg, write_png
+from renderer.learned.fidelity import traits
 
 PAPER, INK = (0.93, 0.89, 0.80), (0.13, 0.12, 0.20)  # sRGB
 LENGTHS = (5.0, 8.0, 12.0, 16.0)  # of the strokes of the bristle brush, in radii
@@ -58,6 +59,10 @@ def made_up_sheet(config: Config) -> Path:
     MYPAINT.require(brush.space)
     height = config.size * 3 // 4
     strokes = rows_of_strokes(config.rows, config.seed)
+    if not isinstance(brush, Scanned) and isinstance(
+        brush, ReferenceBrush
+    ):  # whose marks may be broader than its radius
+        strokes[:, MYPAINT.columns("radius")] /= traits(brush).reach
     image = photograph(strokes, brush, (height, config.size), config.angle, config.shade, config.noise, config.seed)
     (write_png if out.suffix.lower() == ".png" else write_jpeg)(image, out)
     print(f"{out}: {len(strokes)} strokes.")

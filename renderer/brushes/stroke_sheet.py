@@ -23,6 +23,8 @@ BLOCKS = 40  # per side, of which the median colours are compared with the paper
 DEGREE = 3  # of the polynomial of the paper's colour
 LEAST_INK = 0.12  # alpha of a visible mark
 LEAST_RADIUS = 5.0  # pixels
+BROADEST = 1 / 8  # of the long side: broader marks may be shadows
+FRAGMENT = 0.5  # of the usual radius: smaller marks are parts of strokes
 LEAST_LENGTH = 2.0  # of the path, in radii: a dab has no direction
 BRANCHES = 1.6  # the medial axis of one stroke may be so much longer than its centre line
 MARGIN = 3.0  # radii around the centre line in which a stroke's outline is searched
@@ -45,7 +47,7 @@ class SheetStroke:
 def find_strokes(image: Tensor) -> list[SheetStroke]:
     """Find the strokes on a sheet, in reading order.
 
-    Strokes that touch the image's border, cross or branch, and dabs are left out.
+    Strokes that touch the image's border, cross or branch, dabs, and fragments of dry strokes are left out.
 
     Args:
         image: (3, H, W), sRGB in [0, 1]: dark strokes on light paper, which do not touch, all of one brush.
@@ -86,7 +88,11 @@ def find_strokes(image: Tensor) -> list[SheetStroke]:
             f"None of the {len(parts)} marks is a stroke: strokes should be longer than broad, not touch each other, and "
             "end on the sheet."
         )
-    return found
+    radii, areas = (
+        [*values] for values in zip(*((s.radius, s.strip.numel() * s.radius**2) for s in found), strict=True)
+    )
+    usual = np.quantile(radii, 0.5, weights=areas, method="inverted_cdf")
+    return [stroke for stroke in found if stroke.radius > FRAGMENT * usual]
 
 
 def ink(image: Tensor) -> Array:
@@ -103,7 +109,7 @@ def ink(image: Tensor) -> Array:
 
 
 def _paper(values: Array) -> Array:
-    """The colour of the paper everywhere, (H, W, 3): a polynomial through the blocks without ink."""
+    """The colour of the paper everywhere, (H, W, 3): a polynomial through the blocks without ink, times `_shadows`."""
     height, width = values.shape[:2]
     rows, columns = (np.linspace(0, side, min(BLOCKS, side) + 1).astype(int) for side in (height, width))
     blocks = np.array(
@@ -123,8 +129,20 @@ def _paper(values: Array) -> Array:
         spread = 1.4826 * np.median(np.abs(difference[kept]))
         kept = np.abs(difference) < 3 * spread + 0.01
     y, x = (2 * (np.arange(side) + 0.5) / side - 1 for side in (height, width))
-    paper = np.stack([_terms(x[None, :], row) @ weights for row in y[:, None, None]])[:, 0]
-    return np.asarray(paper.clip(0.05, None))
+    paper = np.stack([_terms(x[None, :], row) @ weights for row in y[:, None, None]])[:, 0].clip(0.05, None)
+    return paper * _shadows(values / paper)
+
+
+def _shadows(ratio: Array) -> Array:
+    """What is left of an image (H, W, 3) without dark marks narrower than `BROADEST`: light and shadow on the paper."""
+    import cv2
+
+    height, width = ratio.shape[:2]
+    small = cv2.resize(ratio, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)
+    side = max(3, round(BROADEST * max(small.shape[:2])))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    closed = cv2.GaussianBlur(cv2.morphologyEx(small, cv2.MORPH_CLOSE, disc), (0, 0), side / 6)
+    return np.asarray(cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR).clip(0.05, None))
 
 
 def _terms(x: Array, y: Array) -> Array:

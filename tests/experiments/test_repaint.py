@@ -585,7 +585,7 @@ def test_what_is_no_table_is_left_alone(tmp_path, agent, monkeypatch, capsys, co
         (["--device", "hpu"], "auto or cpu"),
         (["--device", ""], "auto or cpu"),
         (["--agent", "a" * 300], "no checkpoint"),
-        (["--renderer", "agent"], "stroke-map"),
+        (["--renderer", "agent"], "not a learned brush"),
         (["--out", "a" * 300], "name too long"),
         (["--strokes", "many"], "many"),
         (["--colour", "red"], "--colour"),

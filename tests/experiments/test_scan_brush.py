@@ -89,9 +89,24 @@ def test_strokes_in_any_direction(one: Scanned) -> None:
         assert likeness(stroke, one.strips[0]) < 0.1
 
 
+def test_a_shadow_and_a_dark_table(one: Scanned) -> None:
+    """Neither a soft shadow over the sheet nor the table around it is ink."""
+    image = sheet(one, angle=0).permute(1, 2, 0).numpy()
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
+    shadow = 1 - 0.4 / (1 + np.exp(-(x - 440 + 0.5 * y) / 24))
+    shaded = (image * shadow[..., None]).astype(np.float32)
+    on_table = cv2.copyMakeBorder(image, 30, 20, 25, 35, cv2.BORDER_CONSTANT, value=(0.35, 0.22, 0.15))
+    for changed in (shaded, on_table):
+        found = find_strokes(torch.from_numpy(changed).permute(2, 0, 1))
+        assert len(found) == 12
+        for stroke in found:
+            assert likeness(stroke, one.strips[0]) < 0.12
+
+
 def test_other_marks_are_left_out(one: Scanned) -> None:
     image = sheet(one, angle=0).permute(1, 2, 0).contiguous().numpy()
     cv2.circle(image, (320, 20), 12, (0.1, 0.1, 0.2), -1)  # a dab
+    cv2.line(image, (520, 440), (600, 440), (0.1, 0.1, 0.2), 11)  # a stroke of another breadth, such as a lost bristle
     cv2.line(image, (0, 300), (0, 470), (0.1, 0.1, 0.2), 30)  # beyond the border
     for ends in (((320, 420), (320, 472)), ((294, 446), (346, 446))):  # a cross
         cv2.line(image, *ends, (0.1, 0.1, 0.2), 8)
