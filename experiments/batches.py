@@ -22,10 +22,10 @@ from experiments.outputs import (
     save_and_measure_strokes,
     save_unfinished,
 )
-from experiments.workers import Workers
 from painter.api import Painter
 from painter.methods import Step
 from painter.metrics import Metrics
+from painter.workers import Workers
 from renderer.errors import InputError
 from renderer.io.images import read_image, resize
 from renderer.io.painting import Painting

@@ -33,9 +33,9 @@ from experiments.cores import available_cores
 from experiments.outputs import VIDEO_SIDE, batch_bar, finished_files, json_line, output_size
 from experiments.painting_options import PaintingOptions
 from experiments.results import METRICS, STROKES, MetricsTable, find_folder, fingerprint, plain_options, printable
-from experiments.workers import Workers
 from painter.losses import load_loss
 from painter.selection import select_strokes
+from painter.workers import Workers
 from renderer.brush import Brush
 from renderer.brushes.solid import coverage
 from renderer.errors import InputError
@@ -177,7 +177,7 @@ def repaint(config: Config) -> None:
     several = len(inputs) >= WORTH_WORKERS
     with (
         batch_bar(inputs[0][1], len(inputs)) as (show, advance),
-        Workers(min(available_cores(), MOST_WORKERS) if several else 0) as workers,
+        Workers(min(available_cores(), MOST_WORKERS) if several else 0, ["experiments.outputs"]) as workers,
     ):
         if start is not None:
             if len(inputs) != 1:

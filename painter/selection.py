@@ -7,6 +7,8 @@ import re
 import torch
 from torch import Tensor
 
+from painter.importance import importance
+from renderer.canvas import blank
 from renderer.constraints import parse_colour
 from renderer.errors import InputError
 from renderer.io.painting import Painting
@@ -51,3 +53,18 @@ def near(colours: Tensor, code: str, tolerance: float = TOLERANCE) -> Tensor:
     """Which of the colours (N, 3), sRGB in [0, 1], lie within `tolerance` of `#rrggbb` in every channel; (N,) bool."""
     difference = (colours - colours.new_tensor(parse_colour(code))).abs()
     return (difference <= tolerance + 1e-6).all(1)
+
+
+def least_important(painting: Painting, count: int) -> Tensor:
+    """The `count` strokes whose absence changes the painting least, (N,) bool, as drawn at its own size.
+
+    Each stroke's change is that of leaving out it alone (`painter.importance`). Raises `InputError` for more strokes than
+    the painting has.
+    """
+    if not 0 <= count <= len(painting.strokes):
+        raise InputError(f"A painting of {len(painting.strokes)} strokes has no {count} to leave out.")
+    canvas = blank(painting.size(), painting.background)
+    values = importance(painting.strokes.float(), canvas, painting.render(), painting.default_brush())
+    chosen = torch.zeros(len(values), dtype=torch.bool)
+    chosen[values.argsort(stable=True)[:count]] = True
+    return chosen
