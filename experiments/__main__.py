@@ -14,6 +14,7 @@ from experiments.cli import choose
 # Modules by command, which are imported only when they are run, and a line of help.
 COMMANDS: dict[str, tuple[str, str]] = {
     "paint": ("experiments.repaint", "Repaint pictures stroke by stroke."),
+    "clip": ("experiments.clip", "Repaint a video with strokes that persist from frame to frame."),
     "paint-collection": ("experiments.paint_collection", "Paint a whole collection with many workers, resumably."),
     "replay": ("experiments.replay", "Render a saved painting at any size, as an image, a video or vectors."),
     "export": ("experiments.export", "Write a painting for other programs, for a hand with a brush, for a plotter."),
@@ -22,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("experiments.evaluate", "Measure the error of the painting methods on KaoKore faces."),
     "train": ("", "Train a renderer, an agent, a classifier or a StyleGAN."),
     "classify": ("experiments.classify", "Train and evaluate classifiers of gender and social status."),
+    "scan-brush": ("experiments.scan_brush", "Make a brush of a photographed sheet of strokes."),
     "stylegan": ("experiments.stylegan", "Train a StyleGAN, sample from it, and project faces into it."),
     "annotate": ("experiments.annotate", "Label faces on a web page."),
     "bench": ("experiments.bench", "Measure speed and fidelity against named baselines."),
@@ -45,10 +47,13 @@ FIGURES: dict[str, tuple[str, str]] = {
     "after-painting": ("experiments.figures.after_painting", "Layers of a file, and loads of a paint plan."),
     "beyond": ("experiments.figures.beyond", "Paintings of pictures other than faces."),
     "brush-sheet": ("experiments.figures.brush_sheet", "A sheet of MyPaint's brushes."),
+    "clip-sheet": ("experiments.figures.clip_sheet", "A painted clip, compared with its frames painted alone."),
     "curves": ("experiments.figures.curves", "Curves of trainings."),
     "draw-face": ("experiments.figures.draw_face", "The face that `make paint` paints."),
     "fidelity-sheet": ("experiments.figures.fidelity_sheet", "Reference and learned strokes side by side."),
     "gallery": ("experiments.figures.gallery", "The gallery of all shipped brushes."),
+    "made-up-sheet": ("experiments.figures.made_up_sheet", "A made-up photograph of strokes, to try scan-brush."),
+    "scanned-brush": ("experiments.figures.scanned_brush", "How a sheet of strokes becomes a brush."),
     "strip": ("experiments.figures.strip", "Stages of a painting by the number of strokes."),
 }
 GROUPS = {"train": TRAININGS, "figures": FIGURES}

@@ -13,15 +13,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.outputs import read_pixels, save_and_measure, save_and_measure_strokes
+from experiments.outputs import (
+    OnProgress,
+    part_of,
+    read_pixels,
+    save_and_measure,
+    save_and_measure_strokes,
+    save_unfinished,
+)
 from experiments.workers import Workers
 from painter.api import Painter
+from painter.methods import Step
 from painter.metrics import Metrics
 from renderer.errors import InputError
 from renderer.io.painting import Painting
 
 CPU_BATCH = 16  # images of CPU_SIDE pixels: more gain nothing
 CPU_SIDE = 128
+PAINTING_SHARE = {"agent": 0.25}  # of the time for an image with its video; other methods paint for longer
 GPU_BATCH = 1024
 GPU_BYTES = 4 * 2**20  # of an image of 128 px and 200 strokes; measured: 3.7 MiB (docs/scale.md)
 
@@ -34,11 +43,13 @@ class Job:
         path: The image file.
         folder: Where the result goes.
         record: What the painting records.
+        output_size: Pixels on the long side of the image that is written.
     """
 
     path: Path
     folder: Path
     record: dict[str, Any]
+    output_size: int
 
 
 @dataclass(frozen=True)
@@ -65,10 +76,12 @@ def paint_in_batches(
     video_size: int | None,
     workers: Workers,
     report: Callable[[Job, Callable[[], Finished]], object],
-    on_progress: Callable[[float, int], object],
+    on_progress: OnProgress,
     **options: Any,
 ) -> None:
     """Paint images and write their results; at an interruption, what has been painted is still written and reported.
+
+    Of the images at work, the strokes so far are saved then, see `save_unfinished`.
 
     An image that cannot be read or painted does not affect the others.
 
@@ -80,7 +93,7 @@ def paint_in_batches(
         video_size: Pixels on the long side of videos; None for none.
         workers: Decode images and write results.
         report: Called in order with each job and a function that returns what was finished, or raises `InputError`.
-        on_progress: Called with the done part of a batch, in [0, 1], and the number of its strokes so far.
+        on_progress: Called with the done part of a batch, in [0, 1], and a note.
         options: Those of `Painter.steps`.
     """
     jobs = iter(jobs)
@@ -88,8 +101,11 @@ def paint_in_batches(
     def decode() -> list[tuple[Job, Callable[[], Any]]]:
         return [(job, workers.start(read_pixels, job.path, size)) for job in islice(jobs, batch)]
 
-    def write(job: Job, target: Tensor, painting: Painting, seconds: float) -> Callable[[], Finished]:
-        count, measure = len(painting.strokes), _start_writing(workers, job, target, painting, video_size)
+    # Other processes write while this one paints; here, writing is a part of the time.
+    painted = 1.0 if workers.count > 0 else PAINTING_SHARE.get(painter.method, 0.75)
+
+    def write(job: Job, target: Tensor, painting: Painting, seconds: float, show: OnProgress) -> Callable[[], Finished]:
+        count, measure = len(painting.strokes), _start_writing(workers, job, target, painting, video_size, show)
         return lambda: Finished(count, seconds, measure())
 
     results: deque[tuple[Job, Callable[[], Finished]]] = deque()
@@ -102,10 +118,20 @@ def paint_in_batches(
                     images.append((job, torch.from_numpy(pixels())))
                 except InputError as error:
                     results.append((job, _raising(error)))
-            for (job, target), painted in _paint(painter, images, on_progress, size=size, **options):
-                results.append(
-                    (job, _raising(painted) if isinstance(painted, InputError) else write(job, target, *painted))
-                )
+            show = part_of(on_progress, 0, painted)
+            paintings = list(_paint(painter, images, show, size=size, **options))
+            for i, ((job, target), result) in enumerate(paintings):
+                if isinstance(result, InputError):
+                    results.append((job, _raising(result)))
+                    continue
+                first, last = (painted + (1 - painted) * k / len(images) for k in (i, i + 1))
+                try:
+                    results.append((job, write(job, target, *result, part_of(on_progress, first, last))))
+                except KeyboardInterrupt:
+                    for (stopped, _), unwritten in paintings[i:]:
+                        if not isinstance(unwritten, InputError):
+                            save_unfinished(unwritten[0], stopped.folder, stopped.output_size)
+                    raise
             # The results of this batch are written while the next one is painted; more would fill the memory.
             while len(results) > (batch if ahead else 0):
                 report(*results.popleft())
@@ -118,17 +144,18 @@ def paint_in_batches(
 def _paint(
     painter: Painter,
     images: Sequence[tuple[Job, Tensor]],
-    on_progress: Callable[[float, int], object],
+    on_progress: OnProgress,
     **options: Any,
 ) -> Iterator[tuple[tuple[Job, Tensor], tuple[Painting, float] | InputError]]:
     """Paint together; where that fails, by halves, so that only what cannot be painted is lost."""
     if not images:
         return
-    progress, counts = [0.0] * len(images), [0] * len(images)
+    latest: dict[int, Step] = {}
 
-    def on_step(i: int, step: Any) -> None:
-        progress[i], counts[i] = step.progress, len(step.strokes)
-        on_progress(sum(progress) / len(images), sum(counts))
+    def on_step(i: int, step: Step) -> None:
+        latest[i] = step
+        count = sum(len(step.strokes) for step in latest.values())
+        on_progress(sum(step.progress for step in latest.values()) / len(images), f"{count} strokes")
 
     begun = time.monotonic()
     try:
@@ -138,6 +165,11 @@ def _paint(
             on_step=on_step,
             **options,
         )
+    except KeyboardInterrupt:
+        for i, step in latest.items():
+            job = images[i][0]
+            save_unfinished(painter.painting_so_far(step, job.record), job.folder, job.output_size)
+        raise
     except (InputError, torch.OutOfMemoryError) as error:
         if len(images) > 1:
             half = len(images) // 2
@@ -154,15 +186,14 @@ def _paint(
 
 
 def _start_writing(
-    workers: Workers, job: Job, target: Tensor, painting: Painting, video_size: int | None
+    workers: Workers, job: Job, target: Tensor, painting: Painting, video_size: int | None, on_progress: OnProgress
 ) -> Callable[[], Metrics]:
     if workers.count == 0 or painting.brush is not None:  # a brush without a name stays in this process
-        metrics = save_and_measure(painting, target, job.folder, video_size)
+        metrics = save_and_measure(painting, target, job.folder, job.output_size, video_size, on_progress)
         return lambda: metrics
     about = (painting.space, painting.height, painting.width, painting.background, painting.provenance)
-    return workers.start(
-        save_and_measure_strokes, painting.strokes.numpy().copy(), about, target.numpy(), job.folder, video_size
-    )
+    strokes, pixels = painting.strokes.numpy().copy(), target.numpy()
+    return workers.start(save_and_measure_strokes, strokes, about, pixels, job.folder, job.output_size, video_size)
 
 
 def _raising(error: InputError) -> Callable[[], Finished]:

@@ -17,7 +17,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -137,6 +137,7 @@ class Manifest:
 def paint_collection(config: Config) -> Path:
     """Paint a collection and return the path of its table. Raises `InputError`."""
     _check(config)
+    config = replace(config, size=config.working_size())  # what is recorded
     try:
         import distributed  # noqa: F401
         import pyarrow  # noqa: F401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,6 +18,21 @@ from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
 from renderer.strokes import BEZIER
 
+SMALLEST_SIZE, LARGEST_SIZE = 128, 1024  # pixels, of the default
+STROKES_OF_SMALLEST = 200
+
+
+def default_size(strokes: int) -> int:
+    """The size in pixels at which so many strokes are painted by default: in proportion to their square root.
+
+    Each stroke then has about as many pixels as the 200 strokes that the agent was trained with on 128 pixels a side.
+
+    >>> [default_size(strokes) for strokes in (10, 200, 500, 5000, 100_000)]
+    [128, 128, 200, 640, 1024]
+    """
+    side = SMALLEST_SIZE * math.sqrt(strokes / STROKES_OF_SMALLEST)
+    return min(LARGEST_SIZE, max(SMALLEST_SIZE, 8 * round(side / 8)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class PaintingOptions:
@@ -27,8 +43,9 @@ class PaintingOptions:
     lines: the agent paints masses, then ink lines are traced on them."""
     strokes: int = 200
     """How many strokes, exactly."""
-    size: int = 128
-    """Pixels on the long side."""
+    size: int | None = None
+    """Pixels on the long side while painting. By default 128 for up to 200 strokes, and more for more strokes: 200 for 500,
+    640 for 5,000."""
     renderer: str = "bezier"
     """The brush: bezier, a learned MyPaint brush (ink, watercolour ...), two or more of them (watercolour+ink; with
     --method lines, the last one draws the lines), analytic, a checkpoint of your own, or module:Class."""
@@ -59,12 +76,16 @@ class PaintingOptions:
             raise InputError(f"There is no method {self.method!r}; choose one of {', '.join(METHODS)}.")
         if not 1 <= self.strokes <= MAX_STROKES:
             raise InputError(f"--strokes must be between 1 and {MAX_STROKES:,}, not {self.strokes}.")
-        if not 1 <= self.size <= MAX_SIZE:
+        if self.size is not None and not 1 <= self.size <= MAX_SIZE:
             raise InputError(f"--size must be between 1 and {MAX_SIZE} pixels, not {self.size}.")
         require(self, steps=1)
         self.constraints().for_image(torch.zeros(3, 1, 1)).apply(BEZIER.sample(1), BEZIER)
         background_colour(self.background, torch.zeros(3, 1, 1))
         require_gradient(self.renderer)
+
+    def working_size(self) -> int:
+        """Pixels on the long side while painting."""
+        return default_size(self.strokes) if self.size is None else self.size
 
     def constraints(self) -> StrokeConstraints:
         """The constraints of the strokes. Raises `InputError`."""

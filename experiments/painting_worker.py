@@ -89,7 +89,8 @@ def paint_pictures(collection: Collection, pictures: Sequence[Picture], worker: 
                 with guarded(plan.folder / ROW, InputError, "is damaged; remove its folder"):
                     rows[picture] = read_json(plan.folder / ROW)
             else:
-                target = fit(read_image(path, collection.options.size), collection.options.size)
+                size = collection.options.working_size()
+                target = fit(read_image(path, size), size)
                 works[picture] = _Work(plan, target)
         except InputError as error:
             rows[picture] = {"error": str(error)}
@@ -138,7 +139,7 @@ def _paint(collection: Collection, works: Sequence[_Work], worker: int) -> list[
     paintings = painter.paint_batch(
         [work.target for work in works],
         strokes=options.strokes,
-        size=options.size,
+        size=options.working_size(),
         constraints=options.constraints(),
         background=options.background,
         seed=[work.plan.seed for work in works],

@@ -2,9 +2,11 @@
 
     python -m experiments.repaint face.jpg --out paintings
     python -m experiments.repaint kaokore:42 folder/ --out paintings --method hybrid --strokes 500 --seconds 20
+    python -m experiments.repaint face.jpg --out paintings --renderer watercolour --output-size 3000
 
 Each image gives a folder of its name with painting.png, painting.svg, painting.mp4, painting.gif and strokes.safetensors,
-and a row in metrics.csv. What is painted already with the same options is skipped; other options make another folder.
+and a row in metrics.csv; contact_sheet.png shows the first ones. What is painted already with the same options is skipped;
+other options make another folder. Ctrl-C saves the strokes so far.
 """
 
 from __future__ import annotations
@@ -12,24 +14,28 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import tyro
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from experiments.batches import Finished, Job, choose_batch, paint_in_batches
 from experiments.cli import KAOKORE, picture_path, run
+from experiments.clip import Config as ClipOptions
+from experiments.clip import repaint_clip
+from experiments.contact_sheet import CONTACT_SHEET, write_contact_sheet
 from experiments.cores import available_cores
-from experiments.outputs import batch_bar, finished_files
+from experiments.outputs import VIDEO_SIDE, batch_bar, finished_files, json_line, output_size
 from experiments.painting_options import PaintingOptions
-from experiments.results import METRICS, MetricsTable, find_folder, fingerprint, plain_options, printable
+from experiments.results import METRICS, STROKES, MetricsTable, find_folder, fingerprint, plain_options, printable
 from experiments.workers import Workers
 from renderer.brush import Brush
 from renderer.brushes.solid import coverage
 from renderer.errors import InputError
+from renderer.io.clip_file import CLIP_SUFFIXES
 from renderer.io.files import check_writable
 from renderer.io.images import find_images
 from renderer.io.video import LARGEST_VIDEO
@@ -50,7 +56,7 @@ class Config(PaintingOptions):
     """Options of a painting."""
 
     input: tyro.conf.Positional[tuple[str, ...]]
-    """Images, folders of images, or kaokore:ID."""
+    """Images, folders of images, kaokore:ID, or videos."""
     out: str
     """Folder for the results."""
     seconds: float | None = None
@@ -60,10 +66,17 @@ class Config(PaintingOptions):
     another batch by rounding."""
     again: bool = False
     """Repaint what is painted already with the same options."""
+    output_size: int | None = None
+    """Pixels on the long side of painting.png, at which painting.svg is first shown, too. By default those of the input,
+    between 1,536 and 4,096. Strokes have no resolution; metrics are of the size while painting."""
     video: bool = True
     """Write the video (mp4 and gif)."""
-    video_size: int = 512
-    """Pixels on the long side of the video."""
+    video_size: int = VIDEO_SIDE
+    """Pixels on the long side of the video; a GIF has 480 at most."""
+    contact_sheet: bool = True
+    """Draw contact_sheet.png: the first inputs, stages of their paintings, and the paintings."""
+    json: bool = False
+    """Print one line of JSON for each image on standard output, and nothing else there."""
     root: str | None = None
     """KaoKore's folder for kaokore:ID; else KAOKORE_ROOT, else data/kaokore."""
 
@@ -71,6 +84,10 @@ class Config(PaintingOptions):
 def repaint(config: Config) -> None:
     """Repaint images stroke by stroke."""
     _check(config)
+    config = replace(config, size=config.working_size())  # what is recorded
+    if any(Path(name).suffix.lower() in CLIP_SUFFIXES for name in config.input):
+        _repaint_clips(config)
+        return
     out = Path(config.out)
     table = MetricsTable(out / METRICS, COLUMNS)
     inputs = _find(config)
@@ -79,10 +96,20 @@ def repaint(config: Config) -> None:
         _warn_of_translucent_marks(painter.brush, config.renderer)
     check_writable(out)
     names: dict[Path, str] = {}  # of the inputs, by the folders of their results
+    shown: list[tuple[Path, Path]] = []  # inputs and folders of their results
     mistakes = 0
 
-    def fail(error: InputError) -> None:
+    def say(line: str) -> None:
+        if not config.json:
+            tqdm.write(line, file=sys.stdout)
+
+    def say_json(name: str, status: str, **record: Any) -> None:
+        if config.json:
+            tqdm.write(json_line({"input": name, "status": status, **record}), file=sys.stdout)
+
+    def fail(name: str, error: InputError) -> None:
         nonlocal mistakes
+        say_json(name, "failed", error=str(error))
         if len(inputs) == 1:
             raise error
         mistakes += 1
@@ -93,27 +120,32 @@ def repaint(config: Config) -> None:
         for name, stem, path in inputs:
             try:
                 record = _record(config, path)
+                size = output_size(config.output_size, path)
                 folder, done = find_folder(out, stem, record["fingerprint"], names)
             except InputError as error:
-                fail(error)
+                fail(name, error)
                 continue
-            if done and not config.again and _finished(folder, table, config):
-                tqdm.write(f"{folder}: painted already; --again repaints it.", file=sys.stdout)
+            shown.append((path, folder))
+            if done and not config.again and _finished(folder, table, config, size):
+                say(f"{folder}: painted already; --again repaints it.")
+                say_json(name, "painted already", folder=str(folder))
                 advance()
                 continue
             names[folder] = name
-            yield Job(path, folder, record)
+            yield Job(path, folder, record, size)
 
     def report(job: Job, result: Callable[[], Finished]) -> None:
         try:
             finished = result()
             table.put(_row(names[job.folder], job.folder.name, config, finished))
         except InputError as error:
-            fail(error)
+            fail(names[job.folder], error)
             return
         line = f"{job.folder}: {finished.strokes} strokes in {finished.seconds:.1f} s"
         metrics = finished.metrics
-        tqdm.write(f"{line}, mse {metrics.mse:.5f}, ssim {metrics.ssim:.3f}", file=sys.stdout)
+        say(f"{line}, mse {metrics.mse:.5f}, ssim {metrics.ssim:.3f}")
+        about = {"strokes": finished.strokes, "seconds": finished.seconds, **asdict(metrics)}
+        say_json(names[job.folder], "painted", folder=str(job.folder), **about)
         advance()
 
     several = len(inputs) >= WORTH_WORKERS
@@ -125,7 +157,7 @@ def repaint(config: Config) -> None:
             painter,
             jobs(),
             batch=_batch(config, painter.device, len(inputs)),
-            size=config.size,
+            size=config.working_size(),
             video_size=config.video_size if config.video else None,
             workers=workers,
             report=report,
@@ -136,9 +168,24 @@ def repaint(config: Config) -> None:
             background=config.background,
             seed=config.seed,
         )
-    print(f"Open {out}/*/painting.png, painting.svg or painting.mp4; the metrics are in {out}/metrics.csv.")
+    sheet = out / CONTACT_SHEET
+    if config.contact_sheet and shown and (names or not sheet.is_file()):
+        write_contact_sheet(shown, sheet)
+    if not config.json:
+        _show_addresses(out, [folder for _, folder in shown], sheet if config.contact_sheet else None)
     if mistakes:
         raise InputError(f"{mistakes} of {len(inputs)} inputs could not be painted; the others are done.")
+
+
+def _repaint_clips(config: Config) -> None:
+    """Paint videos frame by frame (`experiments.clip`)."""
+    if not all(Path(name).suffix.lower() in CLIP_SUFFIXES for name in config.input):
+        raise InputError("Repaint clips and images in separate runs.")
+    if config.seconds is not None:
+        raise InputError("--seconds is not for clips; use python -m experiments.clip --frame-steps.")
+    for name in config.input:
+        shared = {item.name: getattr(config, item.name) for item in fields(PaintingOptions)}
+        repaint_clip(ClipOptions(name, config.out, video_size=config.video_size, again=config.again, **shared))
 
 
 def _check(config: Config) -> None:
@@ -146,6 +193,7 @@ def _check(config: Config) -> None:
     config.check()
     if not 1 <= config.video_size <= LARGEST_VIDEO:
         raise InputError(f"--video-size must be between 1 and {LARGEST_VIDEO} pixels, not {config.video_size}.")
+    output_size(config.output_size)
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
     if not re.fullmatch(r"auto|[1-9][0-9]{0,5}", config.batch):
@@ -158,14 +206,14 @@ def _batch(config: Config, device: torch.device, count: int) -> int:
     """How many images are painted at once."""
     if config.batch != "auto":
         return int(config.batch)
-    most = choose_batch(config.method, config.size, config.strokes, device)
+    most = choose_batch(config.method, config.working_size(), config.strokes, device)
     return -(-count // -(-count // most))  # batches of about one size
 
 
 def _find(config: Config) -> list[tuple[str, str, Path]]:
     """Name, folder name and file of every input, each file once; equal folder names get a number."""
     found: list[tuple[str, str, Path]] = []
-    taken, files = {"metrics.csv"}, set[Path]()
+    taken, files = {METRICS, CONTACT_SHEET}, set[Path]()
     for given in config.input:
         if given.startswith(KAOKORE):
             named = [(given, picture_path(given, config.root))]
@@ -202,9 +250,20 @@ def _record(config: Config, path: Path) -> dict[str, Any]:
     return {"input": printable(path.name), **options, "fingerprint": fingerprint(path, options, *files)}
 
 
-def _finished(folder: Path, table: MetricsTable, config: Config) -> bool:
+def _finished(folder: Path, table: MetricsTable, config: Config, size: int) -> bool:
     """Whether nothing is missing of a result: its files, and its row in the table."""
-    return finished_files(folder, config.video) and any(row["folder"] == folder.name for row in table.rows())
+    return finished_files(folder, config.video, size) and any(row["folder"] == folder.name for row in table.rows())
+
+
+def _show_addresses(out: Path, folders: list[Path], sheet: Path | None) -> None:
+    """Say where the results are."""
+    if len(folders) == 1:
+        files = sorted(file for file in folders[0].glob("*") if file.name.startswith("painting."))
+        found = [*files, folders[0] / STROKES, *([sheet] if sheet else []), out / METRICS]
+        print("\n".join(str(path) for path in found if path.is_file()))
+    else:
+        more = f", all at a glance in {sheet}" if sheet and sheet.is_file() else ""
+        print(f"Open {out}/*/painting.png, painting.svg or painting.mp4{more}; the metrics are in {out}/metrics.csv.")
 
 
 def _warn_of_translucent_marks(brush: Brush, name: str) -> None:

@@ -21,6 +21,7 @@ from renderer.io.tensor_file import read_header
 
 STROKES = "strokes.safetensors"
 STYLES = "w.safetensors"  # of generated faces
+FRAMES = "frames.safetensors"  # of a painted clip
 METRICS = "metrics.csv"
 LONGEST_NAME = 200  # bytes of the name of a result folder; file systems take 255 or less
 
@@ -202,7 +203,9 @@ def _fingerprint(folder: Path) -> object:
         return Painting.load(folder / STROKES).provenance.get("fingerprint")
     except PaintingError:
         pass
-    try:
-        return read_header(folder / STYLES).get("fingerprint")
-    except (OSError, ValueError):
-        return None
+    for name in (STYLES, FRAMES):
+        try:
+            return read_header(folder / name).get("fingerprint")
+        except (OSError, ValueError):
+            pass
+    return None

@@ -20,8 +20,17 @@ import tyro
 from torch import Tensor
 
 from experiments.cli import picture_path, require, run
-from experiments.outputs import finished_files, paint_image, write_painting
-from experiments.results import find_folder, fingerprint, new_folder, plain_options, printable
+from experiments.outputs import (
+    VIDEO_SIDE,
+    finished_files,
+    output_size,
+    paint_image,
+    part_of,
+    progress_bar,
+    save_unfinished,
+    write_folder,
+)
+from experiments.results import find_folder, fingerprint, plain_options, printable
 from painter import Painter
 from painter.losses.content import ContentConfig, Norm, content_loss
 from painter.losses.guidance import Penalty, colour_guide, curve_guide, direction_field, orientation, weighted_penalty
@@ -88,10 +97,12 @@ class Config:
     """Paint again what is painted already with the same options."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
+    output_size: int | None = None
+    """Pixels on the long side of painting.png; by default those of the input, between 1,536 and 4,096."""
     video: bool = True
     """Write the video (mp4 and gif)."""
-    video_size: int = 512
-    """Pixels on the long side of the video."""
+    video_size: int = VIDEO_SIDE
+    """Pixels on the long side of the video; a GIF has 480 at most."""
     root: str | None = None
     """KaoKore's folder for kaokore:ID; by default KAOKORE_ROOT, or data/kaokore."""
 
@@ -111,7 +122,8 @@ def stylize(config: Config) -> None:
     reference = None if config.style is None else _read(config.style, config)
     record, out = _record(config), Path(config.out)
     folder, done = find_folder(out, Path(record["input"]).stem, record["fingerprint"])
-    if done and not config.again and finished_files(folder, config.video):
+    size = output_size(config.output_size, picture_path(config.input, config.root))
+    if done and not config.again and finished_files(folder, config.video, size):
         print(f"{folder}: painted already; --again paints it again.")
         return
     optimize = OptimizeConfig(steps=config.steps, stage_shares=config.stage_shares)
@@ -126,19 +138,24 @@ def stylize(config: Config) -> None:
     if reference is not None:
         recoloured = match_colours(target, reference) if config.colour_weight > 0 else target
         parts.append((config.style_weight, style_loss(reference, style)))
-    result = paint_image(
-        painter,
-        recoloured,
-        label=folder.name,
-        strokes=config.strokes,
-        seed=generator,
-        loss=weighted(*parts),
-        penalty=weighted_penalty(*_guides(config, painter.brush.space, target, reference)),
-        provenance=record,
-    )
-    with new_folder(folder) as temporary:
-        write_painting(result.painting, result.image, temporary, config.video_size if config.video else None)
-    metrics = compute_metrics(result.image, target.cpu(), Perceptual())
+    with progress_bar(folder.name) as show:
+        result = paint_image(
+            painter,
+            recoloured,
+            on_progress=part_of(show, 0, 0.9),
+            on_stop=lambda painting: save_unfinished(painting, folder, size),
+            strokes=config.strokes,
+            seed=generator,
+            loss=weighted(*parts),
+            penalty=weighted_penalty(*_guides(config, painter.brush.space, target, reference)),
+            provenance=record,
+        )
+        write_folder(
+            result.painting, folder, size, config.video_size if config.video else None, part_of(show, 0.9, 0.99)
+        )
+        show(0.99, "measuring")
+        metrics = compute_metrics(result.image, target.cpu(), Perceptual())
+        show(1.0, "")
     print(
         f"{folder}: {len(result.painting.strokes)} strokes in {result.seconds:.1f} s, perceptual distance "
         f"{metrics.perceptual:.3f}, mse {metrics.mse:.5f}. "
@@ -166,6 +183,7 @@ def _check(config: Config) -> tuple[ContentConfig, StyleConfig]:
     ):
         raise InputError(f"--stage-shares are positive numbers, one for each stage, not {config.stage_shares}.")
     require_gradient(config.renderer)
+    output_size(config.output_size)
     if config.style is None and config.curve_weight > 0 and config.field == "style":
         raise InputError("--curve-weight with --field style requires --style.")
     if config.field not in ("style", "content"):

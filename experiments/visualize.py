@@ -23,8 +23,16 @@ import tyro
 from torch import Tensor
 
 from experiments.cli import require, run, whole_number
-from experiments.outputs import finished_files, progress_bar, write_painting
-from experiments.results import find_folder, fingerprint, new_folder, plain_options
+from experiments.outputs import (
+    VIDEO_SIDE,
+    finished_files,
+    output_size,
+    part_of,
+    progress_bar,
+    save_unfinished,
+    write_folder,
+)
+from experiments.results import find_folder, fingerprint, plain_options
 from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, imagenet_weights
 from painter import Painter, Painting
@@ -82,10 +90,12 @@ class Config:
     """Paint again what is painted already with the same options."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 ..."""
+    output_size: int | None = None
+    """Pixels of the sides of painting.png; 1,536 by default."""
     video: bool = True
     """Write the video (mp4 and gif)."""
-    video_size: int = 512
-    """Pixels of the video's sides."""
+    video_size: int = VIDEO_SIDE
+    """Pixels of the video's sides; a GIF has 480 at most."""
 
 
 # Every option that a painting depends on, besides the views.
@@ -103,6 +113,7 @@ def visualize(config: Config) -> None:
             f"--size can be {LARGEST} at most, not {config.size}; a finished painting can be rendered larger."
         )
     require_gradient(config.renderer)
+    side = output_size(config.output_size)
     rates = replace(ACTIVATION_CONFIG, steps=config.steps, geometry_lr=config.geometry_lr, colour_lr=config.colour_lr)
     painter = Painter("optimize", brush=config.renderer, device=config.device, config=rates)
     score, describe = _objective(config, painter.device)
@@ -111,7 +122,7 @@ def visualize(config: Config) -> None:
     record = {**options, "fingerprint": fingerprint(None, options, *files)}
     out, name = Path(config.out), next(v for v in (config.class_, config.status, config.gender, config.feature) if v)
     folder, done = find_folder(out, name.replace(":", "-").replace("/", "-"), record["fingerprint"])
-    if done and not config.again and finished_files(folder, config.video):
+    if done and not config.again and finished_files(folder, config.video, side):
         print(f"{folder}: painted already; --again paints it again.")
         return
     check_writable(out)
@@ -119,26 +130,33 @@ def visualize(config: Config) -> None:
     generator = torch.Generator().manual_seed(config.seed)
     canvas = blank((config.size, config.size), device=painter.device)
     begun = time.monotonic()
-    with progress_bar(folder.name) as show:
-        for step in paint_without_target(
-            activation_loss(score, config.view, generator),
-            painter.brush,
-            config.strokes,
-            canvas=canvas,
-            config=painter.config,
-            generator=generator,
-            constraints=StrokeConstraints(min_radius=config.min_radius),
-        ):
-            show(step.progress, f"score {-step.loss:.2f}")
-    seconds = time.monotonic() - begun
+    strokes = None
 
-    size = (config.size, config.size)
-    painting = Painting.by(painter.brush, step.strokes, size, provenance=record)
-    image = painting.render()
-    with new_folder(folder) as temporary:
-        write_painting(painting, image, temporary, config.video_size if config.video else None)
+    def painting_of(strokes: Tensor) -> Painting:
+        return Painting.by(painter.brush, strokes, (config.size, config.size), provenance=record)
+
+    with progress_bar(folder.name) as show:
+        try:
+            for step in paint_without_target(
+                activation_loss(score, config.view, generator),
+                painter.brush,
+                config.strokes,
+                canvas=canvas,
+                config=painter.config,
+                generator=generator,
+                constraints=StrokeConstraints(min_radius=config.min_radius),
+            ):
+                strokes = step.strokes
+                show(0.9 * step.progress, f"score {-step.loss:.2f}")
+        except KeyboardInterrupt:
+            if strokes is not None:
+                save_unfinished(painting_of(strokes), folder, side)
+            raise
+        seconds = time.monotonic() - begun
+        painting = painting_of(step.strokes)
+        write_folder(painting, folder, side, config.video_size if config.video else None, part_of(show, 0.9, 1.0))
     with torch.no_grad():
-        response = describe(image[None].to(painter.device))
+        response = describe(painting.render()[None].to(painter.device))
     print(
         f"{folder}: {len(painting.strokes)} strokes in {seconds:.1f} s. {response} "
         f"Open {folder}/painting.png{' or painting.mp4' if config.video else ''}."

@@ -7,12 +7,15 @@ if TYPE_CHECKING:
     from painter.api import Painter
     from painter.methods import Step
     from painter.optimize import OptimizeConfig
+    from painter.persistent import ClipConfig, ClipFrame
     from renderer.constraints import StrokeConstraints
     from renderer.io.painting import Painting
 
-__all__ = ["OptimizeConfig", "Painter", "Painting", "Step", "StrokeConstraints"]
+__all__ = ["ClipConfig", "ClipFrame", "OptimizeConfig", "Painter", "Painting", "Step", "StrokeConstraints"]
 
 _MODULES = {
+    "ClipConfig": "painter.persistent",
+    "ClipFrame": "painter.persistent",
     "OptimizeConfig": "painter.optimize",
     "Painter": "painter.api",
     "Painting": "renderer.io.painting",

@@ -11,7 +11,7 @@ painting.export("face.svg")
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from agents.registry import Agent, load_agent
 from painter.losses.pixels import Loss, mse
 from painter.methods import METHODS, Method, Step, Task, batch_steps, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
+from painter.persistent import DEFAULT_CLIP_CONFIG, ClipConfig, ClipFrame, paint_clip
 from painter.refine import Region, refine_steps
 from renderer.brush import Brush, load_brush, not_differentiable
 from renderer.canvas import blank, magnification
@@ -198,6 +199,21 @@ class Painter:
             for painted, (task, _), record in zip(strokes, works, records, strict=True)
         ]
 
+    def paint_clip(
+        self, frames: Iterable[ImageLike], config: ClipConfig = DEFAULT_CLIP_CONFIG, **options: Any
+    ) -> Iterator[ClipFrame]:
+        """Paint the frames of a video with strokes that persist from frame to frame; see `painter.persistent.paint_clip`.
+
+        Args:
+            frames: images of one size, as for `steps`; read as they are needed.
+            config: how strokes follow.
+            options: those of `steps`.
+
+        Yields:
+            A `ClipFrame` for each frame, with its `painting`.
+        """
+        return paint_clip(self, frames, config, **options)
+
     def refine(self, painting: Painting, image: ImageLike, **options: Any) -> Painting:
         """Improve a painting, or repaint a region of it; takes the options of `refine_steps`.
 
@@ -261,6 +277,17 @@ class Painter:
             loss=loss,
         )
         yield from steps
+
+    def painting_so_far(self, step: Step, provenance: Mapping[str, Any] | None = None) -> Painting:
+        """The strokes of a step as a painting, such as of work that is stopped.
+
+        Args:
+            step: what `steps` yields, or `on_step` is called with.
+            provenance: what the painting records beside the method.
+        """
+        red, green, blue = step.background[:, 0, 0].tolist()
+        record = {"method": self.method, **(provenance or {})}
+        return Painting.by(self.brush, step.strokes, step.background.shape[1:], (red, green, blue), record)
 
     def _run(self, task: Task) -> Iterator[Step]:
         return method_steps(self.method, task, self.brush, self.agent)

@@ -71,6 +71,11 @@ class Step:
     layer: str | None = None
 
     @property
+    def background(self) -> Tensor:
+        """The canvas (3, H, W) in [0, 1] under the strokes."""
+        return self._start
+
+    @property
     def canvas(self) -> Tensor:
         """The canvas (3, H, W) in [0, 1] with these strokes; drawn anew at each access."""
         with torch.no_grad():

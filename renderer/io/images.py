@@ -100,6 +100,15 @@ def read_image(path: str | Path, longest: int | None = None, *, background: Colo
         return _to_tensor(image, path, wanted, background, notes)
 
 
+def long_side(path: str | Path) -> int:
+    """Pixels on the long side of an image file, from its header. Raises `ImageError`."""
+    path = Path(path)
+    if not os.path.isfile(path):
+        raise ImageError(f"There is no image {path}.")
+    with _image_errors(str(path)), _open(path) as image:
+        return max(image.size)
+
+
 def as_image(
     image: str | Path | Image.Image | np.ndarray | Tensor, longest: int | None = None, *, background: Colour = WHITE
 ) -> Tensor:

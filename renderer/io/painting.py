@@ -417,15 +417,17 @@ class Painting:
 def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mapping[str, Any] | None = None) -> Brush:
     """The exact brush that strokes of `space` are meant for; of MYPAINT and MIXED, what `provenance` names.
 
-    The Bezier brush takes fewer samples a pixel on large canvases: its time grows with the samples, and edges are finer
-    anyway. Raises `SpaceError` for another space, `PaintingError` where MyPaint's brush or engine is missing.
+    The Bezier brush takes fewer samples a pixel and fewer discs on large canvases: its time grows with the samples, and
+    edges are finer anyway. Raises `SpaceError` for another space, `PaintingError` where MyPaint's brush or engine is
+    missing.
     """
     if space not in (MYPAINT, MIXED):
         if space != BEZIER:
             raise SpaceError(
                 f"There is no reference brush for strokes of the space {space.name!r}; choose the brush that painted them."
             )
-        return ExactBezier(supersample=4 if max(size) <= 1024 else 2 if max(size) <= 4096 else 1)
+        samples = 4 if max(size) <= 1024 else 2 if max(size) <= 4096 else 1
+        return ExactBezier(samples, 0.0 if max(size) <= 1024 else 1 / 16)
     provenance = provenance or {}
     names, files = provenance.get("brush"), provenance.get("myb")
     if space == MYPAINT:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from av.container import OutputContainer
 from PIL import Image
+from torch import Tensor
 
 from renderer.brush import Brush
 from renderer.brushes.bezier import ExactBezier
@@ -139,7 +140,7 @@ def write_mp4(
     _check(longest)
     fps = timing.fps or FPS
     blank, moving, finished = timing.frames(len(painting.strokes), fps, FINISHED)
-    images = _Planes.of_painting(painting, longest, moving, _quick(painting, longest, brush), timing.pace)
+    images = _Planes.of_painting(painting, longest, moving, video_brush(painting, longest, brush), timing.pace)
     planes = _with_pauses(images, blank, finished)
     encode_planes(_counted(planes, blank + moving + finished, on_frame), path, fps, STILL)
 
@@ -152,6 +153,32 @@ def encode_mp4(images: Iterator[np.ndarray], path: str | Path, fps: float | Frac
         for image in images:
             held = held or _Planes(image.shape[0], image.shape[1])
             held.put(image)
+            yield held
+
+    encode_planes(planes(), path, fps, MOVING)
+
+
+def write_clip(paintings: Iterator[Painting], path: str | Path, longest: int, fps: float | Fraction) -> None:
+    """Write an MP4 with a painting in each frame, all of one size and brush, drawn as they come.
+
+    Args:
+        paintings: one at least.
+        path: the file; written whole or not at all.
+        longest: pixels on the long side; the sides become those of `even_size`.
+        fps: frames a second.
+
+    Raises:
+        InputError: for a size that is too large, and when the file cannot be written.
+    """
+    _check(longest)
+
+    def planes() -> Iterator[_Planes]:
+        held: _Planes | None = None
+        for painting in paintings:
+            size = painting.size(longest)
+            if held is None:
+                held, brush = _Planes(*even_size(*size)), video_brush(painting, longest)
+            held.put_whole(painting.render(longest, brush), _enlargement(*size))
             yield held
 
     encode_planes(planes(), path, fps, MOVING)
@@ -183,24 +210,32 @@ class _Planes:
         y, x = top // 2, left // 2
         self.chroma[:, y : y + height // 2, x : x + width // 2] = halved.transpose(2, 0, 1)
 
+    def put_box(self, canvas: Tensor, left: int, top: int, right: int, bottom: int) -> None:
+        """Show what is in a box of a canvas (3, H, W), which is the frame but for a missing last row or column."""
+        left, top, right, bottom = left - left % 2, top - top % 2, right + right % 2, bottom + bottom % 2
+        image = to_bytes(canvas[:, top:bottom, left:right])  # without what is beyond the canvas
+        margin = ((0, bottom - top - image.shape[0]), (0, right - left - image.shape[1]), (0, 0))
+        self.put(np.pad(image, margin, mode="edge"), top, left)
+
+    def put_whole(self, canvas: Tensor, enlarge: int = 1) -> None:
+        """Show a canvas (3, H, W), enlarged by an integer factor; missing rows and columns are copies of the last ones."""
+        image = to_bytes(canvas).repeat(enlarge, 0).repeat(enlarge, 1)
+        margin = ((0, self.size[0] - image.shape[0]), (0, self.size[1] - image.shape[1]), (0, 0))
+        self.put(np.pad(image, margin, mode="edge"))
+
     @classmethod
     def of_painting(cls, painting: Painting, longest: int, count: int, brush: Brush, pace: Pace) -> Iterator[_Planes]:
         """The frames of a painting; the same object each time."""
         height, width = painting.size(longest)
         planes, enlarge = cls(*even_size(height, width)), _enlargement(height, width)
         rows, columns = planes.size
-        whole = enlarge > 1 or rows > height + 1 or columns > width + 1  # few pixels, all converted each time
-        everything = [(0, 0, width, height)]
+        tiny = enlarge > 1 or rows > height + 1 or columns > width + 1  # few pixels, all converted each time
         for i, (canvas, changed) in enumerate(painting.changes(count, longest, brush, pace)):
-            boxes = everything if i == 0 or (whole and changed) else _few_boxes(changed, width, height)
-            for left, top, w, h in boxes:
-                right, bottom = left + w, top + h
-                left, top, right, bottom = left - left % 2, top - top % 2, right + right % 2, bottom + bottom % 2
-                image = to_bytes(canvas[:, top:bottom, left:right])  # without what is beyond the canvas
-                image = image.repeat(enlarge, 0).repeat(enlarge, 1) if enlarge > 1 else image
-                wanted = (rows, columns) if whole else (bottom - top, right - left)
-                margin = ((0, wanted[0] - image.shape[0]), (0, wanted[1] - image.shape[1]), (0, 0))
-                planes.put(np.pad(image, margin, mode="edge"), top, left)
+            if i == 0 or (tiny and changed):
+                planes.put_whole(canvas, enlarge)
+            else:
+                for left, top, w, h in _few_boxes(changed, width, height):
+                    planes.put_box(canvas, left, top, left + w, top + h)
             yield planes
 
 
@@ -277,7 +312,7 @@ def write_gif(
     _check(longest)
     if timing.fps is not None and timing.fps > GIF_MAX_FPS:
         raise InputError(f"A GIF has at most {GIF_MAX_FPS} frames a second, not {timing.fps}.")
-    brush = _quick(painting, longest, brush)
+    brush = video_brush(painting, longest, brush)
     each = round(100 / (timing.fps or GIF_FPS))  # hundredths of a second
     if timing.seconds is None:
         blank, finished = round(100 * BLANK), round(100 * GIF_FINISHED)
@@ -328,8 +363,8 @@ def _check(longest: int) -> None:
         raise InputError(f"A video can have at most {LARGEST_VIDEO} pixels on its long side, not {longest}.")
 
 
-def _quick(painting: Painting, longest: int, brush: Brush | None) -> Brush:
-    """The brush that draws a painting; the exact brush with fewer discs."""
+def video_brush(painting: Painting, longest: int, brush: Brush | None = None) -> Brush:
+    """The brush that draws a painting in a video: `brush` or its default; the exact brush with fewer discs."""
     brush = painting.default_brush(longest) if brush is None else brush
     return ExactBezier(brush.supersample, OUTLINE_ERROR) if type(brush) is ExactBezier else brush
 

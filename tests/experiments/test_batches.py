@@ -89,7 +89,7 @@ def test_workers_write_what_this_process_would(
         return paint(painter, images, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Painter, "paint_batch", fail_on_4)
-    options = {"strokes": 4, "size": 24, "agent": agent, "video_size": 32, "batch": "4"}
+    options = {"strokes": 4, "size": 24, "agent": agent, "output_size": 24, "video_size": 32, "batch": "4"}
     out = tmp_path / "out"
     repaint(Config((sources[0],), str(out), **options))
     before = (out / "0" / "strokes.safetensors").stat().st_mtime_ns
@@ -104,7 +104,7 @@ def test_workers_write_what_this_process_would(
     assert [line.split(":")[0] for line in printed.err.splitlines()] == ["error", "error"]
     assert "1.png" in printed.err
     assert [row["folder"] for row in rows(out)] == ["0", "2", "3", "5"]
-    assert {path.name for path in out.iterdir()} == {"0", "2", "3", "5", "metrics.csv"}
+    assert {path.name for path in out.iterdir()} == {"0", "2", "3", "5", "metrics.csv", "contact_sheet.png"}
     for name in ("2", "3", "5"):
         files = {"painting.png", "painting.svg", "painting.mp4", "painting.gif", "strokes.safetensors"}
         assert {path.name for path in (out / name).iterdir()} == files
@@ -234,7 +234,7 @@ def test_progress_is_shown_on_terminals_only(monkeypatch: pytest.MonkeyPatch, te
     monkeypatch.setattr(stream, "isatty", lambda: terminal, raising=False)
     monkeypatch.setattr(sys, "stderr", stream)
     with outputs.batch_bar("faces", 3) as (show, advance):
-        show(0.5, 10)
+        show(0.5, "10 strokes")
         advance()
     shown = stream.getvalue()
     assert ("1 of 3 images" in shown and "images/s" in shown and "left" in shown) if terminal else shown == ""

@@ -25,7 +25,7 @@ def render(side):
     Painting(small_strokes(20), BEZIER, side, side).export(folder / "painting.png", size=side)
 
 def paint(side):
-    options = {"strokes": 8, "size": side, "video": False, "device": "cpu"}
+    options = {"strokes": 8, "size": side, "output_size": side, "video": False, "device": "cpu"}
     repaint(Config(("docs/images/hikime.png",), str(folder / str(side)), **options))
 
 render(64)  # imports are not of the size

@@ -69,7 +69,19 @@ def command(monkeypatch, capsys, *arguments):
 @pytest.mark.parametrize("method", ["agent", "optimize", "hybrid", "lines"])
 def test_every_method_writes_everything(tmp_path, agent, method):
     source, out = picture(tmp_path / "face.png"), tmp_path / "out"
-    repaint(Config((source,), str(out), method=method, strokes=12, size=48, steps=100, agent=agent, video_size=64))
+    repaint(
+        Config(
+            (source,),
+            str(out),
+            method=method,
+            strokes=12,
+            size=48,
+            steps=100,
+            agent=agent,
+            output_size=48,
+            video_size=64,
+        )
+    )
     assert {file.name for file in (out / "face").iterdir()} == FILES
     assert not list(out.rglob("*.tmp*"))
     (row,) = rows(out)
@@ -124,6 +136,7 @@ def test_without_the_engine_the_learned_brush_draws(tmp_path, agent, monkeypatch
         steps=5,
         agent=agent,
         renderer=renderer,
+        output_size=32,
         video_size=32,
     )
     with pytest.warns(MissingBrushWarning, match="learned brush"):
@@ -142,7 +155,7 @@ def test_another_background(tmp_path, agent, method):
     source = picture(tmp_path / "face.png")
     for background in ("#204060", "mean"):
         out = tmp_path / background
-        options = {"size": 32, "steps": 5, "agent": agent, "video": False, "background": background}
+        options = {"size": 32, "steps": 5, "agent": agent, "video": False, "background": background, "output_size": 32}
         repaint(Config((source,), str(out), method=method, strokes=1, **options))
         painting = Painting.load(out / "face" / "strokes.safetensors")
         target = np.asarray(Image.open(source)) / 255
@@ -411,7 +424,11 @@ def test_bad_kaokore_ids(tmp_path, agent, given):
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 2)])
 def test_tiny_pictures(tmp_path, agent, size):
     source = picture(tmp_path / "face.png", *size)
-    repaint(Config((source,), str(tmp_path / "out"), method="hybrid", strokes=4, size=20, steps=3, agent=agent))
+    repaint(
+        Config(
+            (source,), str(tmp_path / "out"), method="hybrid", strokes=4, size=20, steps=3, agent=agent, output_size=20
+        )
+    )
     with Image.open(tmp_path / "out" / "face" / "painting.png") as image:
         assert max(image.size) == 20
     assert rows(tmp_path / "out")[0]["strokes"] == "4"
@@ -428,6 +445,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, agent):
     for i in range(40):
         picture(folder / f"{i:02d}.png", seed=i)
     options = ["--out", str(out), "--agent", agent, "--strokes", "20", "--size", "32", "--video-size", "32"]
+    options += ["--output-size", "32"]
     process = subprocess.Popen(
         [sys.executable, "-m", "experiments.repaint", str(folder), *options],
         cwd=ROOT,
@@ -479,7 +497,7 @@ def test_every_kind_of_picture(tmp_path, agent):
     cv2.imwrite(str(folder / "deep.png"), np.ascontiguousarray(pixels[:, :, ::-1]).astype(np.uint16) * 257)
     Image.new("RGB", (1, 1), "red").save(folder / "one.png")
     Image.new("RGB", (20_000, 100), "blue").save(folder / "wide.png")
-    repaint(Config((str(folder),), str(out), strokes=2, size=24, agent=agent, video=False))
+    repaint(Config((str(folder),), str(out), strokes=2, size=24, agent=agent, output_size=24, video=False))
 
     errors = {Path(row["input"]).stem: float(row["mse"]) for row in rows(out)}
     shown = {name: np.asarray(Image.open(out / name / "painting.png")) / 255 for name in errors}
@@ -499,7 +517,7 @@ def test_a_picture_is_painted_once(tmp_path, agent, monkeypatch):
     inputs = (source, "face.png", str(tmp_path), source)
     repaint(Config(inputs, str(out), strokes=2, size=16, agent=agent, video=False))
     assert [row["input"] for row in rows(out)] == [source]
-    assert {path.name for path in out.iterdir()} == {"face", "metrics.csv"}
+    assert {path.name for path in out.iterdir()} == {"face", "metrics.csv", "contact_sheet.png"}
 
 
 @pytest.mark.parametrize(
@@ -512,7 +530,7 @@ def test_results_stay_in_their_folder(tmp_path, agent, name, folder):
     odd = Path(source).rename(tmp_path / "in" / name)
     repaint(Config((str(odd),), str(out), strokes=2, size=16, agent=agent, video=False))
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
-    assert {path.name for path in out.iterdir()} == {folder, "metrics.csv"}
+    assert {path.name for path in out.iterdir()} == {folder, "metrics.csv", "contact_sheet.png"}
 
 
 def test_names_need_not_be_text(tmp_path, agent, monkeypatch, capsys):
@@ -557,6 +575,8 @@ def test_what_is_no_table_is_left_alone(tmp_path, agent, monkeypatch, capsys, co
         (["--seed", str(2**70)], "--seed"),
         (["--steps", "0"], "--steps"),
         (["--video-size", "0"], "--video-size"),
+        (["--output-size", "0"], "--output-size"),
+        (["--output-size", "16385"], "--output-size"),
         (["--seconds", "inf"], "--seconds"),
         (["--batch", "0"], "--batch"),
         (["--batch", "many"], "auto"),
@@ -565,7 +585,7 @@ def test_what_is_no_table_is_left_alone(tmp_path, agent, monkeypatch, capsys, co
         (["--device", "hpu"], "auto or cpu"),
         (["--device", ""], "auto or cpu"),
         (["--agent", "a" * 300], "no checkpoint"),
-        (["--renderer", "agent"], "stroke-map"),
+        (["--renderer", "agent"], "not a learned brush"),
         (["--out", "a" * 300], "name too long"),
         (["--strokes", "many"], "many"),
         (["--colour", "red"], "--colour"),
@@ -645,7 +665,7 @@ def test_kaokore_without_a_network(tmp_path, agent, monkeypatch, capsys):
 def test_replay_is_the_painting(tmp_path, agent):
     """The picture is that of the strokes, bit for bit, and the vectors are one outline a stroke."""
     source, out = picture(tmp_path / "face.png"), tmp_path / "out"
-    repaint(Config((source,), str(out), strokes=9, size=40, agent=agent, video=False))
+    repaint(Config((source,), str(out), strokes=9, size=40, agent=agent, output_size=40, video=False))
     replay.replay(replay.Config(str(out / "face" / "strokes.safetensors"), str(tmp_path / "again.png"), size=40))
     assert (tmp_path / "again.png").read_bytes() == (out / "face" / "painting.png").read_bytes()
     assert (out / "face" / "painting.svg").read_text().count("<path") == 9
@@ -657,7 +677,7 @@ def test_help_says_what_options_mean(monkeypatch, capsys):
         cli.run(repaint, Config, script.__doc__)
     assert stopped.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
-    for words in ("--no-video", "How many strokes, exactly.", "Pixels on the long side.", "kaokore:42"):
+    for words in ("--no-video", "How many strokes, exactly.", "Pixels on the long side while painting.", "kaokore:42"):
         assert words in said
 
 

@@ -59,6 +59,7 @@ def test_content_alone(tmp_path, capsys):
             size=32,
             content=("relu1_2",),
             pixels=1,
+            output_size=32,
             video_size=48,
             stage_shares=(1, 3),
         )
@@ -131,7 +132,7 @@ def test_invalid_options_of_stylize(tmp_path, monkeypatch, capsys, options, mess
 
 def test_the_score_of_a_class_rises_above_the_blank_canvas(tmp_path, capsys):
     out = tmp_path / "lemon"
-    config = Visualize(str(out), "lemon", strokes=20, steps=25, size=48, view=STILL, video_size=48)
+    config = Visualize(str(out), "lemon", strokes=20, steps=25, size=48, view=STILL, output_size=48, video_size=48)
     visualize(config)
     assert {file.name for file in (out / "lemon").iterdir()} >= FILES
     assert "Predicted classes: " in capsys.readouterr().out

@@ -87,7 +87,7 @@ def _repaint(folder: Path, size: int) -> None:
     from experiments.repaint import repaint as start
 
     face = Path(__file__).resolve().parents[2] / "docs" / "images" / "hikime.png"
-    start(Config((str(face),), str(folder), size=size, device="cpu"))
+    start(Config((str(face),), str(folder), size=size, output_size=size, device="cpu"))
 
 
 def peak_bytes(function: Callable[[], object]) -> tuple[int, int]:

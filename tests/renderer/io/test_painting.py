@@ -242,6 +242,13 @@ def test_large_canvases_take_fewer_samples() -> None:
     assert samples == [4, 4, 2, 2, 1]
 
 
+def test_fewer_discs_on_large_canvases_show_the_same_strokes() -> None:
+    strokes = BEZIER.sample(20, torch.Generator().manual_seed(0))
+    all_discs, few = (ExactBezier(2, error)(strokes, (600, 600)).alpha for error in (0.0, 1 / 16))
+    assert torch.quantile((all_discs - few).abs().mean((1, 2, 3)), 0.5) < 1e-3
+    assert ((all_discs - few) ** 2).mean() < 1e-4
+
+
 def test_no_strokes_is_the_ground() -> None:
     one = painting(0)
     assert torch.equal(one.render(), blank((24, 32), one.background))
