@@ -6,7 +6,8 @@
         if t differs from the frame before as a whole (a cut):  S <- paint(t);  seen <- t;  continue
         C <- where t differs from `seen` by more than noise
         lock the strokes that mark nothing in C
-        take those of the others that do most harm or least good, and place them anew in C, where the error is large
+        move the others by the optical flow at their middles, if that comes closer to t
+        take those of them that do most harm or least good, and place them anew in C, where the error is large
         a few Adam steps on the free strokes; outside of C, the target is the canvas as it was
         seen <- t in C
 
@@ -20,6 +21,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -116,7 +119,7 @@ def paint_clip(
         else:
             area = _changed(target, seen, config)
             if bool(area.any()):
-                strokes, seen = _follow(task, strokes, area, brush, config), torch.where(area, target, seen)
+                strokes, seen = _follow(task, strokes, before, area, brush, config), torch.where(area, target, seen)
             painting = replace(painting, strokes=strokes.cpu(), provenance=record)
             yield ClipFrame(index, target.cpu(), painting, False, float(area.float().mean()))
         before = target
@@ -139,11 +142,16 @@ def _changed(target: Tensor, seen: Tensor, config: ClipConfig) -> Tensor:
     return grown[0, 0] > 0
 
 
-def _follow(task: Task, strokes: Tensor, area: Tensor, brush: Brush, config: ClipConfig) -> Tensor:
+def _follow(task: Task, strokes: Tensor, before: Tensor, area: Tensor, brush: Brush, config: ClipConfig) -> Tensor:
     """The strokes (N, P), of which those that mark the changed area, (H, W) bool, have followed the target."""
     with torch.no_grad():
-        target = torch.where(area, task.target, paint(task.canvas, strokes, brush))
+        painted = paint(task.canvas, strokes, brush)
+        target = torch.where(area, task.target, painted)
         free = _marks(strokes, area, brush)
+        moved = task.constraints.apply(_moved(strokes, before, task.target, brush), brush.space)
+        moved = torch.where(free[:, None], moved, strokes)
+        if task.loss(paint(task.canvas, moved, brush)[None], target[None]) < task.loss(painted[None], target[None]):
+            strokes = moved
         strokes, free = _relocate(replace(task, target=target), strokes, free, brush, config)
     *_, last = optimize(
         target,
@@ -159,6 +167,21 @@ def _follow(task: Task, strokes: Tensor, area: Tensor, brush: Brush, config: Cli
         locked=~free,
     )
     return last.strokes.detach()
+
+
+def _moved(strokes: Tensor, before: Tensor, target: Tensor, brush: Brush) -> Tensor:
+    """The strokes (N, P), each moved by the optical flow from `before` to `target` (Farneback 2003) at its middle."""
+    old, new = ((255 * image.mean(0)).byte().cpu().numpy() for image in (before, target))
+    height, width = old.shape
+    start = np.zeros((height, width, 2), np.float32)
+    levels, window = 4, max(5, min(height, width) // 8)
+    flow = torch.from_numpy(cv2.calcOpticalFlowFarneback(old, new, start, 0.5, levels, window, 5, 5, 1.1, 0)).to(
+        strokes
+    )
+    first, last = (brush.space.get(strokes, name) for name in ("start", "end"))
+    x, y = ((first + last) / 2 * strokes.new_tensor([width, height])).long().unbind(-1)
+    step = flow[y.clamp(0, height - 1), x.clamp(0, width - 1)] / strokes.new_tensor([width, height])
+    return brush.space.put(brush.space.put(strokes, "start", first + step), "end", last + step)
 
 
 def _relocate(task: Task, strokes: Tensor, free: Tensor, brush: Brush, config: ClipConfig) -> tuple[Tensor, Tensor]:

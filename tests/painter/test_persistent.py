@@ -78,6 +78,18 @@ def test_frames_are_read_as_they_are_needed(painter: Painter, frames: list[Tenso
     assert read == [0, 1]
 
 
+def test_strokes_move_with_the_picture(painter: Painter) -> None:
+    """A camera that pans: the frames are as close as those painted alone."""
+    whole = read_image("docs/images/hikime.png")
+    frames = [fit(whole[:, 60:380, left : left + 320], SIZE) for left in range(10, 70, 15)]
+    ours = [frame.painting.render() for frame in painter.paint_clip(frames, **OPTIONS)]
+    alone = [painting.render() for painting in painter.paint_batch(frames, **OPTIONS)]
+    errors = [
+        sum(float((a - b).square().mean()) for a, b in zip(images, frames, strict=True)) for images in (ours, alone)
+    ]
+    assert errors[0] < 1.1 * errors[1]
+
+
 def test_a_still_clip_keeps_every_stroke(painter: Painter, picture: Tensor) -> None:
     first, *others = painter.paint_clip([picture] * 3, strokes=5, size=SIZE)
     assert all(torch.equal(frame.painting.strokes, first.painting.strokes) for frame in others)
