@@ -27,6 +27,7 @@ from painter.methods import Step
 from painter.metrics import Metrics
 from renderer.errors import InputError
 from renderer.io.painting import Painting
+from renderer.io.video import DEFAULT_TIMING, Timing
 
 CPU_BATCH = 16  # images of CPU_SIDE pixels: more gain nothing
 CPU_SIDE = 128
@@ -77,6 +78,7 @@ def paint_in_batches(
     workers: Workers,
     report: Callable[[Job, Callable[[], Finished]], object],
     on_progress: OnProgress,
+    timing: Timing = DEFAULT_TIMING,
     **options: Any,
 ) -> None:
     """Paint images and write their results; at an interruption, what has been painted is still written and reported.
@@ -94,6 +96,7 @@ def paint_in_batches(
         workers: Decode images and write results.
         report: Called in order with each job and a function that returns what was finished, or raises `InputError`.
         on_progress: Called with the done part of a batch, in [0, 1], and a note.
+        timing: Of the videos.
         options: Those of `Painter.steps`.
     """
     jobs = iter(jobs)
@@ -105,7 +108,8 @@ def paint_in_batches(
     painted = 1.0 if workers.count > 0 else PAINTING_SHARE.get(painter.method, 0.75)
 
     def write(job: Job, target: Tensor, painting: Painting, seconds: float, show: OnProgress) -> Callable[[], Finished]:
-        count, measure = len(painting.strokes), _start_writing(workers, job, target, painting, video_size, show)
+        measure = _start_writing(workers, job, target, painting, video_size, show, timing)
+        count = len(painting.strokes)
         return lambda: Finished(count, seconds, measure())
 
     results: deque[tuple[Job, Callable[[], Finished]]] = deque()
@@ -186,14 +190,22 @@ def _paint(
 
 
 def _start_writing(
-    workers: Workers, job: Job, target: Tensor, painting: Painting, video_size: int | None, on_progress: OnProgress
+    workers: Workers,
+    job: Job,
+    target: Tensor,
+    painting: Painting,
+    video_size: int | None,
+    on_progress: OnProgress,
+    timing: Timing,
 ) -> Callable[[], Metrics]:
     if workers.count == 0 or painting.brush is not None:  # a brush without a name stays in this process
-        metrics = save_and_measure(painting, target, job.folder, job.output_size, video_size, on_progress)
+        metrics = save_and_measure(painting, target, job.folder, job.output_size, video_size, on_progress, timing)
         return lambda: metrics
     about = (painting.space, painting.height, painting.width, painting.background, painting.provenance)
     strokes, pixels = painting.strokes.numpy().copy(), target.numpy()
-    return workers.start(save_and_measure_strokes, strokes, about, pixels, job.folder, job.output_size, video_size)
+    return workers.start(
+        save_and_measure_strokes, strokes, about, pixels, job.folder, job.output_size, video_size, timing
+    )
 
 
 def _raising(error: InputError) -> Callable[[], Finished]:
