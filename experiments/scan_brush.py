@@ -42,7 +42,7 @@ class Config:
     sheet: Annotated[str, tyro.conf.Positional]
     """Photograph or scan of strokes on paper."""
     out: str = "my_brush"
-    """The brush to write: my_brush is my_brush.safetensors; with a picture of what was found, my_brush.png."""
+    """The brush to write: my_brush is my_brush.safetensors; with a picture of what was found, my_brush-strokes.png."""
     strokes: int = KEPT
     """How many strokes the brush keeps, of all lengths."""
 
@@ -61,7 +61,7 @@ def scan_brush(config: Config) -> Path:
         raise InputError(f"{config.sheet}: {error}") from error
     kept = of_all_lengths(found, config.strokes)
     Scanned(out.stem, [stroke.strip for stroke in kept]).save(out)
-    picture = out.with_suffix(".png")
+    picture = out.with_name(f"{out.stem}-strokes.png")
     with atomic(picture) as path:
         Image.fromarray(overview(image, kept)).save(path)
     radius = float(np.median([stroke.radius for stroke in kept]))

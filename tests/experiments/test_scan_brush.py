@@ -116,13 +116,15 @@ def test_other_marks_are_left_out(one: Scanned) -> None:
 def test_the_brush_is_made_and_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     made_up_sheet(Sheet("sheet.jpg", size=640))
+    Path("mine.png").write_bytes(b"of the user")
     for out in ("mine", "mine.safetensors"):
         assert scan_brush(Config("sheet.jpg", out)) == Path("mine.safetensors")
+    assert Path("mine.png").read_bytes() == b"of the user"
     brush = load_brush("mine")
     assert isinstance(brush, Scanned)
     assert len(brush.strips) == 12
     check_brush(brush)
-    with Image.open("mine.png") as picture:
+    with Image.open("mine-strokes.png") as picture:
         assert picture.size == (640, 2 * 480)
     scan_brush(Config("sheet.jpg", "few", strokes=2))
     assert len(load_brush("few").strips) == 2  # type: ignore[attr-defined]
