@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "clip": ("experiments.clip", "Repaint a video with strokes that persist from frame to frame."),
     "paint-collection": ("experiments.paint_collection", "Paint a whole collection with many workers, resumably."),
     "replay": ("experiments.replay", "Render a saved painting at any size, as an image, a video or vectors."),
+    "edit": ("experiments.edit", "Recolour, remove, keep or reorder the strokes of a saved painting."),
     "export": ("experiments.export", "Write a painting for other programs, for a hand with a brush, for a plotter."),
     "stylize": ("experiments.stylize", "Paint the content of a picture in the style of a brush or of another picture."),
     "visualize": ("experiments.visualize", "Paint what activates a class or a feature of a network."),

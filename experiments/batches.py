@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from experiments.outputs import (
+    UNFINISHED,
     OnProgress,
     part_of,
     read_pixels,
@@ -21,11 +22,12 @@ from experiments.outputs import (
     save_and_measure_strokes,
     save_unfinished,
 )
-from experiments.workers import Workers
 from painter.api import Painter
 from painter.methods import Step
 from painter.metrics import Metrics
+from painter.workers import Workers
 from renderer.errors import InputError
+from renderer.io.images import read_image, resize
 from renderer.io.painting import Painting
 from renderer.io.video import DEFAULT_TIMING, Timing
 
@@ -143,6 +145,55 @@ def paint_in_batches(
     finally:
         while results:
             report(*results.popleft())
+
+
+def continue_painting(
+    painter: Painter,
+    start: Painting,
+    job: Job,
+    video_size: int | None,
+    on_progress: OnProgress,
+    timing: Timing = DEFAULT_TIMING,
+    **options: Any,
+) -> Finished:
+    """Go on with a painting and write the result; Ctrl-C saves the strokes so far.
+
+    Args:
+        painter: Paints, with the brush of the painting.
+        start: The painting.
+        job: Its image, and where the result goes.
+        video_size: Pixels on the long side of videos; None for none.
+        on_progress: Called with the done part, in [0, 1], and a note.
+        timing: Of the videos.
+        options: Those of `Painter.refine_steps`.
+
+    Raises:
+        InputError: as `Painter.refine_steps`, and where the result cannot be written.
+    """
+    share = PAINTING_SHARE.get(painter.method, 0.75)
+    old = {key: value for key, value in start.provenance.items() if key != UNFINISHED}
+    last: Step | None = None
+
+    def on_step(step: Step) -> None:
+        nonlocal last
+        last = step
+        on_progress(share * step.progress, f"{len(step.strokes)} strokes")
+
+    begun = time.monotonic()
+    try:
+        painting = painter.refine(start, job.path, on_step=on_step, **options)
+    except KeyboardInterrupt:
+        if last is not None:
+            so_far = painter.painting_so_far(last, {**old, **job.record})
+            save_unfinished(so_far, job.folder, job.output_size)
+        raise
+    seconds = time.monotonic() - begun
+    record = {key: value for key, value in painting.provenance.items() if key != UNFINISHED}
+    painting = replace(painting, provenance={**record, **job.record})
+    target = resize(read_image(job.path, max(start.size())), start.size())
+    show = part_of(on_progress, share, 1)
+    metrics = save_and_measure(painting, target, job.folder, job.output_size, video_size, show, timing)
+    return Finished(len(painting.strokes), seconds, metrics)
 
 
 def _paint(

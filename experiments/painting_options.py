@@ -52,7 +52,7 @@ class PaintingOptions:
     blend: float | None = None
     """Of several brushes, paint with this mixture only: 0 is the first, 1 the last."""
     agent: str = "agent"
-    """The agent's checkpoint."""
+    """The agent's checkpoint, or module:Class."""
     steps: int = OptimizeConfig.steps
     """Gradient steps of optimize and hybrid when no --seconds are given; lines take a fifth."""
     opaque: bool = False

@@ -3,6 +3,7 @@
     python -m experiments.repaint face.jpg --out paintings
     python -m experiments.repaint kaokore:42 folder/ --out paintings --method hybrid --strokes 500 --seconds 20
     python -m experiments.repaint face.jpg --out paintings --renderer watercolour --output-size 3000
+    python -m experiments.repaint face.jpg --out more --start paintings/face/strokes.safetensors --mask eyes.png --strokes 50
 
 Each image gives a folder of its name with painting.png, painting.svg, painting.mp4, painting.gif and strokes.safetensors,
 and a row in metrics.csv; contact_sheet.png shows the first ones. What is painted already with the same options is skipped;
@@ -15,6 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +24,7 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from experiments.batches import Finished, Job, choose_batch, paint_in_batches
+from experiments.batches import Finished, Job, choose_batch, continue_painting, paint_in_batches
 from experiments.cli import KAOKORE, picture_path, run
 from experiments.clip import Config as ClipOptions
 from experiments.clip import repaint_clip
@@ -31,15 +33,19 @@ from experiments.cores import available_cores
 from experiments.outputs import VIDEO_SIDE, batch_bar, finished_files, json_line, output_size
 from experiments.painting_options import PaintingOptions
 from experiments.results import METRICS, STROKES, MetricsTable, find_folder, fingerprint, plain_options, printable
-from experiments.workers import Workers
+from painter.losses import load_loss
+from painter.selection import select_strokes
+from painter.workers import Workers
 from renderer.brush import Brush
 from renderer.brushes.solid import coverage
 from renderer.errors import InputError
 from renderer.io.clip_file import CLIP_SUFFIXES
 from renderer.io.files import check_writable
 from renderer.io.images import find_images
-from renderer.io.painting import Pace
+from renderer.io.painting import Pace, Painting
 from renderer.io.video import LARGEST_VIDEO, Timing
+from renderer.learned.load import shipped_brushes
+from renderer.strokes import BEZIER
 
 OPAQUE = 0.97  # coverage from which a brush counts as opaque
 COLUMNS = (
@@ -67,6 +73,16 @@ class Config(PaintingOptions):
     another batch by rounding."""
     again: bool = False
     """Repaint what is painted already with the same options."""
+    start: str | None = None
+    """A painting's strokes.safetensors, to go on with: --strokes are added (0 adds none); optimize and hybrid improve the
+    old ones, too. The size and the background are those of the painting, and by default the brush."""
+    mask: str | None = None
+    """With --start, an image that is white where the painting may change; elsewhere nothing changes."""
+    lock: str | None = None
+    """With --start, strokes that stay as they are: 0:100, the first hundred; -50:, the last fifty; or a colour
+    ('#c0392b'), those of about this colour."""
+    loss: str = "mse"
+    """What optimize and hybrid lower: mse, perceptual, content, total_variation, or module:function."""
     output_size: int | None = None
     """Pixels on the long side of painting.png, at which painting.svg is first shown, too. By default those of the input,
     between 1,536 and 4,096. Strokes have no resolution; metrics are of the size while painting."""
@@ -97,6 +113,9 @@ def repaint(config: Config) -> None:
     if any(Path(name).suffix.lower() in CLIP_SUFFIXES for name in config.input):
         _repaint_clips(config)
         return
+    start = None if config.start is None else Painting.load(config.start)
+    if start is not None:
+        config = _continuing(config, start)
     out = Path(config.out)
     table = MetricsTable(out / METRICS, COLUMNS)
     inputs = _find(config)
@@ -157,27 +176,40 @@ def repaint(config: Config) -> None:
         say_json(names[job.folder], "painted", folder=str(job.folder), **about)
         advance()
 
+    options: dict[str, Any] = {
+        "seconds": config.seconds,
+        "constraints": config.constraints(),
+        "seed": config.seed,
+        "loss": load_loss(config.loss, painter.device),
+    }
     several = len(inputs) >= WORTH_WORKERS
     with (
         batch_bar(inputs[0][1], len(inputs)) as (show, advance),
-        Workers(min(available_cores(), MOST_WORKERS) if several else 0) as workers,
+        Workers(min(available_cores(), MOST_WORKERS) if several else 0, ["experiments.outputs"]) as workers,
     ):
-        paint_in_batches(
-            painter,
-            jobs(),
-            batch=_batch(config, painter.device, len(inputs)),
-            size=config.working_size(),
-            video_size=config.video_size if config.video else None,
-            workers=workers,
-            report=report,
-            on_progress=show,
-            timing=_timing(config),
-            strokes=config.strokes,
-            seconds=config.seconds,
-            constraints=config.constraints(),
-            background=config.background,
-            seed=config.seed,
-        )
+        if start is not None:
+            if len(inputs) != 1:
+                raise InputError(f"--start goes on with the painting of one image, not of {len(inputs)}.")
+            locked = None if config.lock is None else select_strokes(start, config.lock)
+            video_size = config.video_size if config.video else None
+            options |= {"strokes": config.strokes, "region": config.mask, "locked": locked, "timing": _timing(config)}
+            for job in jobs():
+                report(job, partial(continue_painting, painter, start, job, video_size, show, **options))
+        else:
+            paint_in_batches(
+                painter,
+                jobs(),
+                batch=_batch(config, painter.device, len(inputs)),
+                size=config.working_size(),
+                video_size=config.video_size if config.video else None,
+                workers=workers,
+                report=report,
+                on_progress=show,
+                timing=_timing(config),
+                strokes=config.strokes,
+                background=config.background,
+                **options,
+            )
     sheet = out / CONTACT_SHEET
     if config.contact_sheet and shown and (names or not sheet.is_file()):
         write_contact_sheet(shown, sheet)
@@ -206,7 +238,19 @@ def _repaint_clips(config: Config) -> None:
 
 def _check(config: Config) -> None:
     """Find the user's mistakes before any work."""
-    config.check()
+    if config.start is None:
+        config.check()
+        for option in ("mask", "lock"):
+            if getattr(config, option) is not None:
+                raise InputError(f"--{option} requires --start, the painting to go on with.")
+    else:
+        if config.size is not None:
+            raise InputError("--size is not for --start: a painting keeps the size at which it was painted.")
+        replace(config, strokes=max(1, config.strokes)).check()
+        if not config.strokes >= 0:
+            raise InputError(f"--strokes must be at least 0 with --start, not {config.strokes}.")
+    if config.loss != "mse" and config.method not in ("optimize", "hybrid"):
+        raise InputError(f"--loss is for the methods optimize and hybrid, not {config.method}.")
     if not 1 <= config.video_size <= LARGEST_VIDEO:
         raise InputError(f"--video-size must be between 1 and {LARGEST_VIDEO} pixels, not {config.video_size}.")
     _timing(config)
@@ -217,6 +261,17 @@ def _check(config: Config) -> None:
         raise InputError(f"--batch must be auto or a number of images, not {config.batch!r}.")
     if not config.input:
         raise InputError("Nothing to paint: give images, folders of images or kaokore:ID.")
+
+
+def _continuing(config: Config, start: Painting) -> Config:
+    """The options for going on with a painting: its size and, unless another is given, its brush."""
+    config = replace(config, size=max(start.size()))
+    name = start.provenance.get("renderer")
+    # Only shipped brushes: a painting may come from anywhere, and must not choose files or modules.
+    shipped = isinstance(name, str) and set(name.split("+")) <= set(shipped_brushes())
+    if shipped and config.renderer == Config.renderer and start.space != BEZIER:
+        config = replace(config, renderer=str(name))
+    return config
 
 
 def _batch(config: Config, device: torch.device, count: int) -> int:
@@ -261,9 +316,13 @@ RESULT_OPTIONS = (
 )
 
 
+MORE_OPTIONS = ("start", "mask", "lock", "loss")  # recorded only where they are given
+
+
 def _record(config: Config, path: Path) -> dict[str, Any]:
     """What the painting records: the input's name and the options, and nothing of this machine."""
-    options, files = plain_options(config, RESULT_OPTIONS)
+    more = [name for name in MORE_OPTIONS if getattr(config, name) != getattr(Config, name)]
+    options, files = plain_options(config, [*RESULT_OPTIONS, *more])
     return {"input": printable(path.name), **options, "fingerprint": fingerprint(path, options, *files)}
 
 
@@ -296,7 +355,8 @@ def _warn_of_translucent_marks(brush: Brush, name: str) -> None:
 
 def _row(name: str, folder: str, config: Config, finished: Finished) -> dict[str, str]:
     defaults = {field.name: field.default for field in fields(Config)}
-    options = {key: getattr(config, key) for key in RESULT_OPTIONS if getattr(config, key) != defaults[key]}
+    names = (*RESULT_OPTIONS, *MORE_OPTIONS)
+    options = {key: getattr(config, key) for key in names if getattr(config, key) != defaults[key]}
     for shown in ("method", "strokes", "size", "renderer", "seed"):  # they have columns of their own
         options.pop(shown, None)
     row = {"input": name, "method": config.method, "strokes": str(finished.strokes)}

@@ -214,8 +214,21 @@ class Painter:
         """
         return paint_clip(self, frames, config, **options)
 
-    def refine(self, painting: Painting, image: ImageLike, **options: Any) -> Painting:
-        """Improve a painting, or repaint a region of it; takes the options of `refine_steps`.
+    def refine(
+        self,
+        painting: Painting,
+        image: ImageLike,
+        *,
+        on_step: Callable[[Step], object] | None = None,
+        **options: Any,
+    ) -> Painting:
+        """Improve a painting, or repaint a region of it.
+
+        Args:
+            painting: see `refine_steps`.
+            image: see `refine_steps`.
+            on_step: called after each step of the work, to show progress.
+            options: those of `refine_steps`.
 
         Returns:
             A new painting with the strokes of the old one, improved where they may be, and the added ones on top.
@@ -227,7 +240,7 @@ class Painter:
         if layers and self.method in ("agent", "lines"):  # which leave the old strokes as they are
             added = task.count - len(painting.strokes)
             record["layers"] = [*layers, *([["refined", added]] if added else [])]
-        return self._finish(steps, task, {**old, **record}, background=painting.background)
+        return self._finish(steps, task, {**old, **record}, background=painting.background, on_step=on_step)
 
     def refine_steps(
         self,

@@ -20,8 +20,8 @@ from experiments import outputs, replay
 from experiments.batches import choose_batch
 from experiments.cores import available_cores
 from experiments.repaint import Config, repaint
-from experiments.workers import Workers
 from painter import Painter
+from painter.workers import Workers
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.io.painting import MissingBrushWarning, Painting
@@ -196,7 +196,7 @@ def test_calls_in_other_processes(tmp_path: Path) -> None:
 def test_workers_end_with_a_killed_parent() -> None:
     code = (
         "import os, time\n"
-        "from experiments.workers import Workers\n"
+        "from painter.workers import Workers\n"
         "workers = Workers(1)\n"
         "print(workers.start(os.getpid)(), flush=True)\n"
         "time.sleep(60)\n"

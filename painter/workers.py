@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
@@ -29,10 +29,14 @@ class Workers:
 
     A process that dies (killed for memory, or by a decoder's fault) costs at most the call that it ran: the calls that were
     lost with it run again, one in a process. Processes ignore Ctrl-C, and end with this one, however that ends.
+
+    Args:
+        count: How many.
+        preload: Modules that are imported once for all processes, because they take long.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, count: int, preload: Sequence[str] = ()) -> None:
+        self.count, self.preload = count, list(preload)
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Workers:
@@ -66,7 +70,7 @@ class Workers:
             try:
                 value, caught = future.result()
             except BrokenProcessPool:
-                value, caught = _alone(call)
+                value, caught = _alone(call, self.preload)
             for warning in caught:
                 warnings.warn(warning, stacklevel=2)
             return value
@@ -75,24 +79,24 @@ class Workers:
 
     def _submit(self, call: Callable[[], T]) -> Future[tuple[T, Warnings]]:
         if self._pool is None:
-            self._pool = _pool(self.count)
+            self._pool = _pool(self.count, self.preload)
         try:
             return self._pool.submit(_run, call)
         except BrokenProcessPool:
-            self._pool = _pool(self.count)
+            self._pool = _pool(self.count, self.preload)
             return self._pool.submit(_run, call)
 
 
-def _pool(count: int) -> ProcessPoolExecutor:
+def _pool(count: int, preload: list[str]) -> ProcessPoolExecutor:
     # A plain fork would copy locks that threads of PyTorch hold. The server imports what takes long once for all processes.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["experiments.outputs"])
+    context.set_forkserver_preload(preload)
     return ProcessPoolExecutor(count, context, _prepare)
 
 
-def _alone(call: Callable[[], T]) -> tuple[T, Warnings]:
+def _alone(call: Callable[[], T], preload: list[str]) -> tuple[T, Warnings]:
     """Run a call in a process of its own."""
-    with _pool(1) as pool:
+    with _pool(1, preload) as pool:
         try:
             return pool.submit(_run, call).result()
         except BrokenProcessPool:
