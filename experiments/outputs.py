@@ -184,15 +184,14 @@ def write_painting(
         show = part_of(on_progress, done / whole, (done + share) / whole)
         show(0.0, f"writing {name}")
         fps = timing.fps if timing.fps is None or name != "painting.gif" else min(timing.fps, GIF_MAX_FPS)
-        painting.export(
-            folder / name,
-            size=side,
-            seconds=timing.seconds,
-            fps=fps,
-            pace=timing.pace,
-            on_frame=lambda n, total, show=show, name=name: show(n / total, f"writing {name}"),  # type: ignore[misc]
-        )
+        video: dict[str, Any] = {"seconds": timing.seconds, "fps": fps, "pace": timing.pace}
+        on_frame = functools.partial(_show_frame, show, name)
+        painting.export(folder / name, size=side, **video, on_frame=on_frame)
         done += share
+
+
+def _show_frame(show: OnProgress, name: str, done: int, total: int) -> None:
+    show(done / total, f"writing {name}")
 
 
 def write_folder(
