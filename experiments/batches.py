@@ -29,6 +29,7 @@ from painter.workers import Workers
 from renderer.errors import InputError
 from renderer.io.images import read_image, resize
 from renderer.io.painting import Painting
+from renderer.io.video import DEFAULT_TIMING, Timing
 
 CPU_BATCH = 16  # images of CPU_SIDE pixels: more gain nothing
 CPU_SIDE = 128
@@ -79,6 +80,7 @@ def paint_in_batches(
     workers: Workers,
     report: Callable[[Job, Callable[[], Finished]], object],
     on_progress: OnProgress,
+    timing: Timing = DEFAULT_TIMING,
     **options: Any,
 ) -> None:
     """Paint images and write their results; at an interruption, what has been painted is still written and reported.
@@ -96,6 +98,7 @@ def paint_in_batches(
         workers: Decode images and write results.
         report: Called in order with each job and a function that returns what was finished, or raises `InputError`.
         on_progress: Called with the done part of a batch, in [0, 1], and a note.
+        timing: Of the videos.
         options: Those of `Painter.steps`.
     """
     jobs = iter(jobs)
@@ -107,7 +110,8 @@ def paint_in_batches(
     painted = 1.0 if workers.count > 0 else PAINTING_SHARE.get(painter.method, 0.75)
 
     def write(job: Job, target: Tensor, painting: Painting, seconds: float, show: OnProgress) -> Callable[[], Finished]:
-        count, measure = len(painting.strokes), _start_writing(workers, job, target, painting, video_size, show)
+        measure = _start_writing(workers, job, target, painting, video_size, show, timing)
+        count = len(painting.strokes)
         return lambda: Finished(count, seconds, measure())
 
     results: deque[tuple[Job, Callable[[], Finished]]] = deque()
@@ -149,6 +153,7 @@ def continue_painting(
     job: Job,
     video_size: int | None,
     on_progress: OnProgress,
+    timing: Timing = DEFAULT_TIMING,
     **options: Any,
 ) -> Finished:
     """Go on with a painting and write the result; Ctrl-C saves the strokes so far.
@@ -159,6 +164,7 @@ def continue_painting(
         job: Its image, and where the result goes.
         video_size: Pixels on the long side of videos; None for none.
         on_progress: Called with the done part, in [0, 1], and a note.
+        timing: Of the videos.
         options: Those of `Painter.refine_steps`.
 
     Raises:
@@ -186,7 +192,7 @@ def continue_painting(
     painting = replace(painting, provenance={**record, **job.record})
     target = resize(read_image(job.path, max(start.size())), start.size())
     show = part_of(on_progress, share, 1)
-    metrics = save_and_measure(painting, target, job.folder, job.output_size, video_size, show)
+    metrics = save_and_measure(painting, target, job.folder, job.output_size, video_size, show, timing)
     return Finished(len(painting.strokes), seconds, metrics)
 
 
@@ -235,14 +241,22 @@ def _paint(
 
 
 def _start_writing(
-    workers: Workers, job: Job, target: Tensor, painting: Painting, video_size: int | None, on_progress: OnProgress
+    workers: Workers,
+    job: Job,
+    target: Tensor,
+    painting: Painting,
+    video_size: int | None,
+    on_progress: OnProgress,
+    timing: Timing,
 ) -> Callable[[], Metrics]:
     if workers.count == 0 or painting.brush is not None:  # a brush without a name stays in this process
-        metrics = save_and_measure(painting, target, job.folder, job.output_size, video_size, on_progress)
+        metrics = save_and_measure(painting, target, job.folder, job.output_size, video_size, on_progress, timing)
         return lambda: metrics
     about = (painting.space, painting.height, painting.width, painting.background, painting.provenance)
     strokes, pixels = painting.strokes.numpy().copy(), target.numpy()
-    return workers.start(save_and_measure_strokes, strokes, about, pixels, job.folder, job.output_size, video_size)
+    return workers.start(
+        save_and_measure_strokes, strokes, about, pixels, job.folder, job.output_size, video_size, timing
+    )
 
 
 def _raising(error: InputError) -> Callable[[], Finished]:

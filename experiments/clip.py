@@ -62,6 +62,7 @@ def repaint_clip(config: Config) -> None:
     """Repaint a video clip with strokes that persist from frame to frame."""
     chosen = _check(config)
     config = replace(config, size=config.working_size())  # what is recorded
+    config = replace(config, size=config.working_size())  # what is recorded
     path, out = Path(config.input), Path(config.out)
     info = clip_info(path, chosen)
     if info.fps > MAX_FPS:

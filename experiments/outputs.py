@@ -26,6 +26,7 @@ from painter.metrics import Metrics, compute_metrics
 from renderer.errors import InputError
 from renderer.io.images import fit, long_side, read_image, write_png
 from renderer.io.painting import IMAGE_SIZE, LARGEST, Colour, Painting
+from renderer.io.video import DEFAULT_TIMING, GIF_MAX_FPS, Timing
 from renderer.strokes import StrokeSpace
 
 VIDEO_SIDE, GIF_SIDE = 720, 480  # pixels on the long side of videos, by default, and of a GIF at most
@@ -158,7 +159,12 @@ def output_size(given: int | None, image: Path | None = None) -> int:
 
 
 def write_painting(
-    painting: Painting, folder: Path, size: int, video_size: int | None, on_progress: OnProgress = ignore
+    painting: Painting,
+    folder: Path,
+    size: int,
+    video_size: int | None,
+    on_progress: OnProgress = ignore,
+    timing: Timing = DEFAULT_TIMING,
 ) -> None:
     """Write strokes.safetensors, painting.png and painting.svg, and for `video_size` painting.mp4 and painting.gif.
 
@@ -168,19 +174,33 @@ def write_painting(
         size: Pixels on the long side of the image.
         video_size: Pixels on the long side of the videos; None for none.
         on_progress: Called with the done part, in [0, 1], and a note.
+        timing: Of the videos; a GIF has at most 50 frames a second.
     """
     files = {STROKES: (0, 1), "painting.png": (size, 4), "painting.svg": (size, 4)}
     if video_size is not None:
         files |= {"painting.mp4": (video_size, 16), "painting.gif": (min(video_size, GIF_SIDE), 5)}
     whole, done = sum(share for _, share in files.values()), 0
     for name, (side, share) in files.items():
-        on_progress(done / whole, f"writing {name}")
-        painting.export(folder / name, size=side)
+        show = part_of(on_progress, done / whole, (done + share) / whole)
+        show(0.0, f"writing {name}")
+        fps = timing.fps if timing.fps is None or name != "painting.gif" else min(timing.fps, GIF_MAX_FPS)
+        video: dict[str, Any] = {"seconds": timing.seconds, "fps": fps, "pace": timing.pace}
+        on_frame = functools.partial(_show_frame, show, name)
+        painting.export(folder / name, size=side, **video, on_frame=on_frame)
         done += share
 
 
+def _show_frame(show: OnProgress, name: str, done: int, total: int) -> None:
+    show(done / total, f"writing {name}")
+
+
 def write_folder(
-    painting: Painting, folder: Path, size: int, video_size: int | None, on_progress: OnProgress = ignore
+    painting: Painting,
+    folder: Path,
+    size: int,
+    video_size: int | None,
+    on_progress: OnProgress = ignore,
+    timing: Timing = DEFAULT_TIMING,
 ) -> None:
     """`write_painting` to a folder that is whole or not there; Ctrl-C saves the strokes, see `save_unfinished`.
 
@@ -189,7 +209,7 @@ def write_folder(
     """
     try:
         with new_folder(folder) as temporary:
-            write_painting(painting, temporary, size, video_size, on_progress)
+            write_painting(painting, temporary, size, video_size, on_progress, timing)
     except KeyboardInterrupt:
         save_unfinished(painting, folder, size)
         raise
@@ -221,6 +241,7 @@ def save_and_measure(
     size: int,
     video_size: int | None,
     on_progress: OnProgress = ignore,
+    timing: Timing = DEFAULT_TIMING,
 ) -> Metrics:
     """Write a result folder, whole or not at all, and compare the painting with its target at the target's size.
 
@@ -231,11 +252,12 @@ def save_and_measure(
         size: Pixels on the long side of the image.
         video_size: Pixels on the long side of the videos; None for none.
         on_progress: Called with the done part, in [0, 1], and a note.
+        timing: Of the videos.
 
     Raises:
         InputError: the disk does not take it.
     """
-    write_folder(painting, folder, size, video_size, part_of(on_progress, 0, 0.9))
+    write_folder(painting, folder, size, video_size, part_of(on_progress, 0, 0.9), timing)
     on_progress(0.9, "measuring")
     return compute_metrics(painting.render(), target, _perceptual())
 
@@ -247,10 +269,11 @@ def save_and_measure_strokes(
     folder: Path,
     size: int,
     video_size: int | None,
+    timing: Timing = DEFAULT_TIMING,
 ) -> Metrics:
     """`save_and_measure` for another process: strokes (N, P) and target as arrays, and the other arguments of `Painting`."""
     painting = Painting(torch.from_numpy(strokes), *about)
-    return save_and_measure(painting, torch.from_numpy(target), folder, size, video_size)
+    return save_and_measure(painting, torch.from_numpy(target), folder, size, video_size, timing=timing)
 
 
 @functools.cache

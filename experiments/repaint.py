@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import tyro
@@ -42,8 +42,8 @@ from renderer.errors import InputError
 from renderer.io.clip_file import CLIP_SUFFIXES
 from renderer.io.files import check_writable
 from renderer.io.images import find_images
-from renderer.io.painting import Painting
-from renderer.io.video import LARGEST_VIDEO
+from renderer.io.painting import Pace, Painting
+from renderer.io.video import LARGEST_VIDEO, Timing
 from renderer.learned.load import shipped_brushes
 from renderer.strokes import BEZIER
 
@@ -90,6 +90,14 @@ class Config(PaintingOptions):
     """Write the video (mp4 and gif)."""
     video_size: int = VIDEO_SIDE
     """Pixels on the long side of the video; a GIF has 480 at most."""
+    video_seconds: float | None = None
+    """Length of new videos, with their pauses; by default 20 strokes a second, between 2 and 10 seconds, and the pauses.
+    `replay` makes another video of a finished painting."""
+    fps: float | None = None
+    """Frames a second of new videos: by default 30, or 12.5 of a GIF, which has 50 at most."""
+    pace: str = "ease"
+    """ease: slow at first, when strokes change most; even: as many strokes in every frame; by-area: as much painted area in
+    every frame."""
     contact_sheet: bool = True
     """Draw contact_sheet.png: the first inputs, stages of their paintings, and the paintings."""
     json: bool = False
@@ -184,7 +192,7 @@ def repaint(config: Config) -> None:
                 raise InputError(f"--start goes on with the painting of one image, not of {len(inputs)}.")
             locked = None if config.lock is None else select_strokes(start, config.lock)
             video_size = config.video_size if config.video else None
-            options |= {"strokes": config.strokes, "region": config.mask, "locked": locked}
+            options |= {"strokes": config.strokes, "region": config.mask, "locked": locked, "timing": _timing(config)}
             for job in jobs():
                 report(job, partial(continue_painting, painter, start, job, video_size, show, **options))
         else:
@@ -197,6 +205,7 @@ def repaint(config: Config) -> None:
                 workers=workers,
                 report=report,
                 on_progress=show,
+                timing=_timing(config),
                 strokes=config.strokes,
                 background=config.background,
                 **options,
@@ -210,12 +219,18 @@ def repaint(config: Config) -> None:
         raise InputError(f"{mistakes} of {len(inputs)} inputs could not be painted; the others are done.")
 
 
+def _timing(config: Config) -> Timing:
+    return Timing(config.video_seconds, config.fps, cast(Pace, config.pace))  # checks it
+
+
 def _repaint_clips(config: Config) -> None:
     """Paint videos frame by frame (`experiments.clip`)."""
     if not all(Path(name).suffix.lower() in CLIP_SUFFIXES for name in config.input):
         raise InputError("Repaint clips and images in separate runs.")
-    if config.seconds is not None:
-        raise InputError("--seconds is not for clips; use python -m experiments.clip --frame-steps.")
+    if config.seconds is not None or _timing(config) != Timing():
+        raise InputError(
+            "--seconds, --video-seconds, --fps and --pace are not for clips; see python -m experiments.clip --help."
+        )
     for name in config.input:
         shared = {item.name: getattr(config, item.name) for item in fields(PaintingOptions)}
         repaint_clip(ClipOptions(name, config.out, video_size=config.video_size, again=config.again, **shared))
@@ -238,6 +253,7 @@ def _check(config: Config) -> None:
         raise InputError(f"--loss is for the methods optimize and hybrid, not {config.method}.")
     if not 1 <= config.video_size <= LARGEST_VIDEO:
         raise InputError(f"--video-size must be between 1 and {LARGEST_VIDEO} pixels, not {config.video_size}.")
+    _timing(config)
     output_size(config.output_size)
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")

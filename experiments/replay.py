@@ -9,8 +9,6 @@ Strokes of MyPaint brushes are drawn by MyPaint's own engine, or by a learned br
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -58,7 +56,12 @@ def replay(config: Config) -> Path:
     if config.renderer == "exact":
         reference_brush(painting.space, (height, width), painting.provenance)  # raises where it is not installed
     brush = None if config.renderer == "exact" else load_brush(config.renderer)  # None: exact, at any size
-    with _frame_bar(config.out) as on_frame:
+    with tqdm(desc=Path(config.out).name, unit=" frames", disable=None, leave=False, delay=0.5) as bar:
+
+        def on_frame(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
         out = painting.export(
             config.out,
             size=config.size,
@@ -72,18 +75,6 @@ def replay(config: Config) -> Path:
         height, width = even_size(height, width)
     print(f"Wrote {out}: {len(painting.strokes)} strokes, {width}x{height} pixels.")
     return out
-
-
-@contextmanager
-def _frame_bar(name: str) -> Iterator[Callable[[int, int], None]]:
-    """The progress of encoding a video, on a terminal."""
-    with tqdm(desc=Path(name).name, unit=" frames", disable=None, leave=False, delay=0.5) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show
 
 
 if __name__ == "__main__":

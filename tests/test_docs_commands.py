@@ -201,6 +201,15 @@ def exists(name: str) -> bool:
     return True
 
 
+@pytest.mark.parametrize("module", sorted(set(COMMANDS.values())))
+def test_help_shows_examples_to_copy(module: str) -> None:
+    """The examples of a command's docstring, each in one indented line."""
+    path = next(ROOT.glob(f"{module.replace('.', '/')}.py"), ROOT / module.replace(".", "/") / "__main__.py")
+    lines = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()
+    shown = {line.rstrip() for line in help_of(module).splitlines()}
+    assert not [line for line in lines if line.startswith("    python -m ") and line.rstrip() not in shown]
+
+
 def test_wrong_commands_are_noticed() -> None:
     assert list(problems("python -m experiments.paint face.jpg")) == ["there is no command experiments.paint"]
     assert list(problems("python -m experiments.repaint a.jpg --colour 3")) == [

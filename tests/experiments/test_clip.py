@@ -10,6 +10,7 @@ from experiments import clip
 from experiments.cli import run
 from experiments.clip import Config, repaint_clip
 from experiments.figures import clip_sheet as figure
+from experiments.painting_options import default_size
 from experiments.repaint import Config as RepaintConfig
 from experiments.repaint import repaint
 from painter import Painter
@@ -112,10 +113,11 @@ def test_too_many_strokes(source: str, tmp_path: Path, monkeypatch: pytest.Monke
 def test_command_line(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--out", str(tmp_path), "--strokes", "3", "--size", "16", "--frames", "2", "--frame-steps", "1"]
+    options = ["--out", str(tmp_path), "--strokes", "3", "--frames", "2", "--frame-steps", "1"]
     monkeypatch.setattr(sys, "argv", ["clip", source, *options])
     run(repaint_clip, Config)
-    assert (tmp_path / "ball" / "painting.mp4").is_file()
+    clip = PaintedClip.load(tmp_path / "ball" / "frames.safetensors")
+    assert (tuple(clip.strokes.shape), clip.first.width) == ((2, 3, 13), default_size(3))
 
 
 def test_repaint_takes_clips(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -215,6 +216,25 @@ def test_many_inputs_keep_their_names_apart(tmp_path, agent):
         ("face-3", "5"),
     ]
     assert len(Painting.load(out / "face-2" / "strokes.safetensors").strokes) == 3
+
+
+def test_videos_are_as_long_as_asked_for(tmp_path, agent):
+    source = picture(tmp_path / "face.png")
+    options = {"strokes": 3, "size": 16, "agent": agent, "video_size": 32, "output_size": 16}
+    out = tmp_path / "out"
+    repaint(Config((source,), str(out), video_seconds=3, fps=60, pace="even", contact_sheet=False, **options))
+    folder = out / "face"
+    with av.open(str(folder / "painting.mp4")) as container:
+        assert (container.streams.video[0].frames, container.streams.video[0].average_rate) == (180, 60)
+    with Image.open(folder / "painting.gif") as image:
+        durations = []
+        for i in range(image.n_frames):
+            image.seek(i)
+            durations.append(image.info["duration"])
+    assert sum(durations) == 3000
+    for wrong in ({"video_seconds": 0.0}, {"fps": 1e9}, {"pace": "fast"}):
+        with pytest.raises(InputError, match=r"^[^\n]+\.$"):
+            repaint(Config((source,), str(out), **options, **wrong))
 
 
 def test_one_input_and_one_configuration_make_one_folder(tmp_path, agent, capsys):
