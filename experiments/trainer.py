@@ -66,6 +66,10 @@ def has_state(config: RunOptions) -> bool:
     return config.resume is not None and (Path(config.resume) / STATE).exists()
 
 
+class DivergenceError(InputError):
+    """Weights or a loss of a training are no longer finite."""
+
+
 class Trainer:
     """A training in its run folder.
 
@@ -137,6 +141,8 @@ class Trainer:
         for opened in (self._bar, self._board):
             if opened is not None:
                 opened.close()
+        if isinstance(error, InputError) and not isinstance(error, DivergenceError):
+            self.require_finite()  # where a NaN was refused deeper down, the divergence is what the user must know
 
     def steps(self, total: int, unit: str = "step", *, evaluate_every: int = 0, log_every: int = 1) -> Iterator[int]:
         """Yield the numbers of the steps that are left, from 0, and save the state after steps with `saving`.
@@ -233,8 +239,8 @@ class Trainer:
                     if not tensor.isfinite().all():
                         raise self._diverged(f"{key} of {name} is not finite")
 
-    def _diverged(self, reason: str) -> InputError:
+    def _diverged(self, reason: str) -> DivergenceError:
         kept = f"; {self._state} keeps its last good state" if self._state.exists() else ""
-        return InputError(
+        return DivergenceError(
             f"The training diverged before step {self.done + 1} ({reason}){kept}. Start again with a lower learning rate."
         )

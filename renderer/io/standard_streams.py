@@ -96,3 +96,5 @@ def _drop_if_lost(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+        if isinstance(stream, _Stream):
+            stream.lost = None  # it is reported once, also where one command calls another

@@ -45,6 +45,8 @@ TO_YCBCR = np.hstack((BT709 * np.array([[219], [224 / 1.8556], [224 / 1.5748]]) 
 # A painting has no motion to search for; with less search, the file is as small.
 STILL: Final = {"crf": "18", "preset": "veryfast", "x264-params": "subme=0:me=dia"}
 MOVING: Final = {"crf": "18", "preset": "veryfast"}
+# Of smaller frames, x264's macroblock tree reads memory that nobody wrote: equal frames then give different files.
+LEAST_TREE_SIDE = 128  # pixels
 
 OnFrame = Callable[[int, int], object]
 """Called with the number of frames that are written, and of all."""
@@ -212,6 +214,8 @@ class _Planes:
 
     def put_box(self, canvas: Tensor, left: int, top: int, right: int, bottom: int) -> None:
         """Show what is in a box of a canvas (3, H, W), which is the frame but for a missing last row or column."""
+        if left == right or top == bottom:  # a stroke that touches no pixel
+            return
         left, top, right, bottom = left - left % 2, top - top % 2, right + right % 2, bottom + bottom % 2
         image = to_bytes(canvas[:, top:bottom, left:right])  # without what is beyond the canvas
         margin = ((0, bottom - top - image.shape[0]), (0, right - left - image.shape[1]), (0, 0))
@@ -242,6 +246,9 @@ class _Planes:
 def encode_planes(planes: Iterator[_Planes], path: str | Path, fps: float | Fraction, options: dict[str, str]) -> None:
     """Write frames, all of one size, as an MP4 with options of x264. Raises `InputError`."""
     first = next(planes)
+    if min(first.size) < LEAST_TREE_SIDE:
+        parameters = [*filter(None, [options.get("x264-params")]), "mbtree=0"]
+        options = {**options, "x264-params": ":".join(parameters)}
     with _written(path, "mp4", {"movflags": "faststart"}) as container:
         stream = container.add_stream(CODEC, rate=Fraction(fps).limit_denominator(1001), options=options)
         stream.height, stream.width, stream.pix_fmt = *first.size, "yuv420p"
