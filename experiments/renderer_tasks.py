@@ -141,7 +141,7 @@ def mypaint_task(config: Config, steps: int, device: torch.device) -> Task:
     brush = _reference(str(config.brush))
     record = brush.provenance()
     settings = {
-        "brush": record["brush"],
+        "brush": brush.name if isinstance(brush, Scanned) else Path(str(config.brush)).stem,
         **asdict(traits(brush)),
         "hidden": config.hidden,
         "latent": LATENT if config.form == "vae" else 0,
