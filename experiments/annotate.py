@@ -112,7 +112,7 @@ def _predict(classifier: Classifier, collection: Collection, device: torch.devic
         tqdm.write(f"left out: {reason}", file=sys.stderr)
 
     predictions = predict_faces(classifier, collection, device=device, batch=batch, skipped=report)
-    faces = list(tqdm(predictions, "predictions", len(collection.images), unit="face", leave=False))
+    faces = list(tqdm(predictions, "predictions", len(collection.images), unit="face", leave=False, disable=None))
     if not faces:
         raise InputError(f"There are no faces to label in {collection.source}; choose another --split or --folder.")
     return faces

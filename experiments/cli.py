@@ -268,4 +268,4 @@ def progress(description: str, unit: str = "image") -> Callable[[Iterable[Any]],
     """Return a function that shows the progress of an iterable on stderr, for the `track` option of library functions."""
     from tqdm import tqdm
 
-    return lambda items: tqdm(items, description, unit=unit, leave=False)
+    return lambda items: tqdm(items, description, unit=unit, leave=False, disable=None)

@@ -94,7 +94,7 @@ def evaluate(config: Config) -> dict[str, Any]:
     for painter in painters:
         for count in config.strokes:
             rows: list[dict[str, float]] = []
-            for name, picture in tqdm(pictures, desc=f"{painter.method} {count}"):
+            for name, picture in tqdm(pictures, desc=f"{painter.method} {count}", disable=None):
                 result = paint_image(painter, picture, strokes=count, seed=config.seed)
                 rows.append({"seconds": result.seconds, **asdict(compute_metrics(result.image, picture, perceptual))})
                 if lpips is not None:

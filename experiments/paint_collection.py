@@ -241,7 +241,7 @@ def _paint(config: Config, out: Path, pictures: Sequence[Picture], manifest: Man
     failed = 0
     with (
         _start_workers(config, config.workers or gpus or available_cores()) as client,
-        tqdm(total=len(pictures), unit="picture", smoothing=0.05) as bar,
+        tqdm(total=len(pictures), unit="picture", smoothing=0.05, disable=None) as bar,
     ):
         from distributed import KilledWorker, as_completed
 

@@ -155,7 +155,7 @@ def mypaint_task(config: Config, steps: int, device: torch.device) -> Task:
     seeds = [config.seed * STREAMS + stream for stream in range(STREAMS)]
 
     def pool(data: Any) -> Pool:
-        bar = tqdm(iterate(data, plan.workers), "reference strokes", len(data), unit="batch", leave=False)
+        bar = tqdm(iterate(data, plan.workers), "reference strokes", len(data), unit="batch", leave=False, disable=None)
         return Pool(list(bar), steps, seeds[2])
 
     def points() -> Pool:

@@ -205,7 +205,7 @@ def project(config: Project) -> Path:
     check_writable(out)
     distance = perceptual.Perceptual().to(device)
     steps = project_image(generator, target, distance, optimise, seed=config.seed)
-    *_, last = tqdm(steps, desc="projection", total=optimise.steps, leave=False)
+    *_, last = tqdm(steps, desc="projection", total=optimise.steps, leave=False, disable=None)
     image = last.image(generator)
     mse = (image - target).square().mean().item()
     with torch.no_grad():

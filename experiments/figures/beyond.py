@@ -64,7 +64,7 @@ def beyond(config: Config) -> Path:
     painter = Painter(config.method, brush=config.renderer, config=OptimizeConfig(steps=config.steps))
     perceptual = Perceptual()
     cells, pairs = [], []
-    for name, image in tqdm(example_images(config.size, config.seed).items()):
+    for name, image in tqdm(example_images(config.size, config.seed).items(), disable=None):
         result = paint_image(painter, image, strokes=config.strokes, seed=config.seed)
         metrics, (height, width) = compute_metrics(result.image, image, perceptual), image.shape[1:]
         values = f"{result.seconds:.1f}", f"{metrics.mse:.5f}", f"{metrics.ssim:.3f}", f"{metrics.perceptual:.2f}"

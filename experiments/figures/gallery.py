@@ -133,7 +133,7 @@ def _paint(look: Look, faces: Sequence[Path], config: Config, folder: Path) -> F
     painter = Painter(look.method, brush=look.brush, config=OptimizeConfig(steps=config.steps))
     reference_brush(painter.brush.space, (1, 1), painter.brush.provenance())  # a missing engine is an error here
     sheet, figures = [], []
-    for i, face in enumerate(tqdm(faces, desc=look.name)):
+    for i, face in enumerate(tqdm(faces, desc=look.name, disable=None)):
         target = fit(read_image(face), config.size)
         painting = painter.paint(
             target,

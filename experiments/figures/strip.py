@@ -50,7 +50,7 @@ def strip(config: Config) -> None:
     for painter, count in (*((agent, count) for count in config.agent_strokes), (hybrid, config.hybrid_strokes)):
         paintings = [
             painter.paint(face, strokes=count, size=config.size, seed=config.seed)
-            for face in tqdm(faces, desc=f"{painter.method} {count}")
+            for face in tqdm(faces, desc=f"{painter.method} {count}", disable=None)
         ]
         rows.append([painting.render(config.shown) for painting in paintings])
     write_png(contact_sheet(rows, gap=3), config.out)

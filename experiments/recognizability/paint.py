@@ -96,7 +96,7 @@ def paint(config: Paint) -> Path:
         work = list(_work(config, faces.ids, list(painters)))
         todo = [key for key in work if key not in rows.done]
         face = None
-        for key in tqdm(todo, desc="paintings", initial=len(work) - len(todo), total=len(work)):
+        for key in tqdm(todo, desc="paintings", initial=len(work) - len(todo), total=len(work), disable=None):
             if time.monotonic() > deadline:
                 break
             face = faces.load(key.face) if face is None or face.id != key.face else face
