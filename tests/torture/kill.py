@@ -19,7 +19,6 @@ import random
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -53,7 +52,7 @@ from renderer.io.images import read_image, write_png
 from renderer.io.painting import Painting
 from renderer.strokes import BEZIER
 from tests.experiments.interruptions import contents
-from tests.torture.children import Moment, prepare, run
+from tests.torture.children import Moment, run, torment_all
 
 KILLS_OF_A_ROUND = 4  # then a run is let to its end
 COLLECTION_FILES = {"painting.png", "strokes.safetensors", "metrics.json"}
@@ -381,27 +380,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="parts of jobs' names, separated by commas")
     options = parser.parse_args()
-    prepare()
-    wanted = [name.strip() for name in options.only.split(",")]
-    findings: list[str] = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        try:
-            for job in jobs(folder / "inputs"):
-                if not any(part in job.name for part in wanted):
-                    continue
-                report = torment(job, options.kills, options.seed, folder)
-                shutil.rmtree(folder / "undisturbed", ignore_errors=True)
-                findings += report.findings
-                print(
-                    f"{job.name:28} {report.kills:4} kills ({report.by_time} by time) in {report.rounds} rounds, "
-                    f"{report.seconds:.0f} s: {len(report.findings)} findings",
-                    flush=True,
-                )
-        finally:
-            stop_servers()
-    print(*findings, sep="\n")
-    return 1 if findings else 0
+
+    def kill(job: Job, folder: Path) -> tuple[str, list[str]]:
+        report = torment(job, options.kills, options.seed, folder)
+        shutil.rmtree(folder / "undisturbed", ignore_errors=True)
+        counts = f"{report.kills:4} kills ({report.by_time} by time) in {report.rounds} rounds, {report.seconds:.0f} s"
+        return counts, report.findings
+
+    return torment_all(jobs, kill, options.only, stop_servers)
 
 
 if __name__ == "__main__":
