@@ -91,7 +91,8 @@ export class Easel extends EventTarget {
     const { overlay: context, tool } = this, { width, height } = context.canvas, short = Math.min(width, height);
     context.globalCompositeOperation = "source-over";
     context.clearRect(0, 0, width, height);
-    if (this.hasMask || (tool === "mask" && this.line)) {
+    context.canvas.classList.toggle("cursor", this.cursor !== null);
+    if (tool === "mask" && (this.hasMask || this.line)) {
       context.globalAlpha = 0.42;
       context.drawImage(this.mask.canvas, 0, 0, width, height);
       context.globalCompositeOperation = "source-in";

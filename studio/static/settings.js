@@ -14,8 +14,12 @@ const SLIDERS = {
 };
 
 export class SettingsPanel {
-  /** @param hello what the server says first */
-  constructor(hello) {
+  /**
+   * @param hello what the server says first
+   * @param changed called after every change
+   */
+  constructor(hello, changed) {
+    this.changed = changed;
     this.presets = hello.presets;
     this.settings = { ...hello.presets[0].settings };
     for (const preset of hello.presets) {
@@ -71,6 +75,12 @@ export class SettingsPanel {
     const chosen = this.presets.find(same);
     $("preset-about").textContent = chosen ? chosen.about : "Your own settings.";
     mark($("presets"), (button) => button.dataset.preset === chosen?.name);
+    this.changed();
+  }
+
+  /** Whether other settings are the same. */
+  same(settings) {
+    return Object.entries(settings).every(([name, value]) => this.settings[name] === value);
   }
 }
 

@@ -31,6 +31,13 @@ function say(text, wrong = false) {
   $("status").classList.toggle("wrong", wrong);
 }
 
+/** An edit, and what it was. */
+async function edit(name, args) {
+  const done = await ask(name, args);
+  if (done && typeof done !== "string" && facts?.undo) say(`${facts.undo}.`);
+  return done;
+}
+
 /** A command; an error is shown and is null. */
 async function ask(name, args) {
   try {
@@ -55,7 +62,7 @@ connection.addEventListener("connected", async () => {
 connection.addEventListener("lost", () => ($("offline").hidden = false));
 
 function begin(hello) {
-  panel = new SettingsPanel(hello);
+  panel = new SettingsPanel(hello, update);
   for (const { kind, title } of hello.formats) $("export-kind").append(new Option(title, kind));
   $("export-kind").formats = Object.fromEntries(hello.formats.map((format) => [format.kind, format]));
   chooseFormat();
@@ -120,6 +127,7 @@ connection.addEventListener("facts", async ({ detail }) => {
   if (changed && !(facts.busy && running())) {
     shown = facts.cursor;
     pick(null);
+    update();
     await Promise.all([refresh(), loadMask()]);
   }
   update();
@@ -206,7 +214,6 @@ async function loadMask() {
 let decoding = false;
 connection.addEventListener("frame", async ({ detail }) => {
   shown = detail.strokes;
-  window.studioFrames = (window.studioFrames ?? 0) + 1;
   if (view === "painting" && !decoding) {
     decoding = true;
     const image = await createImageBitmap(detail.image);
@@ -252,13 +259,12 @@ function update() {
   easel.enabled = !busy;
   $("paint").hidden = busy;
   $("paint").textContent = count > 0 ? "Paint anew" : "Paint";
-  $("paint").classList.toggle("main", !facts.unfinished || count === 0);
+  $("paint").classList.toggle("main", count === 0 || (panel !== null && !panel.same(facts.settings)));
   $("stop").hidden = !busy;
   $("stop").textContent = job?.state === "waiting" ? `Leave the queue (place ${job.place})` : "Stop";
   $("go-on").hidden = busy || !facts.unfinished || count === 0;
   $("go-on").classList.toggle("main", true);
   $("more-row").hidden = count === 0;
-  $("more").textContent = facts.cursor < count ? "Go on from here with" : "Add";
   $("cut").hidden = shown >= count;
   for (const id of ["more", "cut", "repaint", "mask-clear", "lock", "erase", "new-colour"]) $(id).disabled = busy;
   $("mask-clear").disabled = busy || !facts.mask;
@@ -288,7 +294,8 @@ function showCount() {
   $("scrub").setAttribute("aria-valuetext", `${shown} of ${total} strokes`);
   $("count").textContent = running() ? `${shown.toLocaleString("en")}` : `${shown.toLocaleString("en")} / ${total.toLocaleString("en")}`;
   $("cut").hidden = running() || shown >= (facts?.count ?? 0);
-  if (facts && !running()) $("more").textContent = shown < facts.count ? "Go on from here with" : "Add";
+  if (facts && !running()) $("more").textContent = shown < facts.count ? "Add from here" : "Add";
+  $("cut").textContent = `Keep only these ${shown.toLocaleString("en")} strokes`;
 }
 
 function layout() {
@@ -406,7 +413,7 @@ $("undo").addEventListener("click", () => ask("undo"));
 $("redo").addEventListener("click", () => ask("redo"));
 $("cut").addEventListener("click", async () => {
   await settle();
-  await ask("cut");
+  await edit("cut");
 });
 
 // Views and tools.
@@ -450,7 +457,7 @@ $("mask-erase").addEventListener("click", () => {
   easel.erasing = !easel.erasing;
   $("mask-erase").setAttribute("aria-pressed", easel.erasing);
 });
-$("mask-clear").addEventListener("click", () => ask("mask", { png: null }));
+$("mask-clear").addEventListener("click", () => edit("mask", { png: null }));
 
 function resizeBrush(by) {
   const input = $(easel.tool === "mask" ? "mask-size" : "draw-size");
@@ -466,7 +473,7 @@ easel.addEventListener("stroke", async ({ detail }) => {
   await settle();
   if (await ask("stroke", { points, radius, colour, opacity })) say("Your stroke is locked. Add strokes, and the agent paints around it.");
 });
-easel.addEventListener("mask", () => ask("mask", { png: easel.maskImage() }));
+easel.addEventListener("mask", () => edit("mask", { png: easel.maskImage() }));
 
 // The stroke under the pointer, and the selected one.
 
@@ -526,7 +533,7 @@ function showStroke(about, strong) {
 async function withPicked(name, args) {
   if (picked === null || running()) return;
   const { index } = picked;
-  if ((await ask(name, { index, ...args })) && name === "lock") {
+  if ((await edit(name, { index, ...args })) && name === "lock") {
     const about = await connection.ask("about", { index }).catch(() => null);
     pick(about);
   }
@@ -539,7 +546,7 @@ $("new-colour").addEventListener("change", () => {
 
 // Pictures to begin with.
 
-function tile(source, label, choose, remove) {
+function tile(source, label, choose, remove, named = Boolean(remove)) {
   const box = document.createElement("div"), button = document.createElement("button"), image = new Image();
   box.className = "tile";
   button.type = "button";
@@ -550,14 +557,18 @@ function tile(source, label, choose, remove) {
   button.append(image);
   button.addEventListener("click", choose);
   box.append(button);
-  if (remove) {
-    const text = document.createElement("span"), cross = document.createElement("button");
+  if (named) {
+    const text = document.createElement("span");
     text.textContent = label;
     text.title = label;
+    box.append(text);
+  }
+  if (remove) {
+    const cross = document.createElement("button");
     Object.assign(cross, { type: "button", className: "remove", textContent: "×", title: `Remove ${label}` });
     cross.setAttribute("aria-label", `Remove ${label}`);
     cross.addEventListener("click", remove);
-    box.append(text, cross);
+    box.append(cross);
   }
   return box;
 }
@@ -592,7 +603,7 @@ function fillPaintings(box, list, choose, removable) {
         if ((await ask("remove", { name })) === null) return;
         if (facts?.name === name) go("");
         fillPaintings(box, list.filter((entry) => entry.name !== name), choose, removable);
-      } : null)));
+      } : null, true)));
 }
 
 async function upload(file) {
@@ -684,12 +695,15 @@ async function beside(name) {
   const text = `${name}: ${found.second.strokes} strokes, error ${found.second.mse.toPrecision(2)}`;
   canvas.setAttribute("aria-label", text);
   $("other-about").textContent = text;
-  say(`${facts.name}: ${found.first.strokes} strokes, error ${found.first.mse.toPrecision(2)}; difference of the two ${found.difference.toPrecision(2)}.`);
+  $("mine-about").textContent = `${facts.name}: ${found.first.strokes} strokes, error ${found.first.mse.toPrecision(2)}`;
+  $("mine-about").hidden = false;
+  say(found.difference < 1e-9 ? "The two are equal." : `The two differ by ${found.difference.toPrecision(2)} (mean squared error).`);
 }
 
 function closeCompare() {
   other = null;
   $("other").hidden = true;
+  $("mine-about").hidden = true;
   $("compare").removeAttribute("aria-pressed");
 }
 
