@@ -45,10 +45,12 @@ def studio(options: Options) -> None:
     from studio.page_server import serve
     from studio.page_state import Studio
     from studio.painters import Painters
+    from studio.presets import Settings
     from studio.workspace import Workspace
 
     port = free_port(options.host, options.port)
     painters = Painters(options.agent, options.device)
+    painters.get(Settings())  # a wrong agent is found now
     state = Studio(Workspace(options.out, painters), Faces(options.root), JobQueue())
     threading.Thread(target=painters.preload, name="studio-preload", daemon=True).start()
     host = f"[{options.host}]" if ":" in options.host else options.host

