@@ -25,9 +25,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -58,8 +60,10 @@ from renderer.canvas import blank, paint
 from renderer.constraints import load_constraint, parse_colour, parse_palette
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
+from renderer.io.clip_file import PaintedClip, clip_info, read_clip
 from renderer.io.painting import MissingBrushWarning, Painting
 from renderer.io.read import read_text
+from renderer.io.video import encode_mp4
 from renderer.learned.neural_brush import NeuralBrush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.strokes import BEZIER, MIXED, MYPAINT
@@ -148,6 +152,34 @@ def read_painting(path: Path) -> object:
             _in_one_line(lambda: painting.default_brush(16))
     painting.save(path.with_suffix(".again.safetensors"))
     return painting
+
+
+# Clips.
+
+
+def painted_clip_seeds() -> list[bytes]:
+    """Painted clips of one and three frames."""
+    draws = torch.Generator().manual_seed(0)
+    frames = [Painting(BEZIER.sample(4, draws), BEZIER, 12, 16, provenance={"brush": "bezier"}) for _ in range(3)]
+    return [saved(PaintedClip.of(frames[:n], Fraction(25), {"fingerprint": "0"}).save) for n in (1, 3)]
+
+
+def read_painted_clip(path: Path) -> object:
+    """Load, and draw the last frame small."""
+    clip = PaintedClip.load(path)
+    last = clip.frame(len(clip) - 1)
+    return last.render(16, AnalyticBezier()) if last.space == BEZIER and len(last.strokes) < 50 else last
+
+
+def video_seeds() -> list[bytes]:
+    """A video of four frames."""
+    frames = [np.full((16, 32, 3), 60 * i, np.uint8) for i in range(4)]
+    return [saved(lambda path: encode_mp4(iter(frames), path), ".mp4")]
+
+
+def read_video(path: Path) -> object:
+    """Read the header and all frames."""
+    return clip_info(path), list(read_clip(path, 16))
 
 
 # Checkpoints.
@@ -380,6 +412,8 @@ NAMES_OF_THINGS = (
 
 TARGETS = {
     "painting": Target("strokes.safetensors", read_painting, painting_seeds, damage_tensors),
+    "painted_clip": Target("clip.safetensors", read_painted_clip, painted_clip_seeds, damage_tensors),
+    "video": Target("clip.mp4", read_video, video_seeds, damage_bytes),
     "brush": Target("brush.safetensors", read_brush, brush_seeds, damage_tensors),
     "agent": Target(
         "agent.safetensors", lambda path: load_agent(str(path), AnalyticBezier()), agent_seeds, damage_tensors

@@ -349,7 +349,7 @@ def _annotation_page(_: Path) -> Job:
         from nicegui import app
 
         from kaokore.annotate.page import serve
-        from kaokore.annotate.page_security import free_port
+        from kaokore.page_security import free_port
 
         queue = _queue(folder, 40)
 
