@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -245,7 +246,7 @@ def update_networks(
     projected = networks.projected if joined else None
     noise = [tensor for name, tensor in batch.items() if name.startswith("noise")] or None
     reals, classes = batch["reals"], batch["classes"]
-    low = partial(torch.autocast, reals.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+    low = partial(torch.autocast, reals.device.type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext
     losses: dict[str, Tensor] = {}
 
     loss = reals.new_zeros(())

@@ -170,7 +170,7 @@ def test_regularisers_have_an_effect(name):
     penalties = []
     for weight in (0.0, 10.0):
         learning = dataclasses.replace(TrainConfig(batch=8, r1_every=2, path_every=2, ada=1.0), **{name: weight})
-        both, state, source = make_networks(), State(), draws()
+        both, state, source = make_networks(seed=2), State(), draws(2)
         update = make_update(both, learning)
         for number in range(40):
             step(update, both, noisy_faces(), learning, number, state, source)
