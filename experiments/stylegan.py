@@ -253,7 +253,7 @@ def evaluate(config: Evaluate) -> dict[str, Any]:
         metrics["obeys_real"] = {task: measured for task, (_, measured) in accuracies.items()}
     if config.neighbours is not None:
         known = features(all_train / 255)
-        pairs = {"nearest": samples[: len(dev)], "nearest_real": dev[: len(samples)] / 255}
+        pairs = {"nearest": samples[: max(16, len(dev))], "nearest_real": dev[: len(samples)] / 255}
         found = {name: nearest_images(images, all_train / 255, features, known) for name, images in pairs.items()}
         metrics |= {name: distances.median().item() for name, (distances, _) in found.items()}
         rows = zip(samples[:16].split(8), found["nearest"][1][:16].split(8), strict=True)

@@ -68,12 +68,12 @@ CPU = Train(networks=NetworkConfig(noise=False), training=TrainConfig(projected=
 REFINE = Train(
     training=TrainConfig(
         batch=32,
-        learning_rate=0.002,
+        learning_rate=0.0005,
         balance=0.5,
         own=0.0,
         projected=1.0,
         view=96,
-        alone=2.0,
+        alone=3.0,
         path=0.0,
         mixing=0.5,
         ema=5.0,
@@ -168,8 +168,9 @@ def _train(config: Train, start: FaceGenerator | None, device: torch.device, pro
     with Trainer("stylegan", config, objects, notes, processes) as trainer:
         generator.about.update({"start": trainer.notes["start"]} if "start" in trainer.notes else {})
         with guarded(trainer.folder, InputError, "has a damaged state"):
-            state = from_json(State, trainer.notes.get("state", {}))
-            if state.shown < 0 or not 0 <= state.p <= 1:
+            before = trainer.notes.get("start", {}).get("images", 0)
+            state = from_json(State, trainer.notes.get("state", {"before": before}))
+            if min(state.shown, state.before) < 0 or not 0 <= state.p <= 1:
                 raise ValueError("its numbers are out of range")
         for number in trainer.steps(total, evaluate_every=every, log_every=20):
             losses = train_step(

@@ -87,12 +87,14 @@ class State:
         p: Probability of augmentation.
         r_t: Mean sign of the discriminator at real images, as last measured.
         seen: Real images since that measurement.
+        before: Real images that the generator had been trained on before this training.
     """
 
     shown: int = 0
     p: float = 0.0
     r_t: float = 0.0
     seen: int = 0
+    before: int = 0
 
 
 class Networks(nn.Module):
@@ -171,7 +173,7 @@ def train_step(
         networks.signs.zero_()
         state.seen = 0
     if not alone:
-        update_ema(networks.average, networks.generator, ema_decay(n, state.shown, config.ema))
+        update_ema(networks.average, networks.generator, ema_decay(n, state.before + state.shown, config.ema))
     return losses
 
 

@@ -284,7 +284,19 @@ def test_presets_are_read(root, tmp_path, monkeypatch):
 
 def test_the_gpu_preset_trains_with_both_discriminators(root, tmp_path, monkeypatch):
     small = ["--size", 8, "--channels", 64, "--most-channels", 8, "--latent", 8, "--batch", 4, "--view", 32]
-    arguments = ["--root", root, "--runs", tmp_path, "--images", 0.008, *small, "--projected-from", 0]
+    arguments = [
+        "--root",
+        root,
+        "--runs",
+        tmp_path,
+        "--images",
+        0.008,
+        *small,
+        "--projected-from",
+        0,
+        "--evaluate-faces",
+        8,
+    ]
     assert exit_code(monkeypatch, main, "stylegan", "train", "gpu", *arguments) == 0
     (folder,) = tmp_path.iterdir()
     assert {"best.safetensors", "samples.png"} <= set(os.listdir(folder))
@@ -328,7 +340,6 @@ def test_refining_goes_on_from_a_trained_generator(root, checkpoint, tmp_path, m
         {"view": 16},
         {"balance": -1},
         {"alone": -1},
-        {"start": "nowhere"},
         {"learning-rate": "nan"},
         {"r1": -1},
         {"r1-every": 0},
