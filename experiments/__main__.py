@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "experiments.recognizability",
         "Measure after how many strokes a classifier recognizes a face.",
     ),
+    "model-card": ("experiments.model_card", "Write the model card of a checkpoint from its metadata."),
     "gpu-check": ("experiments.gpu_check", "Check and measure painting on a GPU."),
     "figures": ("", "Make a figure or a page of the documentation."),
     "data": ("kaokore", "Download KaoKore and count its images."),
