@@ -32,7 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agents.optimal_colour import paint_greedily, score_candidates
+from agents.optimal_colour import gains, paint_greedily, score_candidates
 from agents.planner import DEFAULT_PLANNING, NO_PLANNING, Planning, refine_independently, refine_jointly, top_k_per_cell
 from agents.policy import Policy
 from renderer.brush import Brush
@@ -101,8 +101,11 @@ def rollout_round(
     parts = [_propose(policy, canvas, target, grid) for grid in grids]
     strokes = torch.cat(parts, 1)
     strokes = constraints.apply(strokes if translate is None else translate(strokes), brush.space)
-    candidates = score_candidates(strokes, canvas, target, brush, palette=constraints.colours)
-    proposed_gain = candidates.gain
+    if planning.independent_steps > 0 and not torch.is_grad_enabled():  # only some of them will be painted
+        proposed_gain = gains(strokes, canvas, target, brush, palette=constraints.colours)
+    else:
+        candidates = score_candidates(strokes, canvas, target, brush, palette=constraints.colours)
+        proposed_gain = candidates.gain
     limits = [max_strokes] * len(canvas) if isinstance(max_strokes, int) else list(max_strokes)
     most = max(limits)
     equal = min(limits) == most
