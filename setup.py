@@ -1,8 +1,9 @@
 """Build the wheel as one package, `kaokore_painter`, which contains the project's packages.
 
 Another distribution installs a package of the name `agents`; a wheel with that top-level name would overwrite it. So the
-wheel moves `renderer`, `agents`, `painter`, `kaokore` and `experiments` into `kaokore_painter` and renames them in import
-statements and in strings that name modules. A checkout and an editable install keep the names as they stand in the source.
+wheel moves `renderer`, `agents`, `painter`, `kaokore`, `studio` and `experiments` into `kaokore_painter` and renames them in
+import statements and in strings that name modules. A checkout and an editable install keep the names as they stand in the
+source.
 """
 
 import io
@@ -15,7 +16,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 WHEEL_PACKAGE = "kaokore_painter"
-MOVED = ("renderer", "agents", "painter", "kaokore", "experiments")
+MOVED = ("renderer", "agents", "painter", "kaokore", "studio", "experiments")
 
 
 class BuildOnePackage(build_py):

@@ -27,10 +27,10 @@ from kaokore.annotate.collection import (
     predict_faces,
     sort_faces,
 )
-from kaokore.annotate.page_security import free_port
 from kaokore.annotate.queue import Face, Queue
 from kaokore.classify import Classifier, Task, load_classifier
 from kaokore.loading import Split
+from kaokore.page_security import free_port
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 

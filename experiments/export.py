@@ -2,12 +2,13 @@
 
     python -m experiments.export paintings/face/strokes.safetensors --out face.ora
     python -m experiments.export paintings/face/strokes.safetensors --out face.psd --layer-strokes 50
-    python -m experiments.export paintings/face/strokes.safetensors --out plan.html --colours 8 --canvas-size 300x400
+    python -m experiments.export paintings/face/strokes.safetensors --out plan.pdf --colours 8 --canvas-size 300x400
+    python -m experiments.export paintings/face/strokes.safetensors --out face.html
     python -m experiments.export paintings/face/strokes.safetensors --out lines.svg --centre-lines --pens 0.3 0.8
 
-Layers for Krita, GIMP and Photoshop (.ora, .psd); vectors with layers (.svg); a plan of how to repaint it by hand (.html,
-.pdf, .csv, .json); lines for a plotter (.svg, .hpgl, .gcode). Strokes of MyPaint brushes are drawn by MyPaint's own engine,
-or by a learned brush with --renderer ink.
+Layers for Krita, GIMP and Photoshop (.ora, .psd); vectors with layers (.svg); a page that plays it, to share (.html); a plan
+of how to repaint it by hand (.pdf, .csv, .json; .html with --plan); lines for a plotter (.svg, .hpgl, .gcode). Strokes of
+MyPaint brushes are drawn by MyPaint's own engine, or by a learned brush with --renderer ink.
 """
 
 from __future__ import annotations
@@ -17,9 +18,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import tyro
-from torch import Tensor
 
 from experiments.cli import run
 from renderer.brush import Brush, load_brush
@@ -27,7 +26,8 @@ from renderer.errors import InputError
 from renderer.io.painting import Painting
 from renderer.io.svg_centre_lines import PENS
 
-LAYERED, PLOTS, PLANS = (".ora", ".psd", ".svg"), (".hpgl", ".gcode"), (".html", ".pdf", ".csv", ".json")
+LAYERED, PAGE, PLOTS = (".ora", ".psd", ".svg"), ".html", (".hpgl", ".gcode")
+PLANS = (".pdf", ".csv", ".json")
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,11 @@ class Config:
     strokes: tyro.conf.Positional[str]
     """A painting's strokes.safetensors."""
     out: str
-    """The file to write: .ora (Krita, GIMP, MyPaint), .psd (Photoshop), .svg (Inkscape, Illustrator); a plan: .html or .pdf
-    to print, .csv or .json; for a plotter .hpgl, .gcode, or .svg with --centre-lines."""
+    """The file to write: .ora (Krita, GIMP, MyPaint), .psd (Photoshop), .svg (Inkscape, Illustrator); .html (a page that
+    draws the strokes, to share); a plan: .pdf (.html with --plan) to print, .csv or .json; for a plotter .hpgl, .gcode, or
+    .svg with --centre-lines."""
+    plan: bool = False
+    """Write an .html of a plan to repaint it by hand, instead of a page that plays the painting."""
     size: int | None = None
     """Pixels on the long side; 1,536 by default. Plans and plots are in mm instead."""
     renderer: str = "exact"
@@ -59,15 +62,17 @@ def export(config: Config) -> Path:
     """Write a saved painting for other programs and for a hand with a brush."""
     out = Path(config.out)
     suffix = out.suffix.lower()
-    if suffix not in LAYERED + PLOTS + PLANS:
-        known = ", ".join(LAYERED + PLOTS + PLANS)
+    if suffix not in (*LAYERED, PAGE, *PLOTS, *PLANS):
+        known = ", ".join((*LAYERED, PAGE, *PLOTS, *PLANS))
         raise InputError(f"--out {out} should end in one of {known}; the command replay writes images and videos.")
     painting = Painting.load(config.strokes)
     brush = None if config.renderer == "exact" else load_brush(config.renderer)
     if suffix in PLOTS or config.centre_lines:
         print(_write_plot(painting, out, config))
-    elif suffix in PLANS:
+    elif suffix in PLANS or config.plan:
         print(_write_plan(painting, out, brush, config))
+    elif suffix == PAGE and config.canvas_size is not None:
+        raise InputError("--canvas-size is of a plan or a plot; for a plan as a page, add --plan.")
     else:
         painting.export(out, size=config.size, brush=brush, layer_strokes=config.layer_strokes)
         print(f"Wrote {out}: {len(painting.strokes)} strokes.")
@@ -77,16 +82,9 @@ def export(config: Config) -> Path:
 def _write_plot(painting: Painting, out: Path, config: Config) -> str:
     if out.suffix.lower() not in (".svg", *PLOTS):
         raise InputError(f"--centre-lines are for .svg, .hpgl and .gcode, not {out}.")
-    if config.colours < 1:
-        raise InputError(f"--colours must be at least 1, not {config.colours}.")
-    if len(painting.strokes):
-        from painter.plan.palette import choose_palette, nearest_colours  # here, because it takes long
+    from painter.plan.palette import in_few_colours  # here, because it takes long
 
-        def recolour(colours: Tensor) -> Tensor:
-            palette = choose_palette(colours, torch.ones(len(colours)), config.colours)
-            return palette[nearest_colours(colours, palette)]
-
-        painting = painting.edit(recolour=recolour)
+    painting = painting.edit(recolour=lambda colours: in_few_colours(colours, config.colours))
     canvas = None if config.canvas_size is None else _millimetres(config.canvas_size)
     painting.export(out, centre_lines=True, canvas=canvas, pens=config.pens)
     return f"Wrote {out}: {len(painting.strokes)} strokes as lines for pens of {', '.join(map(str, config.pens))} mm."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,28 +9,13 @@ import torch
 from torch import Tensor
 
 from experiments.cli import require, whole_number
-from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour
+from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour, default_size
 from painter.methods import METHODS, Method
 from painter.optimize import OptimizeConfig
 from renderer.brush import require_gradient
 from renderer.constraints import StrokeConstraints, parse_palette
 from renderer.errors import InputError
 from renderer.strokes import BEZIER
-
-SMALLEST_SIZE, LARGEST_SIZE = 128, 1024  # pixels, of the default
-STROKES_OF_SMALLEST = 200
-
-
-def default_size(strokes: int) -> int:
-    """The size in pixels at which so many strokes are painted by default: in proportion to their square root.
-
-    Each stroke then has about as many pixels as the 200 strokes that the agent was trained with on 128 pixels a side.
-
-    >>> [default_size(strokes) for strokes in (10, 200, 500, 5000, 100_000)]
-    [128, 128, 200, 640, 1024]
-    """
-    side = SMALLEST_SIZE * math.sqrt(strokes / STROKES_OF_SMALLEST)
-    return min(LARGEST_SIZE, max(SMALLEST_SIZE, 8 * round(side / 8)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "agents": {"renderer"},
     "painter": {"renderer", "agents"},
     "kaokore": {"renderer"},
-    "experiments": {"renderer", "agents", "painter", "kaokore"},
+    "studio": {"renderer", "agents", "painter", "kaokore"},
+    "experiments": {"renderer", "agents", "painter", "kaokore", "studio"},
 }
 # Conventional names, which mean the same thing in every folder.
 SHARED_NAMES = {

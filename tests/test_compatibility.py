@@ -22,12 +22,12 @@ def test_an_old_painting_loads_bit_for_bit_and_renders_the_same(name: str) -> No
     assert torch.equal(painting.strokes, VALUES[f"{stem}/strokes"])
     assert painting.size() == (20, 28)
     # Another processor rounds vector instructions differently, in the last bits.
-    torch.testing.assert_close(painting.render(28, load_brush(name)), VALUES[f"{stem}/render"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(painting.render(28, load_brush(name)), VALUES[f"{stem}/render"], atol=3e-5, rtol=0)
 
 
 def test_the_reference_brush_still_draws_an_old_painting() -> None:
     painting = Painting.load(FOLDER / "bezier.safetensors")
-    torch.testing.assert_close(painting.render(28), VALUES["bezier/reference"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(painting.render(28), VALUES["bezier/reference"], atol=3e-5, rtol=0)
 
 
 def test_saving_an_old_painting_again_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_docstrings_of_commands_name_commands_and_options_that_exist(module: str
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages_name_files_and_python_names_that_exist(page: Path) -> None:
     words = [word.rstrip(".,:;") for line in code(page) for word in re.split(r"[\s'\"()\[\]]+", line)]
-    folders = "renderer|agents|painter|kaokore|experiments|docs|tests|notebooks|checkpoints"
+    folders = "renderer|agents|painter|kaokore|studio|experiments|docs|tests|notebooks|checkpoints"
     files = {word for word in words if re.fullmatch(rf"(?:{folders})(?:/[\w.*+-]+)*/?", word) and "/" in word}
     names = {word for word in words if re.fullmatch(r"(?:renderer|agents|painter|kaokore)(?:\.\w+)+", word)}
     missing = [file for file in files if not any(ROOT.glob(file.rstrip("/")))]
@@ -170,7 +170,7 @@ def test_pages_name_files_and_python_names_that_exist(page: Path) -> None:
 def identifiers() -> frozenset[str]:
     """All identifiers in the code and the tests, and the names of their files."""
     found = set[str]()
-    for folder in ("renderer", "agents", "painter", "kaokore", "experiments", "tests"):
+    for folder in ("renderer", "agents", "painter", "kaokore", "studio", "experiments", "tests"):
         for path in (ROOT / folder).rglob("*.py"):
             found |= {path.stem, *re.findall(r"[A-Za-z_]\w*", path.read_text(encoding="utf-8"))}
     return frozenset(found)

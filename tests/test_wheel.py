@@ -22,7 +22,8 @@ assert Painting.load("face.safetensors").render(32).shape == painting.render(32)
 import gymnasium, kaokore_painter.agents
 gymnasium.make("KaoKorePaint-v0")
 import sys
-assert not [name for name in sys.modules if name.partition(".")[0] in ("renderer", "painter", "kaokore", "experiments")]
+ours = ("renderer", "painter", "kaokore", "studio", "experiments")
+assert not [name for name in sys.modules if name.partition(".")[0] in ours]
 assert [name for name in sys.modules if name.partition(".")[0] == "agents"] == ["agents"]
 """
 
@@ -83,9 +84,13 @@ def test_all_modules_of_the_wheel_can_be_imported(site: Path, tmp_path: Path) ->
 
 def test_types_sources_of_kernels_and_checkpoints_are_in_the_wheel(site: Path) -> None:
     package = site / "kaokore_painter"
-    for name in ("", "renderer", "agents", "painter", "kaokore", "experiments"):
+    for name in ("", "renderer", "agents", "painter", "kaokore", "studio", "experiments"):
         assert (package / name / "py.typed").is_file()
     kernels = {path.name for path in (ROOT / "renderer" / "ops").glob("*.[ch]")}
     assert {path.name for path in (package / "renderer" / "ops").glob("*.[ch]")} == kernels
+    for folder, pattern in (("renderer/io", "*.js"), ("renderer/io", "player.*"), ("kaokore/annotate", "page.*")):
+        names = {path.name for path in (ROOT / folder).glob(pattern)}
+        assert names
+        assert names <= {path.name for path in (package / folder).iterdir()}
     shipped = {path.name for path in (ROOT / "checkpoints").glob("*.safetensors")}
     assert {path.name for path in (package / "checkpoints").iterdir()} == shipped

@@ -12,9 +12,9 @@ from nicegui import app, ui
 from nicegui.events import GenericEventArguments
 from PIL import Image
 
-from kaokore.annotate.page_security import PageSecurity, check_loopback
 from kaokore.annotate.queue import Queue, Screen
 from kaokore.annotate.widgets import LabelButton, switch, tag, tool
+from kaokore.page_security import NICEGUI_POLICY, PageSecurity, check_loopback
 from renderer.errors import InputError
 from renderer.io.images import fit, read_image, to_bytes
 
@@ -65,7 +65,7 @@ def serve(queue: Queue, *, who: str, credit: str, host: str, port: int, show: bo
         return Response("There is no such page.", 404, media_type="text/plain")
 
     ui.page("/")(lambda: Page(queue, who, credit, pages).build())
-    app.add_middleware(PageSecurity)
+    app.add_middleware(PageSecurity, policy=NICEGUI_POLICY)
     app.config.socket_io_js_transports = ["websocket"]
     ui.run(
         host=host,

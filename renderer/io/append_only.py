@@ -60,8 +60,10 @@ class AppendOnlyFile:
         self._size += len(line)
 
     def close(self) -> None:
-        """Close the file, which ends its lock."""
-        os.close(self._file)
+        """Close the file, which ends its lock; a second time does nothing."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
 
     def _lock(self, advice: str) -> None:
         try:

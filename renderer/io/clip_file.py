@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from errno import ENOMEM
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ from renderer.errors import InputError
 from renderer.io.from_json import from_json
 from renderer.io.images import fitted_size
 from renderer.io.painting import Painting, PaintingError
-from renderer.io.read import guarded, parse_json, to_json
+from renderer.io.read import guarded, opened, parse_json, to_json
 from renderer.io.tensor_file import read_tensors, write_tensors
 from renderer.strokes import StrokeSpace
 
@@ -114,21 +115,23 @@ def read_clip(path: str | Path, longest: int, chosen: ClipRange = ALL_FRAMES) ->
 @contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
     """A clip with a stream of video. Raises `InputError`."""
-    try:
-        with path.open("rb") as file, av.open(file, "r", options=READERS) as container:
-            if not container.streams.video:
-                raise InputError(f"{path} holds no video.")
-            context = container.streams.video[0].codec_context
-            if context.width * context.height > MAX_PIXELS:
-                raise InputError(
-                    f"The frames of {path} have {context.width}x{context.height} pixels; reduce the clip first, for "
-                    "example by `ffmpeg -i CLIP -vf scale=1920:-2 SMALLER.mp4`."
-                )
-            yield container
-    except av.error.FFmpegError as error:
-        raise InputError(f"{path} cannot be read as a video or is damaged ({error.strerror}).") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    with guarded(path, InputError, "cannot be read as a video or is damaged"):
+        try:
+            with opened(path) as file, av.open(file, "r", options=READERS, metadata_errors="replace") as container:
+                if not container.streams.video:
+                    raise InputError(f"{path} holds no video.")
+                context = container.streams.video[0].codec_context
+                if context is None:  # whatever the types say
+                    raise InputError(f"{path} is a video of an unknown kind.")
+                if context.width * context.height > MAX_PIXELS:
+                    raise InputError(
+                        f"The frames of {path} have {context.width}x{context.height} pixels; reduce the clip first, for "
+                        "example by `ffmpeg -i CLIP -vf scale=1920:-2 SMALLER.mp4`."
+                    )
+                yield container
+        except av.error.FFmpegError as error:
+            # FFmpeg refuses such a size before it takes the memory.
+            raise ValueError("it asks for too much memory" if error.errno == ENOMEM else error.strerror) from error
 
 
 def _to_tensor(frame: av.VideoFrame, aspect: float, longest: int) -> Tensor:
@@ -205,6 +208,8 @@ class PaintedClip:
             strokes, backgrounds = tensors["strokes"], tensors["backgrounds"].float()
             if strokes.dim() != 3 or len(strokes) < 1 or backgrounds.shape != (len(strokes), 3):
                 raise PaintingError(f"{path} is damaged: its frames have no common shape.")
+            if not bool(((strokes >= 0) & (strokes <= 1)).all()):
+                raise PaintingError(f"{path} is damaged: strokes are numbers between 0 and 1.")
             if not bool(((backgrounds >= 0) & (backgrounds <= 1)).all()):
                 raise PaintingError(f"{path} is damaged: backgrounds are numbers between 0 and 1.")
             red, green, blue = backgrounds[0].tolist()

@@ -48,7 +48,7 @@ PACES: tuple[Pace, ...] = get_args(Pace)
 
 FORMAT = "kaokore-painting/1"
 FORMAT_JSON = "kaokore-strokes/1"
-EXPORTS = (".png", ".jpg", ".svg", ".ora", ".psd", ".hpgl", ".gcode", ".mp4", ".gif", ".json", ".safetensors")
+EXPORTS = (".png", ".jpg", ".svg", ".html", ".ora", ".psd", ".hpgl", ".gcode", ".mp4", ".gif", ".json", ".safetensors")
 IMAGE_SIZE, VIDEO_SIZE, GIF_SIZE = 1536, 512, 256  # pixels on the long side of exports
 AREA_SIZE = 128  # pixels on the long side where areas of marks are measured
 LARGEST = 16_384  # pixels on the long side
@@ -312,8 +312,8 @@ class Painting:
     ) -> Path:
         """Write the painting in the format of the suffix.
 
-        Images .png, .jpg; vectors .svg; layers .ora (Krita, GIMP), .psd; plotters .hpgl, .gcode; videos .mp4, .gif; strokes
-        .json, .safetensors. `painter.plan` writes plans to paint it by hand.
+        Images .png, .jpg; vectors .svg; a page that plays it .html; layers .ora (Krita, GIMP), .psd; plotters .hpgl, .gcode;
+        videos .mp4, .gif; strokes .json, .safetensors. `painter.plan` writes plans to paint it by hand.
 
         Args:
             path: the file to write, whole or not at all.
@@ -336,6 +336,7 @@ class Painting:
             InputError: for another suffix, and where the file cannot be written.
         """
         # Here, because these modules draw paintings and import this one.
+        from renderer.io.html_player import write_html
         from renderer.io.images import write_jpeg, write_png
         from renderer.io.openraster import write_ora
         from renderer.io.photoshop import write_psd
@@ -359,6 +360,8 @@ class Painting:
                 write_plot(self, path, canvas, pens)
             case ".svg":
                 write_svg(self, path, size_of_image, brush, layer_strokes)
+            case ".html":
+                write_html(self, path, brush)
             case ".ora":
                 write_ora(self, path, size_of_image, brush, layer_strokes)
             case ".psd":

@@ -8,6 +8,13 @@ from torch import Tensor, nn
 from renderer.brush import Brush, Size
 from renderer.checks import check_weights
 
+MIRRORED = 0.002  # narrow, so that few strokes are drawn otherwise than by version 0.1
+
+
+def mirrored_weight(side: Tensor) -> Tensor:
+    """How much of the mirror image to mix in where the sign of `side` chooses the frame: 1/2 at 0, none beyond MIRRORED."""
+    return (0.5 - 0.5 * side.abs() / MIRRORED).clamp(min=0)
+
 
 class LearnedBrush(nn.Module, Brush):
     """A brush that is a network: differentiable, and on the device of its weights."""

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from renderer.brush import Bounds, Mark, Patches, Size, Window, box_of, layout
 from renderer.brushes.bezier import box_around, colours, pixel_centres
 from renderer.learned.curve_coordinates import Place, Sweep, sweeps
-from renderer.learned.learned_brush import LearnedBrush
+from renderer.learned.learned_brush import LearnedBrush, mirrored_weight
 from renderer.learned.stochastic import GRAIN, TILE, Grain, StrokeNoise, stroke_noise
 from renderer.ops.decode_texture import CAP, decode_texture, texture_nodes
 from renderer.ops.patch_pixels import lookup, pixels_of
@@ -255,9 +255,16 @@ class NeuralBrush(LearnedBrush):
             parts += [torch.stack((cos, sin, cos * cos - sin * sin, 2 * cos * sin), -1)]
         if self.latent:
             parts += [latent]
-        logits = 4 * self.body(torch.cat(parts, -1))
-        logits = logits.view(-1, self.textures, self.along, self.across - 2)
+        logits = self._perceptron(torch.cat(parts, -1))
         if not self.directed:
+            # A straight stroke could as well be mirrored: the textures of both are mixed, so that they are continuous in the
+            # stroke. Not on a GPU, since it would have to wait for `any`, and not with grain, where amplitudes would cancel.
+            weight = mirrored_weight(sideways * length / reach)
+            near = weight[:, 0] > 0
+            if self.grain is None and weight.device.type == "cpu" and near.any():
+                parts[4] = -parts[4]
+                image = self._perceptron(torch.cat(parts, -1)[near]).flip(-1)
+                logits = logits.index_put((near,), torch.lerp(logits[near], image, weight[near, :, None, None]))
             logits = torch.where(mirror[:, :, None, None] < 0, logits.flip(-1), logits)
         # The shorter a stroke, the more similar the rows of its body: those of a dot all lie at one point.
         body = logits[:, :, CAP:-CAP]
@@ -270,6 +277,11 @@ class NeuralBrush(LearnedBrush):
         # At the border the amplitudes of grain are 0, and alphas almost.
         alphas, amplitudes = pad(logits[:, :2], (1, 1), value=OUTSIDE), pad(logits[:, 2:], (1, 1))
         return torch.cat((alphas, amplitudes), 1)
+
+    def _perceptron(self, features: Tensor) -> Tensor:
+        """Textures without their border, `(B, textures, along, across - 2)`, from what the perceptron sees (B, inputs)."""
+        logits: Tensor = 4 * self.body(features)
+        return logits.view(-1, self.textures, self.along, self.across - 2)
 
     def _noise(
         self,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from renderer.brush import Mark, Patches, Size, Window, box_of, layout
 from renderer.brushes.bezier import BezierBrush, colours, curves
-from renderer.learned.learned_brush import LearnedBrush
+from renderer.learned.learned_brush import MIRRORED, LearnedBrush, mirrored_weight
 from renderer.ops.decode_stroke_map import MAX_GRID, decode_stroke_map
 from renderer.ops.refine_strokes import StrokeMapWeights
 from renderer.ops.triton_strokes import StrokeCodes, corners, encode_stroke_map
@@ -85,9 +85,8 @@ class StrokeMap(LearnedBrush, BezierBrush):
         if torch.is_grad_enabled() and any(weight.requires_grad for weight in (*weights, self.sharpness)):
             return None
         flat = torch.cat([weight.detach().flatten() for weight in weights])
-        return StrokeMapWeights(
-            flat, len(weights[1]), self.grid, float(self.sharpness), self.space.field("radius").high
-        )
+        radius = self.space.field("radius").high
+        return StrokeMapWeights(flat, len(weights[1]), self.grid, float(self.sharpness), radius, MIRRORED)
 
     def _geometry(self, strokes: Tensor, size: Size) -> tuple[Tensor, Tensor]:
         """The arguments `shapes` (B, 14) and `maps` (B, 2, G, G) of `decode_stroke_map`."""
@@ -97,12 +96,31 @@ class StrokeMap(LearnedBrush, BezierBrush):
         half = (curve.end - curve.start) / 2
         mirror = torch.where(half < 0, -1.0, 1.0)
         extent = half.abs().amax(-1, keepdim=True) + curve.radius.amax(-1, keepdim=True) + 1e-3
-        bend = (curve.control - centre) * mirror / extent
-        maps = self.body(torch.cat((half * mirror / extent, bend, curve.radius / extent), -1) * 2) + 0.5
+        maps = self._maps(half / extent, (curve.control - centre) / extent, curve.radius / extent, mirror)
         polynomial = torch.stack(
             (curve.start - 2 * curve.control + curve.end, 2 * (curve.control - curve.start), curve.start), -1
         )  # (B, x and y, powers 2 1 0)
         ends = torch.stack((curve.radius, curve.opacity), 1)  # (B, radius and opacity, start and end)
         lines = torch.stack((ends[..., 0], ends[..., 1] - ends[..., 0]), -1)
         shapes = torch.cat((centre, mirror / extent, polynomial.flatten(1), lines.flatten(1)), -1)
-        return shapes, maps.view(-1, 2, self.grid, self.grid)
+        return shapes, maps
+
+    def _maps(self, half: Tensor, bend: Tensor, radius: Tensor, mirror: Tensor, axes: int = 2) -> Tensor:
+        """The maps (B, 2, G, G) in frames mirrored by `mirror`; all arguments (B, 2), lengths in the frame's unit.
+
+        The network is not exactly symmetric. A stroke that runs along an axis could as well have the mirrored frame: the
+        maps of both are mixed, for the first `axes` axes, so that they are continuous in the stroke. On a GPU they are not,
+        since it would have to wait for `any`.
+        """
+        if axes == 0:
+            maps: Tensor = self.body(torch.cat((half * mirror, bend * mirror, radius), -1) * 2) + 0.5
+            return maps.view(-1, 2, self.grid, self.grid)
+        axis = axes - 1
+        maps = self._maps(half, bend, radius, mirror, axis)
+        weight = mirrored_weight(half[:, axis])
+        near = weight > 0
+        if half.device.type == "cpu" and near.any():
+            opposite = mirror[near] * torch.tensor([1.0, -1.0] if axis else [-1.0, 1.0], dtype=mirror.dtype)
+            image = self._maps(half[near], bend[near], radius[near], opposite, axis).flip(-1 - axis)
+            maps = maps.index_put((near,), torch.lerp(maps[near], image, weight[near, None, None, None]))
+        return maps

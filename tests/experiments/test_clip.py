@@ -10,10 +10,10 @@ from experiments import clip
 from experiments.cli import run
 from experiments.clip import Config, repaint_clip
 from experiments.figures import clip_sheet as figure
-from experiments.painting_options import default_size
 from experiments.repaint import Config as RepaintConfig
 from experiments.repaint import repaint
 from painter import Painter
+from painter.api import default_size
 from renderer.errors import InputError
 from renderer.io.clip_file import PaintedClip
 from renderer.io.images import fit, read_image, to_bytes

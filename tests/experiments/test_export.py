@@ -44,9 +44,16 @@ def test_plots(tmp_path: Path, strokes: str, suffix: str, capsys: pytest.Capture
 @pytest.mark.parametrize("suffix", ["html", "csv", "json"])
 def test_plans(tmp_path: Path, strokes: str, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / f"plan.{suffix}"
-    assert export(Config(strokes, str(out), colours=3, canvas_size="300x400")) == out
+    assert export(Config(strokes, str(out), plan=suffix == "html", colours=3, canvas_size="300x400")) == out
     assert re.fullmatch(rf"Wrote {out}: \d strokes in 3 colours and \d loads of paint .*\n", capsys.readouterr().out)
     assert out.stat().st_size > 500
+
+
+def test_a_page_that_plays(tmp_path: Path, strokes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "face.html"
+    assert export(Config(strokes, str(out))) == out
+    assert capsys.readouterr().out == f"Wrote {out}: 9 strokes.\n"
+    assert "<title>face</title>" in out.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -58,14 +65,16 @@ def test_plans(tmp_path: Path, strokes: str, suffix: str, capsys: pytest.Capture
         {"size": 16_385},
         {"renderer": "nobody"},
         {"layer_strokes": 0},
-        {"out": "a.html", "colours": 1},
+        {"out": "a.html", "plan": True, "colours": 1},
+        {"out": "a.ora", "plan": True},
         {"out": "a.html", "centre_lines": True},
         {"out": "a.hpgl", "colours": 0},
         {"out": "a.hpgl", "canvas_size": "900x900"},
         {"out": "a.svg", "centre_lines": True, "pens": (0,)},
-        {"out": "a.html", "canvas_size": "300"},
-        {"out": "a.html", "canvas_size": "0x400"},
-        {"out": "a.html", "canvas_size": "3.0.0x400"},
+        {"out": "a.html", "canvas_size": "300x400"},
+        {"out": "a.html", "plan": True, "canvas_size": "300"},
+        {"out": "a.html", "plan": True, "canvas_size": "0x400"},
+        {"out": "a.html", "plan": True, "canvas_size": "3.0.0x400"},
         {"strokes": "missing.safetensors"},
         {"strokes": __file__},
     ],

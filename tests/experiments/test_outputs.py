@@ -21,9 +21,9 @@ from PIL import Image
 
 from agents.policy import Policy
 from experiments import outputs
-from experiments.painting_options import default_size
 from experiments.repaint import Config, repaint
 from painter import Painter, Painting
+from painter.api import default_size
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from renderer.strokes import BEZIER

@@ -71,7 +71,7 @@ def check_batch_equals_one_by_one(brush: Brush) -> None:
     strokes = sample(brush, 4, 3)
     together = draw(brush, strokes)
     for i in (2, 0, 3, 1):
-        close(draw(brush, strokes[i : i + 1]).alpha[0], together.alpha[i], 1e-5)
+        close(draw(brush, strokes[i : i + 1]).alpha[0], together.alpha[i], 1e-4)
     assert torch.equal(draw(brush, strokes).alpha, together.alpha), "the same again"
 
 

@@ -23,7 +23,7 @@ from renderer.learned.stochastic import StrokeNoise
 from renderer.strokes import BEZIER, MIXED, MYPAINT, StrokeSpace
 
 SIZE = (11, 14)
-STEP = 1e-7
+STEP = 1e-8
 OFF = 1e-3
 N = 5
 Draw = Callable[[Tensor], Tensor]

@@ -89,7 +89,7 @@ def test_a_batch_equals_one_by_one(network: NeuralBrush) -> None:
     strokes = sample(4, 3)
     together = network(strokes, SIZE).alpha
     for i in range(4):
-        torch.testing.assert_close(network(strokes[i : i + 1], SIZE).alpha[0], together[i], rtol=0, atol=1e-5)
+        torch.testing.assert_close(network(strokes[i : i + 1], SIZE).alpha[0], together[i], rtol=0, atol=1e-4)
 
 
 def test_drawing_is_deterministic(network: NeuralBrush) -> None:
@@ -171,9 +171,9 @@ def test_paint_equals_over(network: NeuralBrush) -> None:
     expected = canvas
     for i in range(6):
         expected = over(expected[None], network(strokes[i : i + 1], SIZE))[0]
-    torch.testing.assert_close(paint(canvas, strokes, network), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(paint(canvas, strokes, network), expected, rtol=0, atol=1e-4)
     *_, last = paint_steps(canvas, strokes, network)
-    torch.testing.assert_close(last, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(last, expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("field", [field.name for field in MYPAINT.fields])

@@ -45,6 +45,10 @@ def scene(count: int, size: tuple[int, int], seed: int = 0) -> tuple[Tensor, Ten
     strokes = torch.rand(2, count, 13, generator=generator)
     strokes[..., 6:8] *= torch.rand(2, count, 1, generator=generator)
     strokes[:, ::4, 7] = strokes[:, ::4, 6]
+    along = strokes[:, 1::3]  # horizontal, vertical and both, where mirror images are mixed in
+    along[..., 4:6] = (
+        along[..., :2] + torch.tensor([[3e-4, 0.3], [0.3, -2e-4], [1e-4, 3e-4]]).repeat(count, 1)[: along.shape[1]]
+    )
     return strokes, *torch.rand(2, 2, 3, *size, generator=generator).unbind()
 
 

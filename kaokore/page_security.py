@@ -5,7 +5,7 @@ site. Three kinds of requests are refused: those from other machines (`check_loo
 foreign name resolves to 127.0.0.1 (the Host header), and those of a foreign site to localhost (the Origin header).
 
     port = free_port(host, port)
-    app.add_middleware(PageSecurity)
+    app.add_middleware(PageSecurity, policy=STRICT_POLICY)
 
 Pure ASGI, without dependencies, so that any page of the project can use it.
 """
@@ -25,19 +25,17 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-POLICY = (
+STRICT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Everything comes from the page's own server, and scripts and styles only from its files."""
+NICEGUI_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
 """Everything comes from the page's own server. NiceGUI needs inline scripts and eval."""
-HEADERS = {
-    "content-security-policy": POLICY,
-    "x-frame-options": "DENY",
-    "x-content-type-options": "nosniff",
-    "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
-}
 POLICY_VIOLATION = 1008  # close code of a websocket (RFC 6455, section 7.4.1)
 _HOST = re.compile(r"(localhost|[0-9.]+|\[[0-9a-f:.]+\])(:[0-9]+)?", re.IGNORECASE)
 
@@ -46,11 +44,11 @@ class PageSecurity:
     """ASGI middleware that refuses requests of other machines and other sites with 403, before the application sees them.
 
     There must be one Host header, which names this machine. Origin, where there is one, must be the page's own, and a
-    websocket must have one. All responses get `HEADERS`.
+    websocket must have one. All responses get `isolation(policy)`.
     """
 
-    def __init__(self, app: App) -> None:
-        self.app = app
+    def __init__(self, app: App, policy: str = STRICT_POLICY) -> None:
+        self.app, self.headers = app, isolation(policy)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -65,8 +63,8 @@ class PageSecurity:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                kept = [pair for pair in message.get("headers", []) if pair[0].decode().lower() not in HEADERS]
-                message["headers"] = kept + [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                kept = [pair for pair in message.get("headers", []) if pair[0].decode().lower() not in self.headers]
+                message["headers"] = kept + [(name.encode(), value.encode()) for name, value in self.headers.items()]
             await send(message)
 
         if reason is None:
@@ -75,6 +73,18 @@ class PageSecurity:
             headers = [(b"content-type", b"text/plain; charset=utf-8")]
             await send_with_headers({"type": "http.response.start", "status": 403, "headers": headers})
             await send({"type": "http.response.body", "body": reason.encode()})
+
+
+def isolation(policy: str) -> dict[str, str]:
+    """Headers that isolate a page from other sites, with its content security policy."""
+    return {
+        "content-security-policy": policy,
+        "x-frame-options": "DENY",
+        "x-content-type-options": "nosniff",
+        "cross-origin-resource-policy": "same-origin",
+        "cross-origin-opener-policy": "same-origin",
+        "referrer-policy": "no-referrer",
+    }
 
 
 def refusal(scope: Message) -> str | None:

@@ -14,9 +14,17 @@ from pathlib import Path
 import pytest
 
 from kaokore import write_fake_kaokore
-from kaokore.annotate.page_security import HEADERS, PageSecurity, check_loopback, names_this_machine
+from kaokore.page_security import (
+    NICEGUI_POLICY,
+    STRICT_POLICY,
+    PageSecurity,
+    check_loopback,
+    isolation,
+    names_this_machine,
+)
 from renderer.errors import InputError
 
+HEADERS = isolation(NICEGUI_POLICY)
 FACES = 16  # of the made-up data set, without a label
 
 
@@ -61,7 +69,9 @@ def test_own_requests_are_passed_on_with_headers(host):
         headers = sent[0]["headers"]
         assert dict(headers)[b"content-type"] == b"text/html"
         assert [value.decode() for name, value in headers if name.lower() == b"x-frame-options"] == ["DENY"]
-        assert {name: dict(headers)[name.encode()].decode() for name in HEADERS} == HEADERS
+        strict = isolation(STRICT_POLICY)
+        assert {name: dict(headers)[name.encode()].decode() for name in strict} == strict
+        assert "unsafe" not in strict["content-security-policy"]
     assert request([("Host", host), ("Origin", f"http://{host}")], "websocket") == (
         [{"type": "websocket.accept"}],
         True,
