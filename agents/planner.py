@@ -116,7 +116,22 @@ def refine_jointly(
     lr: float = Planning.lr,
     constraints: StrokeConstraints = UNCONSTRAINED,
 ) -> Tensor:
-    """Descend the squared error of the canvas after all strokes, in their shapes and colours.
+    """The strokes of `paint_refined`, `(B, M, P)`."""
+    return paint_refined(strokes, canvas, target, brush, mask=mask, steps=steps, lr=lr, constraints=constraints)[0]
+
+
+def paint_refined(
+    strokes: Tensor,
+    canvas: Tensor,
+    target: Tensor,
+    brush: Brush,
+    *,
+    mask: Tensor,
+    steps: int | Sequence[int],
+    lr: float = Planning.lr,
+    constraints: StrokeConstraints = UNCONSTRAINED,
+) -> tuple[Tensor, Tensor]:
+    """Descend the squared error of the canvas after all strokes, in their shapes and colours, and paint them.
 
     Args:
         strokes: `(B, M, P)` in [0, 1], in painting order.
@@ -129,7 +144,8 @@ def refine_jointly(
         constraints: Which strokes are allowed.
 
     Returns:
-        Refined strokes `(B, M, P)`, without a gradient. Where the error did not fall, those of the picture as they were.
+        Refined strokes `(B, M, P)`, without a gradient. Where the error did not fall, those of the picture as they were. And
+        the canvas `(B, 3, H, W)` after them.
 
     Raises:
         InputError: The shapes do not belong together.
@@ -154,10 +170,9 @@ def refine_jointly(
     if weights is not None and limits is not None:
         brush.check(strokes.flatten(0, 1), size)
         counts = [steps] * len(strokes) if isinstance(steps, int) else steps
-        refined, errors = refine_together(
+        return refine_together(
             strokes, canvas, target, weights, step_size=step_size, mask=mask, steps=counts, lr=lr, limits=limits
         )
-        return torch.where((errors[1] < errors[0])[:, None, None], allowed(refined), strokes)
 
     def error(shapes: Tensor) -> Tensor:
         return (lay(canvas, allowed(shapes), brush) - target).square().sum((1, 2, 3))
@@ -168,7 +183,8 @@ def refine_jointly(
 
     refined = _adam(total, strokes, step_size, steps, lr, kind=f"error {type(brush).__name__}")
     better = error(refined) < error(strokes)
-    return torch.where(better[:, None, None], allowed(refined), strokes)
+    strokes = torch.where(better[:, None, None], allowed(refined), strokes)
+    return strokes, lay(canvas, strokes, brush)
 
 
 @torch.enable_grad()

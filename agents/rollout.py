@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from agents.optimal_colour import gains, paint_greedily, score_candidates
-from agents.planner import DEFAULT_PLANNING, NO_PLANNING, Planning, refine_independently, refine_jointly, top_k_per_cell
+from agents.planner import DEFAULT_PLANNING, NO_PLANNING, Planning, paint_refined, refine_independently, top_k_per_cell
 from agents.policy import Policy
 from renderer.brush import Brush
 from renderer.canvas import lay
@@ -154,10 +154,9 @@ def rollout_round(
         steps = [
             min(planning.joint_steps, 8 + 2 * n) for n in mask.sum(1).tolist()
         ]  # few strokes converge in few steps
-        strokes = refine_jointly(
+        strokes, canvas = paint_refined(
             strokes, before, target, brush, mask=mask, steps=steps, lr=planning.lr, constraints=constraints
         )
-        canvas = lay(before, strokes, brush)
     return Round(canvas, strokes, mask, proposed_gain)
 
 

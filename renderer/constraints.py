@@ -89,7 +89,7 @@ class StrokeConstraints:
 
     def limits(self, space: StrokeSpace) -> Limits | None:
         """These constraints as compiled operations apply them; None where there are others, which only Python knows."""
-        if self.others:
+        if self.others or type(self) is not StrokeConstraints:
             return None
         high = space.field("radius").high
         radii = (min(radius / high, 1.0) for radius in (self.min_radius, self.max_radius))

@@ -410,7 +410,7 @@ static void paint_band(const Problem *q, Painting *t, const float *strokes, int6
         for (int64_t i = 0; i < row; i += LANES) {
             const Lanes d = LANES_OF(work + (low + y) * row + i) - LANES_OF(target + y * row + i);
             sum += d * d;
-            LANES_OF(work + (low + y) * row + i) = 2 * d;
+            if (differentiate) LANES_OF(work + (low + y) * row + i) = 2 * d;
         }
         error += total((float *)&sum);
     }
@@ -498,23 +498,26 @@ int64_t error_of_strokes(const float *strokes, const float *canvas, const float 
     return bad;
 }
 
-// Refine strokes (B, M, 13) in place. mask (B, M): 0 for blank strokes. counts (B): steps of each picture. error (2, B): before and
-// after.
+// Refine strokes (B, M, 13) in place. mask (B, M): 0 for blank strokes. counts (B): steps of each picture. The strokes of a
+// picture whose error did not fall come back as they were. painted (B, 3, H, W): the canvas after them.
 int64_t refine_together(float *strokes, const float *canvas, const float *target, const float *weights, const float *palette,
-                        const float *step_size, const float *mask, const int64_t *counts, float *error, int64_t B, int64_t M, int64_t H,
+                        const float *step_size, const float *mask, const int64_t *counts, float *painted, int64_t B, int64_t M, int64_t H,
                         int64_t W, int64_t hidden, int64_t G, int64_t P, int64_t opaque, int64_t steps, float sharpness, float radius,
                         float mirrored, float lr, float min_radius, float max_radius, int threads) {
     Problem q = {network_of(weights, hidden, G, sharpness, radius, mirrored, H, W), B, M, H, W, .P = P, .palette = palette,
                  .min_radius = min_radius, .max_radius = max_radius, .opaque = (int)opaque};
     Painting t = {0};
-    const int64_t N = B * M;
-    float *room = calloc(4 * N * COLUMNS + 1, sizeof(float)), *allowed = room, *grad = room + N * COLUMNS;
-    float *mean = grad + N * COLUMNS, *square = mean + N * COLUMNS;
-    int64_t bad = open_problem(&q, canvas, target) && open_painting(&q, &t) && room ? 0 : NO_MEMORY;
+    const int64_t N = B * M, numbers = N * COLUMNS;
+    float *room = calloc(5 * numbers + 2 * B + 1, sizeof(float)), *allowed = room, *grad = allowed + numbers, *mean = grad + numbers;
+    float *square = mean + numbers, *original = square + numbers, *before = original + numbers, *error = before + B;
+    int64_t bad = open_problem(&q, canvas, target) && open_painting(&q, &t) && room ? 0 : NO_MEMORY, worse = 0;
     for (int64_t step = 0; !bad && step <= steps; step++) {
         for (int64_t i = 0; i < N; i++) allow(&q, strokes + COLUMNS * i, mask[i] == 0, 1, allowed + COLUMNS * i);
-        float *into = step == 0 ? error : error + B;  // at the last step, what remains is the error after
-        bad = error_of(&q, &t, allowed, into, step < steps ? grad : NULL, threads);
+        bad = error_of(&q, &t, allowed, error, step < steps ? grad : NULL, threads);
+        if (!bad && step == 0) {
+            memcpy(original, strokes, sizeof(float) * numbers);
+            memcpy(before, error, sizeof(float) * B);
+        }
         for (int64_t i = 0; !bad && step < steps && i < N; i++) {
             const int64_t at = COLUMNS * i, count = counts[i / M];
             if (step >= count) continue;
@@ -522,7 +525,21 @@ int64_t refine_together(float *strokes, const float *canvas, const float *target
             adam(step, lr * (1 - (float)step / count), step_size + at, grad + at, mean + at, square + at, strokes + at);
         }
     }
-    if (!bad && steps == 0) memcpy(error + B, error, sizeof(float) * B);
+    for (int64_t p = 0; !bad && p < B; p++) {
+        const int64_t first = p * M * COLUMNS, size = sizeof(float) * M * COLUMNS;
+        if (!is_finite(before[p])) bad = p * M + 1;
+        const int kept = steps == 0 || !is_finite(error[p]) || error[p] >= before[p];
+        worse += kept;
+        memcpy(strokes + first, (kept ? original : allowed) + first, size);
+    }
+    if (!bad && worse) {
+        for (int64_t i = 0; i < N; i++) allow(&q, strokes + COLUMNS * i, mask[i] == 0, 1, allowed + COLUMNS * i);
+        bad = error_of(&q, &t, allowed, error, NULL, threads);
+    }
+    for (int64_t k = 0; !bad && k < B * H * 3; k++) {  // rows of a channel
+        const int64_t p = k / (H * 3), y = k / 3 % H, c = k % 3;
+        memcpy(painted + ((p * 3 + c) * H + y) * W, t.work + k * q.stride, sizeof(float) * W);
+    }
     free(room);
     close_painting(&t);
     close_problem(&q);

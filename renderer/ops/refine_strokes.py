@@ -146,7 +146,7 @@ def refine_together(
     lr: float,
     limits: Limits,
 ) -> tuple[Tensor, Tensor]:
-    """Descend the squared error after all strokes, as `agents.planner.refine_jointly`, before the limits are applied.
+    """Descend the squared error after all strokes, as `agents.planner.refine_jointly`.
 
     Args:
         strokes: `(B, M, 13)` in [0, 1], in painting order.
@@ -160,12 +160,16 @@ def refine_together(
         limits: Which strokes are allowed.
 
     Returns:
-        Strokes `(B, M, 13)`, and the errors `(2, B)` of each picture before and after.
+        Strokes `(B, M, 13)`, those of a picture whose error did not fall as they were; and the canvas `(B, 3, H, W)` after
+        them.
+
+    Raises:
+        InputError: The error is not finite.
     """
     strokes = strokes.detach().clone(memory_format=torch.contiguous_format)
     canvas, target, step_size = (tensor.detach().contiguous() for tensor in (canvas, target, step_size))
     B, M = strokes.shape[:2]
-    error = strokes.new_zeros(2, B)
+    painted = torch.empty_like(canvas)
     colours = 0 if limits.palette is None else len(limits.palette)
     operands = (
         *_pictures(strokes, canvas, target, brush),
@@ -173,14 +177,12 @@ def refine_together(
         native.floats(step_size, *strokes.shape),
         native.floats(mask.to(strokes).contiguous(), B, M),
         native.integers(torch.tensor(steps), B),
-        native.floats(error, 2, B),
+        native.floats(painted, *canvas.shape),
     )
     numbers = (*_sizes(strokes, canvas, brush), colours, int(limits.opaque), max(steps, default=0))
     rates = (*_scales(canvas, brush), float(lr), float(limits.min_radius), float(limits.max_radius))
     native.call(SOURCE, "refine_together", operands, *numbers, *rates)
-    if not bool(error.isfinite().all()):
-        raise InputError("The error of a painting is not finite; canvas, target and strokes must be.")
-    return strokes, error
+    return strokes, painted
 
 
 def squared_error(strokes: Tensor, canvas: Tensor, target: Tensor, brush: StrokeMapWeights) -> Tensor:
