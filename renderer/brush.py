@@ -18,6 +18,7 @@ from renderer.extensions import import_callable
 from renderer.strokes import StrokeSpace
 
 if TYPE_CHECKING:
+    from renderer.ops.refine_strokes import StrokeMapWeights
     from renderer.ops.triton_strokes import StrokeCodes
 
 Size = tuple[int, int]
@@ -176,6 +177,10 @@ class Brush(ABC):
 
     def codes(self, strokes: Tensor, size: Size) -> StrokeCodes | None:
         """What the kernels on a GPU draw strokes `(N, P)` from; None, the default, if they cannot draw this brush."""
+        return None
+
+    def stroke_map(self) -> StrokeMapWeights | None:
+        """What `renderer.ops.refine_strokes` draws strokes from; None, the default, if it cannot draw this brush."""
         return None
 
     def mean_brush(self) -> Brush:
