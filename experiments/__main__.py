@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stylize": ("experiments.stylize", "Paint the content of a picture in the style of a brush or of another picture."),
     "visualize": ("experiments.visualize", "Paint what activates a class or a feature of a network."),
     "evaluate": ("experiments.evaluate", "Measure the error of the painting methods on KaoKore faces."),
+    "benchmark-pictures": ("experiments.benchmark_pictures", "Measure paintings of your pictures in a table."),
     "train": ("", "Train a renderer, an agent, a classifier or a StyleGAN."),
     "classify": ("experiments.classify", "Train and evaluate classifiers of gender and social status."),
     "scan-brush": ("experiments.scan_brush", "Make a brush of a photographed sheet of strokes."),
