@@ -18,9 +18,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import tyro
-from torch import Tensor
 
 from experiments.cli import run
 from renderer.brush import Brush, load_brush
@@ -84,16 +82,9 @@ def export(config: Config) -> Path:
 def _write_plot(painting: Painting, out: Path, config: Config) -> str:
     if out.suffix.lower() not in (".svg", *PLOTS):
         raise InputError(f"--centre-lines are for .svg, .hpgl and .gcode, not {out}.")
-    if config.colours < 1:
-        raise InputError(f"--colours must be at least 1, not {config.colours}.")
-    if len(painting.strokes):
-        from painter.plan.palette import choose_palette, nearest_colours  # here, because it takes long
+    from painter.plan.palette import in_few_colours  # here, because it takes long
 
-        def recolour(colours: Tensor) -> Tensor:
-            palette = choose_palette(colours, torch.ones(len(colours)), config.colours)
-            return palette[nearest_colours(colours, palette)]
-
-        painting = painting.edit(recolour=recolour)
+    painting = painting.edit(recolour=lambda colours: in_few_colours(colours, config.colours))
     canvas = None if config.canvas_size is None else _millimetres(config.canvas_size)
     painting.export(out, centre_lines=True, canvas=canvas, pens=config.pens)
     return f"Wrote {out}: {len(painting.strokes)} strokes as lines for pens of {', '.join(map(str, config.pens))} mm."

@@ -447,8 +447,8 @@ class Document:
     def canvas(self, count: int | None = None, size: int = VIEW_SIZE) -> Tensor:
         """The canvas (3, H, W) in [0, 1] with `count` strokes (by default up to the cursor), `size` pixels on the long side.
 
-        Quick, see `CanvasCache`: drawn by the brush that painted, which may be a learned one; exports are drawn by the
-        reference brush. Raises `InputError` for a size out of range.
+        Quick, see `CanvasCache`: drawn by the brush that painted, without the per-stroke noise of a stochastic brush.
+        Exports are drawn by the reference brush. Raises `InputError` for a size out of range.
         """
         with self._lock:
             strokes, count = self.painting.strokes, self.cursor if count is None else count

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from renderer.errors import InputError
+
 DISTINCT = 3000  # colours that are compared pairwise at most
 GREY = 9.0  # CIELAB chroma below which a colour has no hue
 # CIELAB hue angles in degrees up to which a hue has a name.
@@ -47,6 +49,16 @@ def choose_palette(colours: Tensor, weights: Tensor, count: int) -> Tensor:
     chosen = np.arange(len(distinct)) if len(distinct) <= count else _medoids(lab, weight, count)
     chosen = chosen[lab[chosen, 0].argsort(kind="stable")]
     return torch.from_numpy(distinct[chosen] / 255).float()
+
+
+def in_few_colours(colours: Tensor, count: int) -> Tensor:
+    """Each of the colours `(N, 3)` as the nearest of at most `count` of them. Raises `InputError` for a count below 1."""
+    if count < 1:
+        raise InputError(f"colours must be at least 1, not {count}.")
+    if len(colours) == 0:
+        return colours
+    palette = choose_palette(colours, torch.ones(len(colours)), count)
+    return palette[nearest_colours(colours, palette)]
 
 
 def _medoids(lab: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:

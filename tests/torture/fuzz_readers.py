@@ -67,6 +67,9 @@ from renderer.io.video import encode_mp4
 from renderer.learned.neural_brush import NeuralBrush
 from renderer.learned.stroke_map import StrokeMap
 from renderer.strokes import BEZIER, MIXED, MYPAINT
+from studio.history import History
+from studio.presets import Settings
+from studio.session_file import State, read_session, write_session
 from tests.torture.mutations import damage_bytes, damage_json, damage_table, damage_tensors
 
 CHUNK = 2000  # inputs of one child process
@@ -152,6 +155,53 @@ def read_painting(path: Path) -> object:
             _in_one_line(lambda: painting.default_brush(16))
     painting.save(path.with_suffix(".again.safetensors"))
     return painting
+
+
+def session_seeds() -> list[bytes]:
+    """Sessions of the studio with and without a picture, a mask and strokes."""
+    draws = torch.Generator().manual_seed(0)
+    settings = Settings(strokes=3, size=16, palette="#000000,#ffffff")
+    full = Painting(BEZIER.sample(3, draws), BEZIER, 12, 16, provenance={"method": "agent"})
+    locked, mask = torch.tensor([True, False, False]), torch.eye(12, 16, dtype=torch.bool)
+    states = [
+        (State(full, settings, locked, mask, 3), torch.rand(3, 24, 32, generator=draws)),
+        (State(full, settings, locked, None, 5, 0.5), None),
+        (State(Painting(BEZIER.sample(0), BEZIER, 1, 1), Settings(), torch.zeros(0, dtype=torch.bool)), None),
+    ]
+    return [saved(lambda path: write_session(path, state, picture)) for state, picture in states]  # noqa: B023
+
+
+def read_session_again(path: Path) -> object:
+    """Read a session, and write it again."""
+    state, picture, about = read_session(path)
+    write_session(path.with_suffix(".again.safetensors"), state, picture, about)
+    return state
+
+
+def history_seeds() -> list[bytes]:
+    """A journal of edits whose states are not there."""
+    lines = [
+        {"do": "edit", "state": 0, "label": "a"},
+        {"do": "edit", "state": 3, "label": "b"},
+        {"do": "undo"},
+        {"do": "redo"},
+    ]
+    return ["".join(json.dumps(line) + "\n" for line in lines).encode(), b""]
+
+
+def read_history(path: Path) -> None:
+    """Open a history, whose states are made first."""
+    state = State(Painting(BEZIER.sample(1), BEZIER, 1, 1), Settings(), torch.zeros(1, dtype=torch.bool))
+    for number in (0, 3):
+        write_session(path.parent / f"{number:08}.safetensors", state)
+    history = History(path.parent)
+    try:
+        history.present()
+        history.add(state, "c")
+        if history.undo_label() is not None:
+            history.undo()
+    finally:
+        history.close()
 
 
 # Clips.
@@ -412,6 +462,8 @@ NAMES_OF_THINGS = (
 
 TARGETS = {
     "painting": Target("strokes.safetensors", read_painting, painting_seeds, damage_tensors),
+    "session": Target("face.session.safetensors", read_session_again, session_seeds, damage_tensors),
+    "history": Target("history.jsonl", read_history, history_seeds, damage_json),
     "painted_clip": Target("clip.safetensors", read_painted_clip, painted_clip_seeds, damage_tensors),
     "video": Target("clip.mp4", read_video, video_seeds, damage_bytes),
     "brush": Target("brush.safetensors", read_brush, brush_seeds, damage_tensors),

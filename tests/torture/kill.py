@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import hashlib
 import json
 import os
 import random
@@ -51,6 +52,8 @@ from renderer.io.checkpoint import Checkpoint
 from renderer.io.images import read_image, write_png
 from renderer.io.painting import Painting
 from renderer.strokes import BEZIER
+from studio.document import Document
+from studio.painters import Painters
 from tests.experiments.interruptions import contents
 from tests.torture.children import Moment, run, torment_all
 
@@ -69,12 +72,14 @@ class Job:
         finished: What is finished in the folder, by name, in a form that can be compared; raises or asserts where
             something is damaged. Called after each kill: a name never disappears, and its value never changes.
         result: All that the undisturbed run and a resumed one must have in common, at the end.
+        times: Kills for each one of the other jobs, because it is quick.
     """
 
     name: str
     start: Callable[[Path], object]
     finished: Callable[[Path], Mapping[str, Any]]
     result: Callable[[Path], Mapping[str, Any]]
+    times: int = 1
 
 
 @dataclass
@@ -152,6 +157,7 @@ def jobs(folder: Path) -> Iterator[Job]:
     yield _download(folder / "published")
     yield _annotate(folder)
     yield _annotation_page(folder)
+    yield _studio(folder)
     often: dict[str, Any] = {"minutes_between_saves": 0.0}
     faces = {"root": str(root), **often}
     replace = dataclasses.replace
@@ -364,6 +370,64 @@ def _annotation_page(_: Path) -> Job:
     return Job("annotate, page", start, _labelled, _labelled)
 
 
+def _studio(_: Path) -> Job:
+    """Edits of a document; every edit that has returned must be there after a kill, with what it made."""
+    line = [(0.1, 0.2, 0.5), (0.6, 0.7, 1.0), (0.9, 0.1, 0.2)]
+
+    def add(document: Document) -> object:
+        return document.add_stroke(line, colour="#c0392b", locked=False)
+
+    edits: list[Callable[[Document], object]] = [
+        *(add, add, Document.undo, Document.redo, lambda document: document.lock([0]), add),
+        *(lambda document: document.recolour("#c0392b", "#2b7ac0"), Document.undo, Document.undo, add),
+        *(lambda document: document.erase([1]), lambda document: document.cut(2), Document.undo, Document.redo),
+    ]
+
+    def opened(folder: Path) -> Document:
+        painters = Painters()
+        place = folder / "face"
+        if not (place / "history" / "history.jsonl").exists():
+            shutil.rmtree(place, ignore_errors=True)  # it was killed before the document was made
+            return Document.create(place, torch.full((3, 12, 16), 0.5), painters)
+        return Document(place, painters)
+
+    def lines(folder: Path) -> list[bytes]:
+        journal = folder / "face" / "history" / "history.jsonl"
+        return journal.read_bytes().split(b"\n")[:-1] if journal.exists() else []
+
+    def start(folder: Path) -> None:
+        document = opened(folder)
+        with (folder / "acknowledged.txt").open("a", buffering=1) as file:
+            for number in range(max(0, len(lines(folder)) - 1), len(edits)):
+                edits[number](document)
+                file.write(f"{number} {_state_of(document)}\n")
+        document.save(folder / "face.session.safetensors")
+        document.close()
+
+    def finished(folder: Path) -> Mapping[str, Any]:
+        acknowledged = folder / "acknowledged.txt"
+        done = acknowledged.read_text().splitlines() if acknowledged.exists() else []
+        found = lines(folder)
+        assert len(found) > len(done) or not done, "an edit that had returned is lost"
+        if len(found) == len(done) + 1 and done:  # else one more was killed before it was acknowledged
+            document = opened(folder)
+            state = _state_of(document)
+            document.close()
+            assert done[-1].split()[1] == state, "an edit has another result"
+        return {"edits": len(done)}
+
+    def result(folder: Path) -> Mapping[str, Any]:
+        return {"session": (folder / "face.session.safetensors").read_bytes(), "edits": len(lines(folder))}
+
+    return Job("studio", start, finished, result, times=4)
+
+
+def _state_of(document: Document) -> str:
+    state = document.state
+    content = state.painting.strokes.numpy().tobytes() + state.locked.numpy().tobytes()
+    return hashlib.sha256(content).hexdigest()
+
+
 SERVERS: list[int] = []  # processes that serve downloads
 
 
@@ -382,7 +446,7 @@ def main() -> int:
     options = parser.parse_args()
 
     def kill(job: Job, folder: Path) -> tuple[str, list[str]]:
-        report = torment(job, options.kills, options.seed, folder)
+        report = torment(job, job.times * options.kills, options.seed, folder)
         shutil.rmtree(folder / "undisturbed", ignore_errors=True)
         counts = f"{report.kills:4} kills ({report.by_time} by time) in {report.rounds} rounds, {report.seconds:.0f} s"
         return counts, report.findings

@@ -9,8 +9,8 @@ from renderer.brushes.mypaint_engine import load
 from renderer.errors import InputError
 from tests.torture.fuzz_readers import TARGETS, read_all, sound_files, write_odd
 
-COUNT = {"classifier": 4, "generator": 10, "state": 20, "brush": 20, "agent": 20, "name": 10}
-MAY_BE_EMPTY = {"metrics", "journal", "labels", "urls", "tags", "rows"}
+COUNT = {"classifier": 4, "history": 10, "generator": 10, "state": 20, "brush": 20, "agent": 20, "name": 10}
+MAY_BE_EMPTY = {"metrics", "journal", "history", "labels", "urls", "tags", "rows"}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_what_is_no_file_of_the_kind(tmp_path: Path, name: str) -> None:
         folder = tmp_path / str(kind)
         folder.mkdir()
         write_odd(folder / TARGETS[name].name, kind)
-        if (kind == 6 and name in MAY_BE_EMPTY) or (kind == 1 and name in {"metrics", "journal"}):
+        if (kind == 6 and name in MAY_BE_EMPTY) or (kind == 1 and name in {"metrics", "journal", "history"}):
             continue
         with pytest.raises(InputError, match=r"^[^\n]+\.$"):
             TARGETS[name].read(folder / TARGETS[name].name)
