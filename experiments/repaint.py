@@ -3,6 +3,7 @@
     python -m experiments.repaint face.jpg --out paintings
     python -m experiments.repaint kaokore:42 folder/ --out paintings --method hybrid --strokes 500 --seconds 20
     python -m experiments.repaint face.jpg --out paintings --renderer watercolour --output-size 3000
+    python -m experiments.repaint face.jpg --out oil --strokes 900 --opaque --max-radius 0.07 --material oil
     python -m experiments.repaint face.jpg --out more --start paintings/face/strokes.safetensors --mask eyes.png --strokes 50
 
 Each image gives a folder of its name with painting.png, painting.svg, painting.mp4, painting.gif and strokes.safetensors,
@@ -30,6 +31,7 @@ from experiments.clip import Config as ClipOptions
 from experiments.clip import repaint_clip
 from experiments.contact_sheet import CONTACT_SHEET, write_contact_sheet
 from experiments.cores import available_cores
+from experiments.finish_options import FinishOptions
 from experiments.outputs import VIDEO_SIDE, batch_bar, finished_files, json_line, output_size
 from experiments.painting_options import PaintingOptions
 from experiments.results import METRICS, STROKES, MetricsTable, find_folder, fingerprint, plain_options, printable
@@ -43,8 +45,10 @@ from renderer.io.clip_file import CLIP_SUFFIXES
 from renderer.io.files import check_writable
 from renderer.io.images import find_images
 from renderer.io.painting import Pace, Painting
+from renderer.io.svg import hex_of
 from renderer.io.video import LARGEST_VIDEO, Timing
 from renderer.learned.load import shipped_brushes
+from renderer.material.grounds import GROUND_COLOURS
 from renderer.strokes import BEZIER
 
 OPAQUE = 0.97  # coverage from which a brush counts as opaque
@@ -59,7 +63,7 @@ MOST_WORKERS = 32  # each takes about 300 MB
 
 
 @dataclass(frozen=True)
-class Config(PaintingOptions):
+class Config(PaintingOptions, FinishOptions):
     """Options of a painting."""
 
     input: tyro.conf.Positional[tuple[str, ...]]
@@ -109,7 +113,7 @@ class Config(PaintingOptions):
 def repaint(config: Config) -> None:
     """Repaint images stroke by stroke."""
     _check(config)
-    config = replace(config, size=config.working_size())  # what is recorded
+    config = replace(config, size=config.working_size(), background=background_on(config))  # what is recorded
     if any(Path(name).suffix.lower() in CLIP_SUFFIXES for name in config.input):
         _repaint_clips(config)
         return
@@ -219,6 +223,12 @@ def repaint(config: Config) -> None:
         raise InputError(f"{mistakes} of {len(inputs)} inputs could not be painted; the others are done.")
 
 
+def background_on(config: Config) -> str:
+    """The background to paint with: unless it is given, the mean colour of the ground."""
+    given = config.ground is None or config.background != Config.background
+    return config.background if given else hex_of(GROUND_COLOURS[str(config.ground)])
+
+
 def _timing(config: Config) -> Timing:
     return Timing(config.video_seconds, config.fps, cast(Pace, config.pace))  # checks it
 
@@ -227,6 +237,8 @@ def _repaint_clips(config: Config) -> None:
     """Paint videos frame by frame (`experiments.clip`)."""
     if not all(Path(name).suffix.lower() in CLIP_SUFFIXES for name in config.input):
         raise InputError("Repaint clips and images in separate runs.")
+    if config.finish() is not None:
+        raise InputError("Clips are drawn without --material, --paper, --relief, --ground and --light.")
     if config.seconds is not None or _timing(config) != Timing():
         raise InputError(
             "--seconds, --video-seconds, --fps and --pace are not for clips; see python -m experiments.clip --help."
@@ -254,6 +266,7 @@ def _check(config: Config) -> None:
     if not 1 <= config.video_size <= LARGEST_VIDEO:
         raise InputError(f"--video-size must be between 1 and {LARGEST_VIDEO} pixels, not {config.video_size}.")
     _timing(config)
+    config.finish()  # checks it
     output_size(config.output_size)
     if config.seconds is not None and not 0 < config.seconds < float("inf"):
         raise InputError(f"--seconds must be a positive number, not {config.seconds}.")
@@ -316,13 +329,26 @@ RESULT_OPTIONS = (
 )
 
 
-MORE_OPTIONS = ("start", "mask", "lock", "loss")  # recorded only where they are given
+MORE_OPTIONS = (
+    "start",
+    "mask",
+    "lock",
+    "loss",
+    "material",
+    "paper",
+    "relief",
+    "ground",
+    "light",
+)  # recorded only where they are given
 
 
 def _record(config: Config, path: Path) -> dict[str, Any]:
     """What the painting records: the input's name and the options, and nothing of this machine."""
     more = [name for name in MORE_OPTIONS if getattr(config, name) != getattr(Config, name)]
     options, files = plain_options(config, [*RESULT_OPTIONS, *more])
+    finish = config.finish()
+    if finish is not None:
+        options["finish"] = finish.record()
     return {"input": printable(path.name), **options, "fingerprint": fingerprint(path, options, *files)}
 
 
@@ -370,7 +396,6 @@ if __name__ == "__main__":
     renamed = {
         "--smallest": "--min-radius",
         "--largest": "--max-radius",
-        "--ground": "--background",
         "--film-size": "--video-size",
     }
     run(repaint, Config, __doc__, renamed=renamed)

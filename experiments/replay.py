@@ -2,9 +2,11 @@
 
     python -m experiments.replay paintings/face/strokes.safetensors --size 2048 --out large.png
     python -m experiments.replay paintings/face/strokes.safetensors --out face.svg
+    python -m experiments.replay paintings/face/strokes.safetensors --out oil.png --material oil --relief 0.7
     python -m experiments.replay paintings/face/strokes.safetensors --size 1920 --video-seconds 20 --out face.mp4
 
-Strokes of MyPaint brushes are drawn by MyPaint's own engine, or by a learned brush with --renderer ink.
+Strokes of MyPaint brushes are drawn by MyPaint's own engine, or by a learned brush with --renderer ink. A painting that
+records a material is drawn in it; --material none draws the bare strokes.
 """
 
 from __future__ import annotations
@@ -17,14 +19,17 @@ import tyro
 from tqdm.auto import tqdm
 
 from experiments.cli import run
+from experiments.finish_options import FinishOptions
 from renderer.brush import load_brush
 from renderer.errors import InputError
 from renderer.io.painting import Pace, Painting, reference_brush
 from renderer.io.video import VIDEO_SUFFIXES, Timing, even_size
 
+DRAWN = (".png", ".jpg", ".jpeg", *VIDEO_SUFFIXES)  # what shows a material
+
 
 @dataclass(frozen=True)
-class Config:
+class Config(FinishOptions):
     """Options of a replay."""
 
     strokes: tyro.conf.Positional[str]
@@ -53,6 +58,9 @@ def replay(config: Config) -> Path:
         raise InputError(f"--video-seconds, --fps and --pace are for {' and '.join(VIDEO_SUFFIXES)}, not {config.out}.")
     painting = Painting.load(config.strokes)
     height, width = painting.size(config.size)
+    finish = config.finish(painting)
+    if finish is not None and not finish.plain and suffix not in DRAWN:
+        raise InputError(f"--material, --paper and --ground are drawn in {', '.join(DRAWN)}, not {config.out}.")
     if config.renderer == "exact":
         reference_brush(painting.space, (height, width), painting.provenance)  # raises where it is not installed
     brush = None if config.renderer == "exact" else load_brush(config.renderer)  # None: exact, at any size
@@ -66,6 +74,7 @@ def replay(config: Config) -> Path:
             config.out,
             size=config.size,
             brush=brush,
+            finish=finish,
             seconds=timing.seconds,
             fps=timing.fps,
             pace=timing.pace,

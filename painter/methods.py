@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from agents.registry import Agent, BatchAgent
+from painter.coarse_to_fine import optimize_coarse_to_fine
 from painter.lines import remove_lines, trace_lines
 from painter.losses.pixels import Loss, mse
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig, optimize
@@ -147,7 +148,8 @@ def _optimize(tasks: Sequence[Task], brush: Brush, start: Sequence[Tensor] | Non
         task, config = group[0], group[0].config
         # Losses on features see the grain of a stochastic brush; pixels would only fit it.
         drawn_with = brush.mean_brush() if task.loss is mse else brush
-        steps = optimize(
+        optimizer = optimize_coarse_to_fine if task.loss is mse else optimize
+        steps = optimizer(
             torch.stack([task.target for task in group]),
             drawn_with,
             task.count,

@@ -35,6 +35,7 @@ from renderer.io.from_json import from_json
 from renderer.io.images import fitted_size, to_bytes
 from renderer.io.read import guarded, one_line, parse_json, reason, to_json
 from renderer.io.tensor_file import read_tensors, write_tensors
+from renderer.material.finish import Finish
 from renderer.strokes import BEZIER, KNOWN, SpaceError, StrokeSpace
 
 Colour = tuple[float, float, float]
@@ -56,6 +57,7 @@ MAX_BYTES = 256 * 2**20  # of a file: some four million strokes
 MAX_STROKES = 5_000_000
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)  # of strokes
 MAX_BRUSHES = 64  # of a mixture
+FINISHED_CHUNK = 16  # strokes whose marks are in memory at once
 AT_ONCE = 16_000_000  # pixels of marks in memory at once, if every stroke covered the canvas
 
 
@@ -193,17 +195,45 @@ class Painting:
             raise PaintingError(f"A painting can be drawn with 1 to {LARGEST} pixels on its long side, not {longest}.")
         return fitted_size((self.height, self.width), longest)
 
-    def render(self, longest: int | None = None, brush: Brush | None = None) -> Tensor:
+    @property
+    def finish(self) -> Finish | None:
+        """The material, paper and light that the painting records; None if it records none. Raises `InputError`."""
+        return Finish.recorded(self.provenance)
+
+    def with_finish(self, finish: Finish | None) -> Painting:
+        """A copy that records a finish, or none; `export` and `show` draw it."""
+        record = {key: value for key, value in self.provenance.items() if key != "finish"}
+        return replace(self, provenance=record if finish is None else {**record, "finish": finish.record()})
+
+    def render(self, longest: int | None = None, brush: Brush | None = None, finish: Finish | None = None) -> Tensor:
         """Render the painting as an image (3, H, W) in [0, 1].
 
         Args:
             longest: pixels on the long side; as it was painted for None.
             brush: of the same stroke space; the default is `default_brush`.
+            finish: material, paper and light. None draws the bare strokes, as they are measured, whatever the painting
+                records.
         """
+        if finish is not None and not finish.plain:
+            return self._finished(longest, brush, finish)
         (height, width), times = self.size(longest), magnification(self.size(longest))
         canvas = blank((times * height, times * width), self.background)
         _lay(canvas, self.strokes.detach().cpu().to(canvas), self._own_or(brush, longest))
         return _reduced(canvas, times).clamp_(0, 1)
+
+    @torch.no_grad()
+    def _finished(self, longest: int | None, brush: Brush | None, finish: Finish) -> Tensor:
+        """`render` in a material."""
+        from renderer.material.surface import Surface, drawing_times  # here, because few paintings need it
+
+        (height, width), times = self.size(longest), drawing_times(self.size(longest))
+        surface = Surface((times * height, times * width), self.background, finish)
+        brush, strokes = self._surface_brush(brush, max(surface.size)), self.strokes.detach().cpu().float()
+        done = 0
+        for patches in brush.stream(strokes.to(brush.device), surface.size, FINISHED_CHUNK):
+            surface.lay(patches, strokes[done : done + len(patches)], self.space)
+            done += len(patches)
+        return _reduced(torch.from_numpy(surface.image()).permute(2, 0, 1).contiguous(), times)
 
     def frames(
         self, count: int, longest: int | None = None, brush: Brush | None = None, pace: Pace = "ease"
@@ -217,9 +247,17 @@ class Painting:
 
     @torch.no_grad()
     def changes(
-        self, count: int, longest: int | None = None, brush: Brush | None = None, pace: Pace = "ease"
+        self,
+        count: int,
+        longest: int | None = None,
+        brush: Brush | None = None,
+        pace: Pace = "ease",
+        finish: Finish | None = None,
     ) -> Iterator[tuple[Tensor, list[Box]]]:
-        """`frames`, each with the boxes of its new strokes: left, top, width and height in pixels."""
+        """`frames`, each with the boxes of its new strokes: left, top, width and height in pixels; see `render`."""
+        if finish is not None and not finish.plain:
+            yield from self._finished_changes(count, longest, brush, pace, finish)
+            return
         (height, width), times = self.size(longest), magnification(self.size(longest))
         canvas = blank((times * height, times * width), self.background)
         brush = self._own_or(brush, longest)
@@ -236,6 +274,32 @@ class Painting:
                 changed.append(_reduced_box(patches.box[i].tolist(), times))
             shown = wanted
             yield _reduced(canvas, times), changed
+
+    def _finished_changes(
+        self, count: int, longest: int | None, brush: Brush | None, pace: Pace, finish: Finish
+    ) -> Iterator[tuple[Tensor, list[Box]]]:
+        """`changes` in a material."""
+        from renderer.material.surface import Surface, draw, drawing_times
+
+        (height, width), times = self.size(longest), drawing_times(self.size(longest))
+        surface = Surface((times * height, times * width), self.background, finish)
+        brush, strokes = self._surface_brush(brush, max(surface.size)), self.strokes.detach().cpu().float()
+        canvas = torch.empty(3, height, width)
+
+        def light(box: Box) -> Box:
+            """Draw a box of the surface anew; where it is on the canvas."""
+            left, top, w, h = reduced = _reduced_box(_widened(box, surface.size), times)
+            pixels = torch.from_numpy(surface.image((times * left, times * top, times * w, times * h)))
+            canvas[:, top : top + h, left : left + w] = _reduced(pixels.permute(2, 0, 1), times)
+            return reduced
+
+        light((0, 0, surface.size[1], surface.size[0]))
+        weights = _mark_areas(self, brush) if pace == "by-area" else None
+        drawn, shown = draw(strokes, self.space, surface, brush), 0
+        for wanted in schedule(len(strokes), count, pace, weights):
+            boxes = [box for boxes in itertools.islice(drawn, wanted - shown) for box in boxes]
+            shown = wanted
+            yield canvas, [light(box) for box in boxes]
 
     def default_brush(self, longest: int | None = None) -> Brush:
         """The reference brush; or, with a warning, the learned one where MyPaint's engine is not installed."""
@@ -301,6 +365,7 @@ class Painting:
         *,
         size: int | None = None,
         brush: Brush | None = None,
+        finish: Finish | None = None,
         layer_strokes: int | None = None,
         centre_lines: bool = False,
         canvas: tuple[float, float] | None = None,
@@ -318,6 +383,8 @@ class Painting:
         Args:
             path: the file to write, whole or not at all.
             size: pixels on the long side; by default 1,536 for images, 512 for videos, 256 for GIFs.
+            finish: of images and videos: material, paper and light, see `render`. None draws what the painting records;
+                `Finish()` draws the bare strokes.
             brush: what draws it, see `render`. JSON holds the strokes in physical units instead (`to_json`).
             layer_strokes: strokes in each layer of .svg, .ora and .psd; by default masses and lines, or the rounds of the
                 agent, see `renderer.io.layered.layers_of`.
@@ -345,15 +412,15 @@ class Painting:
         from renderer.io.svg_centre_lines import write_centre_lines
         from renderer.io.video import Timing, write_gif, write_mp4
 
-        path = Path(path)
+        path, finish = Path(path), self.finish if finish is None else finish
         size_of_image, size_of_video, size_of_gif = (
             default if size is None else size for default in (IMAGE_SIZE, VIDEO_SIZE, GIF_SIZE)
         )
         match path.suffix.lower():
             case ".png":
-                write_png(self.render(size_of_image, brush), path)
+                write_png(self.render(size_of_image, brush, finish), path)
             case ".jpg" | ".jpeg":
-                write_jpeg(self.render(size_of_image, brush), path)
+                write_jpeg(self.render(size_of_image, brush, finish), path)
             case ".svg" if centre_lines:
                 write_centre_lines(self, path, canvas, pens)
             case ".hpgl" | ".gcode":
@@ -367,9 +434,9 @@ class Painting:
             case ".psd":
                 write_psd(self, path, size_of_image, brush, layer_strokes)
             case ".mp4":
-                write_mp4(self, path, size_of_video, brush, Timing(seconds, fps, pace), on_frame)
+                write_mp4(self, path, size_of_video, brush, Timing(seconds, fps, pace), on_frame, finish)
             case ".gif":
-                write_gif(self, path, size_of_gif, brush, Timing(seconds, fps, pace), on_frame)
+                write_gif(self, path, size_of_gif, brush, Timing(seconds, fps, pace), on_frame, finish)
             case ".json":
                 with atomic(path) as temporary:
                     temporary.write_text(self.to_json() + "\n", encoding="utf-8")
@@ -392,7 +459,7 @@ class Painting:
 
     def show(self, size: int = 512) -> None:
         """Show the painting: in a notebook below the cell, elsewhere in a window of the system's image viewer."""
-        image = Image.fromarray(to_bytes(self.render(size)))
+        image = Image.fromarray(to_bytes(self.render(size, finish=self.finish)))
         try:
             from IPython import get_ipython
             from IPython.display import display
@@ -410,10 +477,17 @@ class Painting:
         brush.space.require(self.space)
         return brush
 
+    def _surface_brush(self, brush: Brush | None, longest: int) -> Brush:
+        """The brush below a material, which breaks up its edges: fewer samples and discs of the exact one are enough."""
+        brush = self._own_or(brush, longest)
+        return ExactBezier(min(2, brush.supersample), 1 / 16) if type(brush) is ExactBezier else brush
+
     def _repr_png_(self) -> bytes:
         """Shown by a notebook, enlarged if it is small."""
         buffer = io.BytesIO()
-        Image.fromarray(to_bytes(self.render(max(384, self.height, self.width)))).save(buffer, "PNG")
+        Image.fromarray(to_bytes(self.render(max(384, self.height, self.width), finish=self.finish))).save(
+            buffer, "PNG"
+        )
         return buffer.getvalue()
 
 
@@ -475,6 +549,13 @@ def _reduced_box(box: Sequence[int], times: int) -> Box:
     left, top, width, height = box
     right, bottom = -(-(left + width) // times), -(-(top + height) // times)
     return left // times, top // times, right - left // times, bottom - top // times
+
+
+def _widened(box: Box, size: tuple[int, int]) -> Box:
+    """A box with a pixel around it, inside a canvas of `size`."""
+    left, top, width, height = box
+    x, y = max(0, left - 1), max(0, top - 1)
+    return x, y, min(size[1], left + width + 1) - x, min(size[0], top + height + 1) - y
 
 
 def _chunk(canvas: Tensor) -> int:

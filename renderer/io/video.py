@@ -25,6 +25,7 @@ from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.images import to_bytes
 from renderer.io.painting import PACES, Box, Pace, Painting
+from renderer.material.finish import Finish
 
 VIDEO_SUFFIXES = (".mp4", ".gif")
 CODEC: Final = "libx264"
@@ -122,6 +123,7 @@ def write_mp4(
     brush: Brush | None = None,
     timing: Timing = DEFAULT_TIMING,
     on_frame: OnFrame | None = None,
+    finish: Finish | None = None,
 ) -> None:
     """Write an MP4: H.264, 4:2:0, index first.
 
@@ -135,6 +137,7 @@ def write_mp4(
         brush: draws the strokes; the default is `Painting.default_brush`.
         timing: length, frames a second and pace.
         on_frame: see `OnFrame`.
+        finish: material, paper and light, see `Painting.render`.
 
     Raises:
         InputError: for a size that is too large, and when the file cannot be written.
@@ -142,7 +145,7 @@ def write_mp4(
     _check(longest)
     fps = timing.fps or FPS
     blank, moving, finished = timing.frames(len(painting.strokes), fps, FINISHED)
-    images = _Planes.of_painting(painting, longest, moving, video_brush(painting, longest, brush), timing.pace)
+    images = _Planes.of_painting(painting, longest, moving, video_brush(painting, longest, brush), timing.pace, finish)
     planes = _with_pauses(images, blank, finished)
     encode_planes(_counted(planes, blank + moving + finished, on_frame), path, fps, STILL)
 
@@ -228,13 +231,15 @@ class _Planes:
         self.put(np.pad(image, margin, mode="edge"))
 
     @classmethod
-    def of_painting(cls, painting: Painting, longest: int, count: int, brush: Brush, pace: Pace) -> Iterator[_Planes]:
+    def of_painting(
+        cls, painting: Painting, longest: int, count: int, brush: Brush, pace: Pace, finish: Finish | None = None
+    ) -> Iterator[_Planes]:
         """The frames of a painting; the same object each time."""
         height, width = painting.size(longest)
         planes, enlarge = cls(*even_size(height, width)), _enlargement(height, width)
         rows, columns = planes.size
         tiny = enlarge > 1 or rows > height + 1 or columns > width + 1  # few pixels, all converted each time
-        for i, (canvas, changed) in enumerate(painting.changes(count, longest, brush, pace)):
+        for i, (canvas, changed) in enumerate(painting.changes(count, longest, brush, pace, finish)):
             if i == 0 or (tiny and changed):
                 planes.put_whole(canvas, enlarge)
             else:
@@ -299,6 +304,7 @@ def write_gif(
     brush: Brush | None = None,
     timing: Timing = DEFAULT_TIMING,
     on_frame: OnFrame | None = None,
+    finish: Finish | None = None,
 ) -> None:
     """Write a GIF that loops: 12.5 frames a second, two seconds on the finished painting.
 
@@ -312,6 +318,7 @@ def write_gif(
         brush: draws the strokes; the default is `Painting.default_brush`.
         timing: length, frames a second and pace; durations are hundredths of a second.
         on_frame: see `OnFrame`.
+        finish: material, paper and light, see `Painting.render`.
 
     Raises:
         InputError: for a size that is too large, and when the file cannot be written.
@@ -329,7 +336,7 @@ def write_gif(
         blank, finished = (max(2, round(100 * min(pause, timing.seconds * share))) for pause, share in GIF_PAUSES)
         count = 2 + max(0, (total - blank - finished) // each)
         finished = total - blank - (count - 2) * each
-    palette = _palette(painting, longest, brush)
+    palette = _palette(painting, longest, brush, finish)
     colours = np.full((256, 4), 255, np.uint8)  # alpha, red, green, blue
     entries = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)
     colours[: len(entries), 1:] = entries
@@ -340,7 +347,7 @@ def write_gif(
         stream = container.add_stream("gif", rate=100)
         stream.height, stream.width, stream.pix_fmt = height, width, "pal8"
         stream.codec_context.time_base = Fraction(1, 100)
-        changes = painting.changes(count, longest, brush, timing.pace)
+        changes = painting.changes(count, longest, brush, timing.pace, finish)
         for i, (canvas, changed) in enumerate(_counted(changes, count, on_frame)):
             boxes = [(0, 0, width, height)] if i == 0 else _few_boxes(changed, width, height)
             for left, top, w, h in boxes:
@@ -355,9 +362,9 @@ def write_gif(
         container.mux(stream.encode(None))
 
 
-def _palette(painting: Painting, longest: int, brush: Brush) -> Image.Image:
+def _palette(painting: Painting, longest: int, brush: Brush, finish: Finish | None) -> Image.Image:
     """255 colours of the finished painting and its background."""
-    finished = painting.render(longest, brush)
+    finished = painting.render(longest, brush, finish)
     background = finished.new_tensor(painting.background)[:, None, None].expand(
         3, finished.shape[1], max(1, finished.shape[2] // 8)
     )

@@ -100,7 +100,6 @@ def test_underscores_are_hyphens_and_values_are_kept():
 OLD_NAMES = [
     ("repaint", ["--out", "x", "--smallest", "0.1"], "min_radius", 0.1),
     ("repaint", ["--out", "x", "--largest", "0.1"], "max_radius", 0.1),
-    ("repaint", ["--out", "x", "--ground", "mean"], "background", "mean"),
     ("repaint", ["--out", "x", "--film-size", "64"], "video_size", 64),
     ("stylize", ["a.png", "--out", "x", "--budgets", "3", "4"], "stage_shares", (3.0, 4.0)),
     ("stylize", ["a.png", "--out", "x", "--film-size", "64"], "video_size", 64),

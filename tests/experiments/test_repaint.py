@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +29,11 @@ from painter.metrics import Metrics, compute_metrics
 from renderer.brush import load_brush
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
+from renderer.io.images import to_bytes
 from renderer.io.painting import MissingBrushWarning, Painting, reference_brush
+from renderer.material import surface
+from renderer.material.finish import Finish
+from renderer.material.papers import embedded_paper
 from renderer.strokes import BEZIER
 
 ROOT = Path(__file__).parent.parent.parent
@@ -165,6 +170,28 @@ def test_another_background(tmp_path, agent, method):
         shown = np.asarray(Image.open(out / "face" / "painting.png")) / 255
         bare = np.abs(shown - wanted).max(-1) < 0.01
         assert bare.any() or method == "optimize"
+
+
+def test_a_material_is_drawn_and_recorded(tmp_path, agent, monkeypatch):
+    monkeypatch.setattr(surface, "LEAST_SHORT", 48)
+    given = picture(tmp_path / "a.png")
+    plain = Config((given,), str(tmp_path / "out"), agent=agent, strokes=3, size=48, output_size=96, video=False)
+    repaint(plain)
+    repaint(replace(plain, material="oil", paper=given, relief=0.5))
+    first, oil = (Painting.load(tmp_path / f"out/{name}/strokes.safetensors") for name in ("a", "a-2"))
+    assert oil.finish == Finish("oil", embedded_paper(given), relief=0.5)
+    assert str(tmp_path) not in str(oil.provenance), "the paper itself is recorded"
+    assert torch.equal(first.strokes, oil.strokes), "planning does not see the material"
+    metrics = rows(tmp_path / "out")
+    assert metrics[0]["mse"] == metrics[1]["mse"], "metrics are of the bare strokes"
+    image = cv2.imread(str(tmp_path / "out/a-2/painting.png"))[..., ::-1]
+    assert np.array_equal(image, to_bytes(oil.render(96, finish=oil.finish)))
+
+
+def test_the_mean_colour_of_gold_is_what_one_plans_on():
+    assert script.background_on(Config(("a.png",), "x", ground="gold")) == "#cca34c"
+    assert script.background_on(Config(("a.png",), "x", ground="gold", background="mean")) == "mean"
+    assert script.background_on(Config(("a.png",), "x")) == "#ffffff"
 
 
 def test_brushes_can_be_blended(tmp_path, agent):

@@ -17,6 +17,8 @@ from renderer.errors import InputError
 from renderer.io.images import to_bytes
 from renderer.io.painting import PACES, Painting, _mark_areas, schedule
 from renderer.io.svg import to_svg
+from renderer.material import surface
+from renderer.material.finish import Finish
 from renderer.strokes import BEZIER
 from tests.renderer.brushes.test_mypaint import engine
 
@@ -208,3 +210,34 @@ def test_command_line(
         run(replay, Config)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_material(tmp_path: Path, strokes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surface, "LEAST_SHORT", 48)
+    plain, oil, recorded, bare = (str(tmp_path / f"{name}.png") for name in ("plain", "oil", "recorded", "bare"))
+    replay(Config(strokes, plain, size=64))
+    replay(Config(strokes, oil, size=64, material="oil", paper="washi", relief=1.0))
+    finished = str(tmp_path / "oil.safetensors")
+    Painting.load(strokes).with_finish(Finish("oil", "washi", relief=1.0)).save(finished)
+    replay(Config(finished, recorded, size=64))
+    replay(Config(finished, bare, size=64, material="none"))
+    assert Path(oil).read_bytes() == Path(recorded).read_bytes() != Path(plain).read_bytes()
+    assert Path(bare).read_bytes() == Path(plain).read_bytes()
+    lit = str(tmp_path / "lit.png")
+    replay(Config(finished, lit, size=64, light=0.0))
+    assert Path(lit).read_bytes() != Path(oil).read_bytes(), "the rest is as recorded"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"material": "mud"}, "There is no material 'mud'; choose one of none, oil"),
+        ({"paper": "vellum"}, "There is no paper vellum; choose one of none, rough"),
+        ({"ground": "#ffffff"}, "There is no ground '#ffffff'; choose gold"),
+        ({"relief": 1.5}, "Relief is a number from 0 to 1, not 1.5"),
+        ({"material": "oil", "out": "a.svg"}, "are drawn in .png"),
+    ],
+)
+def test_wrong_materials(strokes: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replay(Config(strokes, **{"out": "a.png", **options}))  # type: ignore[arg-type]
