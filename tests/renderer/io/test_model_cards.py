@@ -9,7 +9,7 @@ import yaml
 from experiments.model_card import Config, write_card
 from renderer.errors import InputError
 from renderer.io.checkpoint import FOLDER, Checkpoint
-from renderer.io.model_card import KINDS, figures_of, model_card
+from renderer.io.model_cards import KINDS, figures_of, model_card
 from renderer.strokes import BEZIER
 
 
