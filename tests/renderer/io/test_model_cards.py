@@ -34,7 +34,7 @@ def test_a_strange_checkpoint_gets_a_plain_card() -> None:
         "dev_mse": "low",
         "seed": 3,
         "data": "<script>x</script> | a",
-        "command": "x --root /home/me/faces",
+        "command": "x --root /data/me/faces",
     }
     made = Checkpoint("odd\n# kind", {}, {"w": torch.zeros(3)}, BEZIER, about)
     card = model_card(made, "a|b")
