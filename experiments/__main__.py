@@ -14,6 +14,7 @@ from experiments.cli import choose
 # Modules by command, which are imported only when they are run, and a line of help.
 COMMANDS: dict[str, tuple[str, str]] = {
     "paint": ("experiments.repaint", "Repaint pictures stroke by stroke."),
+    "studio": ("experiments.studio", "Paint on a web page: watch, draw, edit, compare, export."),
     "clip": ("experiments.clip", "Repaint a video with strokes that persist from frame to frame."),
     "paint-collection": ("experiments.paint_collection", "Paint a whole collection with many workers, resumably."),
     "replay": ("experiments.replay", "Render a saved painting at any size, as an image, a video or vectors."),
