@@ -24,7 +24,7 @@ from renderer.errors import InputError
 from renderer.io.checkpoint import FOLDER, Checkpoint
 from renderer.io.files import atomic
 from renderer.io.images import write_jpeg
-from renderer.io.model_card import model_card, overview
+from renderer.io.model_cards import model_card, overview
 
 ROOT = FOLDER.parent
 PICTURES = Path("docs/images/checkpoints")

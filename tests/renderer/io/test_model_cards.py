@@ -9,7 +9,7 @@ import yaml
 from experiments.model_card import Config, write_card
 from renderer.errors import InputError
 from renderer.io.checkpoint import FOLDER, Checkpoint
-from renderer.io.model_card import KINDS, figures_of, model_card
+from renderer.io.model_cards import KINDS, figures_of, model_card
 from renderer.strokes import BEZIER
 
 
@@ -34,7 +34,7 @@ def test_a_strange_checkpoint_gets_a_plain_card() -> None:
         "dev_mse": "low",
         "seed": 3,
         "data": "<script>x</script> | a",
-        "command": "x --root /home/me/faces",
+        "command": "x --root /data/me/faces",
     }
     made = Checkpoint("odd\n# kind", {}, {"w": torch.zeros(3)}, BEZIER, about)
     card = model_card(made, "a|b")
