@@ -58,12 +58,17 @@ class Film:
         )
 
 
-def seconds_until(done):
-    """Wait until a function is true; how long that took."""
-    begun = time.monotonic()
-    while not done():
-        time.sleep(0.005)
-    return time.monotonic() - begun
+def painted(page):
+    """Wait until painting has begun and ended."""
+    expect(page.locator("#stop")).to_be_visible()
+    expect(page.locator("#stop")).to_be_hidden()
+
+
+def added(page, button, strokes):
+    """Add strokes, and wait until they are there."""
+    total = int(page.locator("#count").inner_text().split("/")[1]) + strokes
+    button.click()
+    expect(page.locator("#count")).to_have_text(f"{total} / {total}")
 
 
 def first_painting(page, frames):
@@ -78,16 +83,15 @@ def first_painting(page, frames):
     while not any(count for _, count in frames):
         page.wait_for_timeout(5)
     first = next(when for when, count in frames if count) - clicked
-    expect(page.locator("#stop")).to_be_hidden()
     expect(page.locator("#count")).to_have_text("400 / 400")
-    painted = frames[-1][0] - clicked
+    whole = frames[-1][0] - clicked
     gaps = [after - before for (before, _), (after, _) in itertools.pairwise(frames)]
     return {
         "clicks": 2,
         "seconds": round(time.monotonic() - begun, 2),
         "first_strokes": round(first, 2),
-        "painted": round(painted, 2),
-        "updates_per_second": round(len(frames) / painted, 1),
+        "painted": round(whole, 2),
+        "updates_per_second": round(len(frames) / whole, 1),
         "longest_gap": round(max(gaps), 2),
     }
 
@@ -124,17 +128,15 @@ def edits(page, measured):
     page.mouse.move(*at(0.57, 0.44), steps=5)
     page.wait_for_timeout(1200)
     page.keyboard.press("d")
-    page.locator("#draw-colour").fill("#2b5fa8")
-    drag([(0.08, 0.2), (0.3, 0.08), (0.62, 0.05), (0.9, 0.22)])
+    page.locator("#draw-colour").fill("#b5402d")
+    drag([(0.36, 0.25), (0.42, 0.18), (0.5, 0.155), (0.58, 0.17)])
     page.locator("#more-count").fill("40")
-    page.locator("#more").click()
-    expect(page.locator("#stop")).to_be_hidden()
+    added(page, page.locator("#more"), 40)
     page.wait_for_timeout(900)
     page.keyboard.press("b")
     drag([(0.58, 0.62), (0.66, 0.64), (0.62, 0.66)])
     page.locator("#repaint-count").fill("60")
-    page.locator("#repaint").click()
-    expect(page.locator("#stop")).to_be_hidden()
+    added(page, page.locator("#repaint"), 60)
     page.wait_for_timeout(900)
     page.keyboard.press("v")
     measured["timeline_step"] = median_seconds(page, lambda: page.keyboard.press("ArrowLeft"))
@@ -160,7 +162,8 @@ def shot(browser, url, path, **options):
     if not options.get("is_mobile"):
         box = page.locator("#overlay").bounding_box()
         page.mouse.move(box["x"] + 0.42 * box["width"], box["y"] + 0.3 * box["height"])
-        page.wait_for_timeout(1500)
+        expect(page.locator("#panel-stroke")).to_be_visible()
+        page.wait_for_timeout(500)
     page.screenshot(path=path)
     page.close()
 
@@ -189,8 +192,7 @@ def main():
             film = Film(page, Path(folder))
             page.wait_for_timeout(500)
             page.keyboard.press("p")
-            expect(page.locator("#stop")).to_be_visible()
-            expect(page.locator("#stop")).to_be_hidden()
+            painted(page)
             page.wait_for_timeout(1500)
             edits(page, measured)
             film.write(out / "studio.mp4")
