@@ -191,11 +191,11 @@ class Painter:
         strokes = [task.target.new_zeros(0, self.brush.space.width) for task, _ in works]
         layers: list[Layers] = [[] for _ in works]
         for i, step in batch_steps(self.method, [task for task, _ in works], self.brush, self.agent):
-            layers[i] = _with_step(layers[i], step, len(strokes[i]))
+            layers[i] = layers_after(layers[i], step, len(strokes[i]))
             strokes[i] = step.strokes
             if on_step is not None:
                 on_step(i, step)
-        records = [{**record, **_layer_record(parts)} for (_, record), parts in zip(works, layers, strict=True)]
+        records = [{**record, **layer_record(parts)} for (_, record), parts in zip(works, layers, strict=True)]
         return [
             self._painting(painted, task, record)
             for painted, (task, _), record in zip(strokes, works, records, strict=True)
@@ -403,11 +403,11 @@ class Painter:
     ) -> Painting:
         strokes, layers = task.target.new_zeros(0, self.brush.space.width), Layers()
         for step in steps:
-            layers = _with_step(layers, step, len(strokes))
+            layers = layers_after(layers, step, len(strokes))
             strokes = step.strokes
             if on_step is not None:
                 on_step(step)
-        return self._painting(strokes, task, {**provenance, **_layer_record(layers)}, background)
+        return self._painting(strokes, task, {**provenance, **layer_record(layers)}, background)
 
     def _painting(
         self, strokes: Tensor, task: Task, provenance: Mapping[str, Any], background: Colour | None = None
@@ -419,7 +419,7 @@ class Painter:
         return Painting.by(self.brush, strokes, size, background, provenance)
 
 
-def _with_step(layers: Layers, step: Step, before: int) -> Layers:
+def layers_after(layers: Layers, step: Step, before: int) -> Layers:
     """The layers after a step that began with `before` strokes."""
     added = len(step.strokes) - before
     if step.layer is None or added <= 0:
@@ -429,7 +429,7 @@ def _with_step(layers: Layers, step: Step, before: int) -> Layers:
     return [*layers, (step.layer, added)]
 
 
-def _layer_record(layers: Layers) -> dict[str, Any]:
+def layer_record(layers: Layers) -> dict[str, Any]:
     """What a painting records for `renderer.io.layered.layers_of`."""
     return {"layers": [list(layer) for layer in layers]} if layers else {}
 
