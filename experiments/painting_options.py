@@ -10,7 +10,7 @@ from torch import Tensor
 
 from experiments.cli import require, whole_number
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour, default_size
-from painter.features import DEFAULT_FEATURES, check_amount
+from painter.faint_features import DEFAULT_FEATURES, check_amount
 from painter.methods import METHODS, Method
 from painter.optimize import OptimizeConfig
 from renderer.brush import require_gradient

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from agents.planner import DEFAULT_PLANNING, Planning
 from agents.registry import Agent, load_agent
-from painter.features import DEFAULT_FEATURES, check_amount
+from painter.faint_features import DEFAULT_FEATURES, check_amount
 from painter.losses.pixels import Loss, mse
 from painter.methods import METHODS, Method, Step, Task, batch_steps, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
@@ -134,7 +134,7 @@ class Painter:
             loss: what optimising lowers (optimize, hybrid), see `painter.losses`.
             penalty: strokes (B, n, P) -> (B,), added to the loss.
             features: how much of their contrast faint features gain while the agent paints (agent, hybrid), in [0, 4], so
-                that few strokes show closed eyes on a white face; see `painter.features`.
+                that few strokes show closed eyes on a white face; see `painter.faint_features`.
             provenance: what `paint` records in the painting beside its own entries; anything that JSON can hold.
 
         Yields:

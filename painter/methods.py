@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.registry import Agent, BatchAgent
 from painter.coarse_to_fine import optimize_coarse_to_fine
-from painter.features import strengthen_features
+from painter.faint_features import strengthen_features
 from painter.lines import remove_lines, trace_lines
 from painter.losses.pixels import Loss, mse
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig, optimize
@@ -44,7 +44,7 @@ class Task:
         penalty: added to the loss; strokes (B, n, P) -> (B,).
         generator: the source of all randomness; on the CPU.
         times: how many times as large as the painting target and canvas are, see `renderer.canvas.magnification`.
-        features: how much the agent's image strengthens faint features, see `painter.features`; with more than
+        features: how much the agent's image strengthens faint features, see `painter.faint_features`; with more than
             `FEW_STROKES` strokes, which show them anyway, less.
     """
 

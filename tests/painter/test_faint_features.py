@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from painter.features import strengthen_features
+from painter.faint_features import strengthen_features
 from renderer.errors import InputError
 
 
