@@ -21,6 +21,7 @@ from torch import Tensor
 
 from agents.planner import DEFAULT_PLANNING, Planning
 from agents.registry import Agent, load_agent
+from painter.faint_features import DEFAULT_FEATURES, check_amount
 from painter.losses.pixels import Loss, mse
 from painter.methods import METHODS, Method, Step, Task, batch_steps, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
@@ -114,6 +115,7 @@ class Painter:
         seed: int | torch.Generator = 0,
         loss: Loss = mse,
         penalty: Callable[[Tensor], Tensor] | None = None,
+        features: float = DEFAULT_FEATURES,
         provenance: Mapping[str, Any] | None = None,
     ) -> Iterator[Step]:
         """Paint one image and yield after each step of the work.
@@ -131,6 +133,8 @@ class Painter:
                 with a random loss.
             loss: what optimising lowers (optimize, hybrid), see `painter.losses`.
             penalty: strokes (B, n, P) -> (B,), added to the loss.
+            features: how much of their contrast faint features gain while the agent paints (agent, hybrid), in [0, 4], so
+                that few strokes show closed eyes on a white face; see `painter.faint_features`.
             provenance: what `paint` records in the painting beside its own entries; anything that JSON can hold.
 
         Yields:
@@ -149,6 +153,7 @@ class Painter:
             seed=seed,
             loss=loss,
             penalty=penalty,
+            features=features,
             provenance=provenance,
         )
         yield from self._run(task)
@@ -319,6 +324,7 @@ class Painter:
         seed: int | torch.Generator = 0,
         loss: Loss = mse,
         penalty: Callable[[Tensor], Tensor] | None = None,
+        features: float = DEFAULT_FEATURES,
         provenance: Mapping[str, Any] | None = None,
     ) -> tuple[Task, dict[str, Any]]:
         """What to paint, and what the painting records of how it was made."""
@@ -344,6 +350,7 @@ class Painter:
             penalty,
             generator,
             times,
+            check_amount(features),
         )
         record = {"method": self.method, "seed": generator.initial_seed(), **limits.provenance()}
         return task, {**record, **(provenance or {})}
