@@ -21,6 +21,7 @@ from renderer.brush import Brush, Patches
 from renderer.checks import check_painting, check_palette_for, check_pictures, check_shape
 from renderer.errors import InputError
 from renderer.ops.optimal_compositing import composite_greedily, score_marks
+from renderer.ops.refine_strokes import fused, score_strokes
 from renderer.ops.triton_strokes import StrokeCodes, composite_codes_greedily, encode, score_codes
 
 
@@ -74,6 +75,18 @@ def score_candidates(
     columns = brush.space.columns("colour")
     coloured = torch.cat((strokes[..., : columns.start], colour, strokes[..., columns.stop :]), -1)
     return Candidates(coloured, gain.view(B, K), drawn)
+
+
+@torch.no_grad()
+def gains(strokes: Tensor, canvas: Tensor, target: Tensor, brush: Brush, *, palette: Tensor | None = None) -> Tensor:
+    """The gains `(B, K)` of `score_candidates`, without what painting the candidates needs, and without a gradient."""
+    weights = fused(brush, strokes, canvas, target)
+    if weights is None:
+        return score_candidates(strokes, canvas, target, brush, palette=palette).gain
+    check_pictures(canvas, target)
+    check_painting(canvas, strokes, brush.space, values=False)
+    brush.check(strokes.flatten(0, 1), (canvas.shape[-2], canvas.shape[-1]))
+    return score_strokes(strokes, canvas, target, weights, check_palette_for(palette, canvas))[0]
 
 
 def paint_greedily(

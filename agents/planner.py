@@ -21,6 +21,7 @@ from renderer.canvas import lay
 from renderer.checks import check_painting, check_pictures, check_shape
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.ops.cuda_graph import RepeatedStep
+from renderer.ops.refine_strokes import fused, refine_each, refine_together
 from renderer.ops.triton_strokes import usable
 
 
@@ -87,11 +88,18 @@ def refine_independently(
     check_painting(canvas, strokes, brush.space, values=False)
     check_shape(cell_size, strokes, 2, "cell_size")
 
+    step_size = brush.space.step_sizes(cell_size, (canvas.shape[-2], canvas.shape[-1]))
+    limits, weights = constraints.limits(brush.space), fused(brush, strokes, canvas, target)
+    if weights is not None and limits is not None:
+        brush.check(strokes.flatten(0, 1), (canvas.shape[-2], canvas.shape[-1]))
+        constraints.apply(strokes[:0], brush.space)  # refuses constraints that no stroke of the brush satisfies
+        refined = refine_each(strokes, canvas, target, weights, step_size=step_size, steps=steps, lr=lr, limits=limits)
+        return constraints.apply(refined, brush.space)
+
     def loss(shapes: Tensor) -> Tensor:
         allowed = constraints.apply(shapes, brush.space)
         return -score_candidates(allowed, canvas, target, brush, palette=constraints.colours).gain.sum()
 
-    step_size = brush.space.step_sizes(cell_size, (canvas.shape[-2], canvas.shape[-1]))
     return constraints.apply(
         _adam(loss, strokes, step_size, steps, lr, kind=f"gain {type(brush).__name__}"), brush.space
     )
@@ -108,7 +116,22 @@ def refine_jointly(
     lr: float = Planning.lr,
     constraints: StrokeConstraints = UNCONSTRAINED,
 ) -> Tensor:
-    """Descend the squared error of the canvas after all strokes, in their shapes and colours.
+    """The strokes of `paint_refined`, `(B, M, P)`."""
+    return paint_refined(strokes, canvas, target, brush, mask=mask, steps=steps, lr=lr, constraints=constraints)[0]
+
+
+def paint_refined(
+    strokes: Tensor,
+    canvas: Tensor,
+    target: Tensor,
+    brush: Brush,
+    *,
+    mask: Tensor,
+    steps: int | Sequence[int],
+    lr: float = Planning.lr,
+    constraints: StrokeConstraints = UNCONSTRAINED,
+) -> tuple[Tensor, Tensor]:
+    """Descend the squared error of the canvas after all strokes, in their shapes and colours, and paint them.
 
     Args:
         strokes: `(B, M, P)` in [0, 1], in painting order.
@@ -121,7 +144,8 @@ def refine_jointly(
         constraints: Which strokes are allowed.
 
     Returns:
-        Refined strokes `(B, M, P)`, without a gradient. Where the error did not fall, those of the picture as they were.
+        Refined strokes `(B, M, P)`, without a gradient. Where the error did not fall, those of the picture as they were. And
+        the canvas `(B, 3, H, W)` after them.
 
     Raises:
         InputError: The shapes do not belong together.
@@ -138,12 +162,20 @@ def refine_jointly(
     def allowed(shapes: Tensor) -> Tensor:
         return constraints.apply(shapes, space) * visible
 
-    def error(shapes: Tensor) -> Tensor:
-        return (lay(canvas, allowed(shapes), brush) - target).square().sum((1, 2, 3))
-
     # Steps are proportional to a stroke's thickness, of which a thin one counts as two pixels.
     thickness = 2 * space.get(strokes, "radius").amax(-1).clamp(min=2 / min(size))
     step_size = space.step_sizes(thickness, size)
+
+    limits, weights = constraints.limits(space), fused(brush, strokes, canvas, target)
+    if weights is not None and limits is not None:
+        brush.check(strokes.flatten(0, 1), size)
+        counts = [steps] * len(strokes) if isinstance(steps, int) else steps
+        return refine_together(
+            strokes, canvas, target, weights, step_size=step_size, mask=mask, steps=counts, lr=lr, limits=limits
+        )
+
+    def error(shapes: Tensor) -> Tensor:
+        return (lay(canvas, allowed(shapes), brush) - target).square().sum((1, 2, 3))
 
     def total(shapes: Tensor) -> Tensor:
         """`error` of all pictures, in a single operation."""
@@ -151,7 +183,8 @@ def refine_jointly(
 
     refined = _adam(total, strokes, step_size, steps, lr, kind=f"error {type(brush).__name__}")
     better = error(refined) < error(strokes)
-    return torch.where(better[:, None, None], allowed(refined), strokes)
+    strokes = torch.where(better[:, None, None], allowed(refined), strokes)
+    return strokes, lay(canvas, strokes, brush)
 
 
 @torch.enable_grad()

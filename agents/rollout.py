@@ -32,8 +32,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agents.optimal_colour import paint_greedily, score_candidates
-from agents.planner import DEFAULT_PLANNING, NO_PLANNING, Planning, refine_independently, refine_jointly, top_k_per_cell
+from agents.optimal_colour import gains, paint_greedily, score_candidates
+from agents.planner import DEFAULT_PLANNING, NO_PLANNING, Planning, paint_refined, refine_independently, top_k_per_cell
 from agents.policy import Policy
 from renderer.brush import Brush
 from renderer.canvas import lay
@@ -101,8 +101,11 @@ def rollout_round(
     parts = [_propose(policy, canvas, target, grid) for grid in grids]
     strokes = torch.cat(parts, 1)
     strokes = constraints.apply(strokes if translate is None else translate(strokes), brush.space)
-    candidates = score_candidates(strokes, canvas, target, brush, palette=constraints.colours)
-    proposed_gain = candidates.gain
+    if planning.independent_steps > 0 and not torch.is_grad_enabled():  # only some of them will be painted
+        proposed_gain = gains(strokes, canvas, target, brush, palette=constraints.colours)
+    else:
+        candidates = score_candidates(strokes, canvas, target, brush, palette=constraints.colours)
+        proposed_gain = candidates.gain
     limits = [max_strokes] * len(canvas) if isinstance(max_strokes, int) else list(max_strokes)
     most = max(limits)
     equal = min(limits) == most
@@ -151,10 +154,9 @@ def rollout_round(
         steps = [
             min(planning.joint_steps, 8 + 2 * n) for n in mask.sum(1).tolist()
         ]  # few strokes converge in few steps
-        strokes = refine_jointly(
+        strokes, canvas = paint_refined(
             strokes, before, target, brush, mask=mask, steps=steps, lr=planning.lr, constraints=constraints
         )
-        canvas = lay(before, strokes, brush)
     return Round(canvas, strokes, mask, proposed_gain)
 
 

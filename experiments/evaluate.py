@@ -88,7 +88,7 @@ def evaluate(config: Config) -> dict[str, Any]:
         )
         for method in config.methods
     ]
-    perceptual, lpips = Perceptual(), _load_lpips()
+    perceptual, lpips = Perceptual(), load_lpips_or_say_why()
     pictures = _load_pictures(config)
     results, table = [], []
     for painter in painters:
@@ -135,7 +135,7 @@ def _load_pictures(config: Config) -> list[tuple[str, Tensor]]:
     return [(files[i].name, fit(read_image(files[i], config.size), config.size)) for i in chosen]
 
 
-def _load_lpips() -> Module | None:
+def load_lpips_or_say_why() -> Module | None:
     """The distance of Zhang et al. (2018) where its package is installed and its network's weights can be had."""
     try:
         return load_lpips()

@@ -30,6 +30,7 @@ from renderer.canvas import lay
 from renderer.checks import check_painting, check_pictures
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.ops.cuda_graph import RepeatedStep
+from renderer.ops.refine_strokes import fused, squared_error
 from renderer.ops.triton_strokes import usable
 from renderer.strokes import StrokeSpace
 
@@ -169,9 +170,14 @@ def optimize(
         # Some steps run before they are recorded, which is no mistake.
         optimizer._warned_capturable_if_run_uncaptured = True
 
+    weights = fused(brush, strokes, canvas, target) if loss is mse else None
+
     def gradient_step() -> None:
         current = allowed(scaled[:, :painted] * lr)
-        value = loss(lay(canvas, current, brush), target)
+        if weights is None:
+            value = loss(lay(canvas, current, brush), target)
+        else:
+            value = squared_error(current, canvas, target, weights) / target[0].numel()
         if penalty is not None:
             value = value + penalty(current)
         (scaled.grad,) = torch.autograd.grad(value.sum(), scaled)

@@ -12,6 +12,7 @@ from torch import Tensor
 from renderer.checks import check_canvas, check_palette
 from renderer.errors import InputError
 from renderer.extensions import import_callable
+from renderer.ops.refine_strokes import Limits
 from renderer.strokes import StrokeSpace
 
 
@@ -85,6 +86,14 @@ class StrokeConstraints:
             return self
         palette = self.palette.to(device)
         return self if palette is self.palette else replace(self, palette=palette)
+
+    def limits(self, space: StrokeSpace) -> Limits | None:
+        """These constraints as compiled operations apply them; None where there are others, which only Python knows."""
+        if self.others or type(self) is not StrokeConstraints:
+            return None
+        high = space.field("radius").high
+        least, most = (min(radius / high, 1.0) for radius in (self.min_radius, self.max_radius))
+        return Limits(least, most, self.opaque, None if self.colours is None else self.colours.contiguous())
 
     def provenance(self) -> dict[str, Any]:
         """What differs from no constraints at all, as JSON can hold it; colours as `#rrggbb`, others as `module:Class`."""

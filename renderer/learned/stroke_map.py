@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from renderer.brush import Mark, Patches, Size, Window, box_of, layout
 from renderer.brushes.bezier import BezierBrush, colours, curves
-from renderer.learned.learned_brush import LearnedBrush, mirrored_weight
+from renderer.learned.learned_brush import MIRRORED, LearnedBrush, mirrored_weight
 from renderer.ops.decode_stroke_map import MAX_GRID, decode_stroke_map
+from renderer.ops.refine_strokes import StrokeMapWeights
 from renderer.ops.triton_strokes import StrokeCodes, corners, encode_stroke_map
 
 
@@ -77,6 +78,15 @@ class StrokeMap(LearnedBrush, BezierBrush):
         shapes, maps = self._geometry(strokes, size)
         box, colour = corners(*self.bounds(strokes, size)), self.space.get(strokes, "colour")
         return StrokeCodes(shapes, maps, self.sharpness, box, colour)
+
+    def stroke_map(self) -> StrokeMapWeights | None:
+        """See `renderer.brush.Brush`; None where the weights need a gradient."""
+        weights = [*self.body.parameters()]
+        if torch.is_grad_enabled() and any(weight.requires_grad for weight in (*weights, self.sharpness)):
+            return None
+        flat = torch.cat([weight.detach().flatten() for weight in weights])
+        radius = self.space.field("radius").high
+        return StrokeMapWeights(flat, len(weights[1]), self.grid, float(self.sharpness), radius, MIRRORED)
 
     def _geometry(self, strokes: Tensor, size: Size) -> tuple[Tensor, Tensor]:
         """The arguments `shapes` (B, 14) and `maps` (B, 2, G, G) of `decode_stroke_map`."""

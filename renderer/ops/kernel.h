@@ -19,6 +19,13 @@ static inline int is_moderate(const float *numbers, int count) {
     return 1;
 }
 
+// Whether a number is neither NaN nor infinity.
+static inline int is_finite(float number) {
+    uint32_t bits;
+    memcpy(&bits, &number, 4);
+    return (bits & 0x7f800000u) != 0x7f800000u;
+}
+
 static int by_first(const void *a, const void *b) {
     const int64_t *one = a, *other = b;
     return one[0] != other[0] ? (one[0] > other[0]) - (one[0] < other[0]) : (one[1] > other[1]) - (one[1] < other[1]);

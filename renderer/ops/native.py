@@ -23,12 +23,13 @@ from torch import Tensor
 from renderer.errors import InputError
 
 FOLDER = Path(__file__).parent  # the kernels' sources stand beside this module
-HEADER = FOLDER / "kernel.h"  # which they include
+HEADERS = sorted(FOLDER.glob("*.h"))  # which they include
 
 # -ffast-math allows vectorised exponentials. It must not be passed to the linker: gcc would link start-up code that makes
 # the whole process flush denormal numbers to zero.
 COMPILE = ("-O3", "-march=native", "-ffast-math", "-fPIC", "-std=c11", "-c", f"-I{FOLDER}")
 LINK = ("-shared", "-lm")
+NO_MEMORY = -2  # what kernels return instead of 0 when they find no memory
 
 
 def cache_folder() -> Path:
@@ -147,7 +148,9 @@ def _functions(source: Path) -> list[str]:
 def _library(folder: Path, source: Path) -> Path:
     # Code for one processor must not be loaded on another that shares the home directory.
     name = hashlib.sha256(
-        source.read_bytes() + HEADER.read_bytes() + repr((COMPILE, LINK, _processor())).encode()
+        source.read_bytes()
+        + b"".join(header.read_bytes() for header in HEADERS)
+        + repr((COMPILE, LINK, _processor())).encode()
     ).hexdigest()[:20]
     return folder / f"{source.stem}-{name}.so"
 
@@ -241,6 +244,8 @@ def call(source: Path, name: str, operands: Sequence[Operand], *numbers: int | f
     kernel = getattr(library, name)
     kernel.restype = ctypes.c_int64
     bad = kernel(*arguments, ctypes.c_int(torch.get_num_threads()))
+    if bad == NO_MEMORY:
+        raise MemoryError(f"{name} needs more memory than there is")
     if bad < 0:
         raise InputError(f"{name} needs boxes that fill their memory without gaps.")
     if bad > 0:

@@ -38,6 +38,15 @@ from renderer.ops.composite import composite
 from renderer.ops.decode_stroke_map import decode_stroke_map
 from renderer.ops.decode_texture import decode_texture
 from renderer.ops.optimal_compositing import composite_greedily, score_marks
+from renderer.ops.refine_strokes import (
+    COLUMNS,
+    Limits,
+    StrokeMapWeights,
+    refine_each,
+    refine_together,
+    score_strokes,
+    squared_error,
+)
 
 CHUNK = 2500  # calls of one child process
 BRUSHES = ("bezier", "ink", "watercolour", "analytic", "exact", "flat+ink")
@@ -116,7 +125,38 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "composite_greedily": lambda canvas, target, alpha, box, start, order, least, limit, palette: with_gradient(
         composite_greedily(canvas, target, alpha, box, start, order, least, limit, palette)[0], canvas, alpha
     ),
+    "score_strokes": lambda strokes, canvas, target, weights, palette: score_strokes(
+        strokes, canvas, target, _stroke_map(weights), palette
+    )[0],
+    "squared_error": lambda strokes, canvas, target, weights: with_gradient(
+        squared_error(strokes, canvas, target, _stroke_map(weights)), strokes
+    ),
+    "refine_each": lambda strokes, canvas, target, weights, palette, step_size: refine_each(
+        strokes,
+        canvas,
+        target,
+        _stroke_map(weights),
+        step_size=step_size,
+        steps=2,
+        lr=0.1,
+        limits=Limits(0.1, 0.5, True, palette),
+    ),
+    "refine_together": lambda strokes, canvas, target, weights, palette, step_size, mask: refine_together(
+        strokes,
+        canvas,
+        target,
+        _stroke_map(weights),
+        step_size=step_size,
+        mask=mask,
+        steps=[2, 1],
+        lr=0.1,
+        limits=Limits(palette=palette),
+    )[0],
 }
+
+
+def _stroke_map(weights: Any) -> StrokeMapWeights:
+    return StrokeMapWeights(weights, hidden=8, grid=4, sharpness=4.5, radius=0.25, mirrored=0.01)
 
 
 def sound(name: str, rng: random.Random) -> Arguments:
@@ -179,6 +219,14 @@ def _sound_operation(name: str, rand: Callable[..., Tensor]) -> Arguments:
         shapes = (rand(4, 15) * 8 + 0.5).requires_grad_()
         return {"shapes": shapes, "logits": rand(4, 12, 5), **boxes, "total": total}
     palette = {"palette": rand(3, 3)}
+    if name in ("score_strokes", "squared_error", "refine_each", "refine_together"):
+        strokes = rand(2, 4, COLUMNS)
+        weights = {"weights": rand(7 * 8 + 2 * 72 + 32 * 9) - 0.5}
+        if name == "squared_error":
+            return {"strokes": strokes.requires_grad_(), **pictures, **weights}
+        steps = {} if name == "score_strokes" else {"step_size": rand(2, 4, COLUMNS) / 10}
+        mask = {"mask": rand(2, 4) > 0.2} if name == "refine_together" else {}
+        return {"strokes": strokes, **pictures, **weights, **palette, **steps, **mask}
     if name == "score_marks":
         return {**pictures, "alpha": alpha, **boxes, **palette}
     order = {"order": torch.tensor([[1, 0], [2, 3]]), "least": torch.full((2, 2), -torch.inf), "limit": 2}

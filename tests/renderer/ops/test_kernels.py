@@ -263,7 +263,7 @@ def test_a_missing_compiler_warns_once(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("CC", "/nonexistent")
     assert not native.available()
     with pytest.warns(RuntimeWarning, match="many times slower") as warned:
-        assert [load(source) for source in SOURCES] == [None] * 4
+        assert [load(source) for source in SOURCES] == [None] * len(SOURCES)
     assert len(warned) == 1
     assert not list((tmp_path / "kaokore-painter").iterdir())
 
@@ -382,6 +382,10 @@ def test_the_functions_of_the_sources_are_known() -> None:
         "score_marks_backward",
         "composite_greedily_forward",
         "composite_greedily_backward",
+        "score_strokes",
+        "refine_each",
+        "refine_together",
+        "error_of_strokes",
     }
 
 
