@@ -212,6 +212,7 @@ def repaint(config: Config) -> None:
                 timing=_timing(config),
                 strokes=config.strokes,
                 background=config.background,
+                features=config.features,
                 **options,
             )
     sheet = out / CONTACT_SHEET
@@ -330,6 +331,7 @@ RESULT_OPTIONS = (
 
 
 MORE_OPTIONS = (
+    "features",
     "start",
     "mask",
     "lock",

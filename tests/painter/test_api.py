@@ -140,7 +140,7 @@ def test_agents_that_take_one_picture_paint_a_batch_too() -> None:
         yield target, target.mean().expand(count, BEZIER.width)
 
     images = [photograph(seed=1), photograph(seed=2)]
-    paintings = Painter("agent", agent=agent, device="cpu").paint_batch(images, strokes=3, size=36)  # type: ignore[arg-type]
+    paintings = Painter("agent", agent=agent, device="cpu").paint_batch(images, strokes=3, size=36, features=0)  # type: ignore[arg-type]
     for painting, image in zip(paintings, images, strict=True):
         torch.testing.assert_close(painting.strokes, image.mean().expand(3, BEZIER.width))
     assert Painter("agent", agent=agent, device="cpu").paint_batch([]) == []  # type: ignore[arg-type]
