@@ -34,7 +34,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from kaokore.page_security import PageSecurity, check_loopback
 from renderer.errors import InputError
@@ -42,7 +42,7 @@ from studio.document import LARGEST_VIEW, Document
 from studio.exports import FOLDER
 from studio.jobs import Job
 from studio.page_commands import Commands
-from studio.page_state import Studio
+from studio.page_state import GONE, Studio
 from studio.workspace import MAX_UPLOAD
 
 STATIC = Path(__file__).parent / "static"
@@ -255,6 +255,10 @@ class _Tab:
             _log.exception("A command failed")
             await self._send({"id": number, "error": f"{type(error).__name__}: {error}".splitlines()[0]})
         else:
+            document = self.commands.document
+            if document is not None and document.name != self._over[0]:  # opened just now, or renamed
+                job = self.studio.job(document)
+                self._over = document.name, job.number if job is not None and job.ended else 0
             await self._facts()
             await self._send({"id": number, "result": result})
 
@@ -266,9 +270,12 @@ class _Tab:
         async with self._telling:  # so that the newest come last
             document = self.commands.document
             known = None if document is None else (document.name, self.studio.version(document), document.busy)
-            if known != self._sent:
+            if known == self._sent:
+                return
+            facts = await run_in_threadpool(self.commands.facts)
+            if facts is None or facts["version"] != GONE:  # else it is told under its new name
                 self._sent = known
-                await self._send({"event": "facts", "facts": await run_in_threadpool(self.commands.facts)})
+                await self._send({"event": "facts", "facts": facts})
 
     async def _watch(self) -> None:
         """Send frames and the state of jobs, `FRAMES` times a second while something is painted."""
@@ -277,21 +284,21 @@ class _Tab:
             document = self.commands.document
             job = None if document is None else self.studio.job(document)
             alive = job is not None and not job.ended
-            if document is not None:
-                if job is not None:
+            try:
+                if document is not None and job is not None:
                     await self._live(document, job)
-                elif self._over[0] != document.name:
-                    self._over = document.name, 0
-            await self._exports()
-            await self._facts()
+                await self._exports()
+                await self._facts()
+            except Exception:
+                if WebSocketState.DISCONNECTED in (self.socket.client_state, self.socket.application_state):
+                    return
+                _log.exception("A tab could not be told what has changed")  # a defect: the tab goes on
             pause = 1 / FRAMES - (time.monotonic() - begun) if alive else LOOKS
             await asyncio.sleep(max(0.005, pause))
 
     async def _live(self, document: Document, job: Job) -> None:
         ended = job.ended  # asked before the frame: the last frame is sent, too
-        if self._over[0] != document.name:
-            self._over = document.name, job.number if ended else 0
-        if self._over[1] == job.number:
+        if self._over in ((document.name, job.number), ("", 0)):
             return
         shown, after = self._frame
         if shown != job.number:

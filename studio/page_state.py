@@ -15,6 +15,8 @@ from studio.page_faces import Faces
 from studio.presets import Settings
 from studio.workspace import Workspace
 
+GONE = ""
+
 
 class Studio:
     """The studio of one process. Safe to use from several threads.
@@ -36,9 +38,15 @@ class Studio:
         return f"tab-{next(self._owners)}"
 
     def version(self, document: Document) -> str:
-        """Of a document; images of one version do not change, so that browsers keep them, also over restarts."""
-        # The picture's time tells documents of one name apart.
-        made = (document.folder / PICTURE).stat().st_mtime_ns
+        """Of a document; images of one version do not change, so that browsers keep them, also over restarts.
+
+        `GONE` while it is renamed, and after it was removed.
+        """
+        try:
+            # The picture's time tells documents of one name apart.
+            made = (document.folder / PICTURE).stat().st_mtime_ns
+        except OSError:
+            return GONE
         with document.locked():
             return f"{document.history.edits[document.history.position].number}-{made:x}"
 

@@ -249,6 +249,14 @@ def test_painting_live_and_every_edit(client: TestClient, tab: Tab) -> None:
     assert len(tab.ask("paintings")) == 1
 
 
+def test_a_tab_is_told_of_changes_after_many_renames(client: TestClient, tab: Tab) -> None:
+    """The folder of a document is gone for a moment, while other parts of the page ask for it."""
+    for i in range(30):
+        tab.ask("rename", name=f"name {i % 2}")
+    tab.paint("paint", settings=settings(tab))
+    assert tab.facts["count"] == 12
+
+
 def test_exports_come_as_files(client: TestClient, tab: Tab) -> None:
     tab.paint("paint", settings=settings(tab))
     for kind, size in (("png", 32), ("page", None), ("session", None)):
