@@ -7,7 +7,7 @@ PROCESSES ?= 2
 ARGS ?= --method hybrid --strokes 500 --steps 400
 STAMP := .venv/.ready
 
-.PHONY: help env brushes paint sample dream test torture docs bench gpu-check lint format lock clean
+.PHONY: help env brushes paint studio sample dream test torture docs bench gpu-check lint format lock clean
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 help:  ## list the targets
@@ -29,6 +29,9 @@ brushes:  ## install MyPaint's brush engine and brushes (Debian, Ubuntu)
 
 paint: env  ## paint a face with the shipped checkpoints (FACE=path or kaokore:ID, OUT=folder, ARGS="--method agent")
 	$(PY) -m experiments.repaint $(FACE) --out $(OUT) $(ARGS)
+
+studio: env  ## paint on a web page (OUT=folder, ARGS="--port 8081 --no-browser")
+	$(PY) -m experiments.studio --out $(OUT)/studio $(if $(filter command line,$(origin ARGS)),$(ARGS))
 
 sample: env  ## sample four faces from the StyleGAN and paint them (OUT=folder)
 	$(PY) -m experiments.stylegan sample --n 4 --out $(OUT)/samples

@@ -15,6 +15,7 @@ from renderer.brush import Brush
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.extensions import import_callable
 from renderer.io.checkpoint import Checkpoint
+from renderer.io.hub import is_address
 
 
 class Agent(Protocol):
@@ -98,8 +99,9 @@ def load_agent(
     """Load an agent that paints with `brush`.
 
     Args:
-        name: A shipped checkpoint ("agent"), a checkpoint file of a registered kind, or "module:Class". A class is
-            called as `Class(brush, device, planning)` and must return an `Agent`.
+        name: A shipped checkpoint ("agent"), a checkpoint file of a registered kind, an address of the Hub
+            (`renderer.io.hub`), or "module:Class". A class is called as `Class(brush, device, planning)` and must return
+            an `Agent`.
         brush: The brush to paint with. Of a stochastic brush, agents see the mean.
         device: Where the agent's network runs.
         planning: How much the agent refines its strokes before it paints them; agents that do not plan ignore it.
@@ -112,7 +114,7 @@ def load_agent(
         CheckpointError: The checkpoint is missing, damaged, or of a kind that is not registered.
     """
     brush = brush.mean_brush()
-    if ":" in name and not os.path.isfile(name):
+    if ":" in name and not os.path.isfile(name) and not is_address(name):
         agent: Agent = import_callable(name, "agent", 3)(brush, device, planning)
         return agent
     checkpoint = Checkpoint.load(name, *_LOADERS)

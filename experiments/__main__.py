@@ -14,6 +14,7 @@ from experiments.cli import choose
 # Modules by command, which are imported only when they are run, and a line of help.
 COMMANDS: dict[str, tuple[str, str]] = {
     "paint": ("experiments.repaint", "Repaint pictures stroke by stroke."),
+    "studio": ("experiments.studio", "Paint on a web page: watch, draw, edit, compare, export."),
     "clip": ("experiments.clip", "Repaint a video with strokes that persist from frame to frame."),
     "paint-collection": ("experiments.paint_collection", "Paint a whole collection with many workers, resumably."),
     "replay": ("experiments.replay", "Render a saved painting at any size, as an image, a video or vectors."),
@@ -22,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stylize": ("experiments.stylize", "Paint the content of a picture in the style of a brush or of another picture."),
     "visualize": ("experiments.visualize", "Paint what activates a class or a feature of a network."),
     "evaluate": ("experiments.evaluate", "Measure the error of the painting methods on KaoKore faces."),
+    "benchmark-pictures": ("experiments.benchmark_pictures", "Measure paintings of your pictures in a table."),
     "train": ("", "Train a renderer, an agent, a classifier or a StyleGAN."),
     "classify": ("experiments.classify", "Train and evaluate classifiers of gender and social status."),
     "scan-brush": ("experiments.scan_brush", "Make a brush of a photographed sheet of strokes."),
@@ -32,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "experiments.recognizability",
         "Measure after how many strokes a classifier recognizes a face.",
     ),
+    "model-card": ("experiments.model_card", "Write the model card of a checkpoint from its metadata."),
     "gpu-check": ("experiments.gpu_check", "Check and measure painting on a GPU."),
     "figures": ("", "Make a figure or a page of the documentation."),
     "data": ("kaokore", "Download KaoKore and count its images."),

@@ -58,7 +58,7 @@ class Config:
     strokes: tuple[int, ...] = (10, 20, 50, 100, 200, 500, 1000)
     """Numbers of strokes to paint with."""
     seconds: float | None = None
-    """Time budget for optimising a picture; by default, --steps."""
+    """Time budget for a picture, in all methods; by default, --steps."""
     steps: int = OptimizeConfig.steps
     """Gradient steps of optimize and hybrid; lines takes a fifth."""
     renderer: str = "bezier"
@@ -88,7 +88,7 @@ def evaluate(config: Config) -> dict[str, Any]:
         )
         for method in config.methods
     ]
-    perceptual, lpips = Perceptual(), _load_lpips()
+    perceptual, lpips = Perceptual(), load_lpips_or_say_why()
     pictures = _load_pictures(config)
     results, table = [], []
     for painter in painters:
@@ -135,7 +135,7 @@ def _load_pictures(config: Config) -> list[tuple[str, Tensor]]:
     return [(files[i].name, fit(read_image(files[i], config.size), config.size)) for i in chosen]
 
 
-def _load_lpips() -> Module | None:
+def load_lpips_or_say_why() -> Module | None:
     """The distance of Zhang et al. (2018) where its package is installed and its network's weights can be had."""
     try:
         return load_lpips()

@@ -21,7 +21,7 @@ from kaokore.classify import CLASSES, load_classifier
 from kaokore.classify.evaluate import evaluate as evaluate_classifier
 from kaokore.loading import load_images
 from kaokore.stylegan import FaceGenerator, load_generator
-from kaokore.stylegan.evaluate import conditional_accuracy
+from kaokore.stylegan.evaluate import conditional_accuracy, nearest_images
 from kaokore.stylegan.features import Features, batched, load_features
 from kaokore.stylegan.generator import image_grid
 from kaokore.stylegan.interpolation import closed_spline, write_loop
@@ -124,6 +124,8 @@ class Evaluate(Sampling):
     features: Literal["lite0", "hed", "inception"] = "lite0"
     """The network that images are compared by; inception's weights are downloaded."""
     truncation: float = 1.0
+    neighbours: str | None = None
+    """An image to write: 16 samples, each above the train face that is nearest by these features. Takes minutes."""
 
 
 def sample(config: Sample) -> Path:
@@ -226,7 +228,8 @@ def evaluate(config: Evaluate) -> dict[str, Any]:
     """Print metrics of generated faces against the dev images as JSON, and return them.
 
     The keys with `real` are those of as many train images as were generated (or all) against dev, for comparison: FID of
-    few images is far above 0 even for these. `obeys` is the conditional accuracy.
+    few images is far above 0 even for these. `obeys` is the conditional accuracy. With `neighbours`, `nearest` is the median
+    distance of samples to the nearest train face, and `nearest_real` that of dev faces: copies would be nearer.
     """
     require(config, faces=2)
     device = choose_device(config.device)
@@ -237,7 +240,9 @@ def evaluate(config: Evaluate) -> dict[str, Any]:
         load_images(config.root, split, size, version=config.version, track=progress(f"{split} images")).images
         for split in ("dev", "train")
     )
-    train = train[torch.randperm(len(train), generator=draws)[: config.faces]]
+    if config.neighbours is not None:
+        check_writable(Path(config.neighbours).parent)
+    all_train, train = train, train[torch.randperm(len(train), generator=draws)[: config.faces]]
     samples = generator.synthesise(_sample_styles(generator, config.faces, config, draws), draws)
     theirs, real, ours = features(dev / 255), features(train / 255), features(samples)
     metrics: dict[str, Any] = {"kid": kernel_distance(ours, theirs), "fid": fid(ours, theirs), "faces": len(ours)}
@@ -246,6 +251,13 @@ def evaluate(config: Evaluate) -> dict[str, Any]:
         accuracies = {task: _conditional_accuracies(generator, task, config, device) for task in CLASSES}
         metrics["obeys"] = {task: generated for task, (generated, _) in accuracies.items()}
         metrics["obeys_real"] = {task: measured for task, (_, measured) in accuracies.items()}
+    if config.neighbours is not None:
+        known = features(all_train / 255)
+        pairs = {"nearest": samples[: max(16, len(dev))], "nearest_real": dev[: len(samples)] / 255}
+        found = {name: nearest_images(images, all_train / 255, features, known) for name, images in pairs.items()}
+        metrics |= {name: distances.median().item() for name, (distances, _) in found.items()}
+        rows = zip(samples[:16].split(8), found["nearest"][1][:16].split(8), strict=True)
+        write_png(image_grid(torch.cat([row for pair in rows for row in pair]), 8), config.neighbours)
     metrics |= {"dev_faces": len(theirs), "features": config.features, "truncation": config.truncation, "size": size}
     metrics |= {"seed": config.seed, "images": generator.about.get("images")}
     print(json.dumps(metrics))

@@ -10,7 +10,7 @@ Examples:
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from experiments.runs import describe_run
 from experiments.trainer import RunOptions, Trainer, resumed
 from kaokore import ATTRIBUTION
 from kaokore.loading import load_images
-from kaokore.stylegan import FaceGenerator
+from kaokore.stylegan import FaceGenerator, load_generator
 from kaokore.stylegan.cuda_graph import Recorded
 from kaokore.stylegan.data import Faces, joint_class
 from kaokore.stylegan.discriminator import GROUP
@@ -53,6 +53,8 @@ class Train(RunOptions):
     """Version of KaoKore."""
     networks: tyro.conf.OmitArgPrefixes[NetworkConfig] = field(default_factory=NetworkConfig)
     training: tyro.conf.OmitArgPrefixes[TrainConfig] = field(default_factory=TrainConfig)
+    start: str | None = None
+    """A trained generator to go on from, a file or the name of a shipped one; its sizes replace those above."""
     images: float = 2000.0
     """Thousands of faces to show to the discriminator, over all sessions."""
     evaluate_every: float = 50.0
@@ -63,9 +65,37 @@ class Train(RunOptions):
 
 CPU = Train(networks=NetworkConfig(noise=False), training=TrainConfig(projected=1.0, projected_from=80.0))
 """64 pixels, 16 channels there and up to 256 at 4 pixels; batches of 16; no noise, which a small generator misuses."""
+REFINE = Train(
+    training=TrainConfig(
+        batch=32,
+        learning_rate=0.0005,
+        balance=0.5,
+        own=0.0,
+        projected=1.0,
+        view=96,
+        alone=3.0,
+        path=0.0,
+        mixing=0.5,
+        ema=5.0,
+    ),
+    start="stylegan",
+    images=200.0,
+    evaluate_every=8.0,
+)
+"""Goes on from a trained generator, with the projected discriminator alone, which sees finer detail."""
 GPU = Train(
     networks=NetworkConfig(channels=4096, latent=256, noise=False),
-    training=TrainConfig(batch=32, projected=1.0, projected_from=80.0, r1=0.1, ema=20.0, ada_speed=300.0),
+    training=TrainConfig(
+        batch=32,
+        precision="bfloat16",
+        balance=0.5,
+        projected=1.0,
+        projected_from=80.0,
+        view=128,
+        r1=0.1,
+        ema=20.0,
+        ada_speed=300.0,
+    ),
     evaluate_every=100.0,
 )
 """64 pixels, four times the channels at the high resolutions: minutes on a GPU, days on one core."""
@@ -85,6 +115,7 @@ TINY = Train(
 )
 PRESETS = {
     "cpu": ("64 pixels, a small network", CPU),
+    "refine": ("go on from the shipped generator, or from --start FILE", REFINE),
     "gpu": ("64 pixels, a larger network", GPU),
     "paper": ("256 pixels, after Karras et al. (2020b)", PAPER),
 }
@@ -96,13 +127,16 @@ def train(config: Train) -> Path:
     Raises `InputError`.
     """
     config = resumed(config, "stylegan")
+    start = load_generator(config.start) if config.start is not None and config.resume is None else None
+    if start is not None:
+        config = replace(config, networks=start.network.config)
     _check(config)
     device = choose_device(config.device)
     with join_processes(config.training.batch, device, GROUP) as processes:
-        return _train(config, device, processes)
+        return _train(config, start, device, processes)
 
 
-def _train(config: Train, device: torch.device, processes: Processes) -> Path:
+def _train(config: Train, start: FaceGenerator | None, device: torch.device, processes: Processes) -> Path:
     size, training = config.networks.size, config.training
     images, labels, _ = load_images(config.root, "train", size, version=config.version, track=progress("train images"))
     faces = Faces(images.to(device), joint_class(*labels.unbind(1)))
@@ -112,6 +146,9 @@ def _train(config: Train, device: torch.device, processes: Processes) -> Path:
 
     torch.manual_seed(config.seed)  # the initial weights
     networks = Networks(config.networks, training)
+    if start is not None:
+        for network in (networks.generator, networks.average):
+            network.load_state_dict(start.network.state_dict())
     if processes.count > 1 and device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(networks)
     networks.to(device)
@@ -125,12 +162,15 @@ def _train(config: Train, device: torch.device, processes: Processes) -> Path:
     counts = torch.bincount(faces.classes, minlength=CLASSES).tolist()
     about = {"train_faces": len(faces.classes), "seed": config.seed, "data": ATTRIBUTION, "kaokore": config.version}
     generator = FaceGenerator(networks.average, counts, about | describe_run())
+    notes = {} if start is None else {"start": start.about}
     total = math.ceil(1000 * config.images / training.batch)
     every = max(1, round(1000 * config.evaluate_every / training.batch)) if config.evaluate_every > 0 else 0
-    with Trainer("stylegan", config, objects, processes=processes) as trainer:
+    with Trainer("stylegan", config, objects, notes, processes) as trainer:
+        generator.about.update({"start": trainer.notes["start"]} if "start" in trainer.notes else {})
         with guarded(trainer.folder, InputError, "has a damaged state"):
-            state = from_json(State, trainer.notes.get("state", {}))
-            if state.shown < 0 or not 0 <= state.p <= 1:
+            before = trainer.notes.get("start", {}).get("images", 0)
+            state = from_json(State, trainer.notes.get("state", {"before": before}))
+            if min(state.shown, state.before) < 0 or not 0 <= state.p <= 1:
                 raise ValueError("its numbers are out of range")
         for number in trainer.steps(total, evaluate_every=every, log_every=20):
             losses = train_step(
@@ -171,8 +211,10 @@ def _check(config: Train) -> None:
         raise InputError(f"--size must be a power of two and at least 8, not {sizes.size}.")
     require(config, images=0.001, evaluate_every=0, evaluate_faces=2)
     require(sizes, channels=1, most_channels=1, latent=1, mapping=1)
-    require(training, batch=2, projected=0, projected_from=0, r1=0, r1_every=1, path=0, path_every=1, mixing=0)
-    require(training, ema=0, ada=-1, ada_speed=0.001)
+    require(training, batch=2, balance=0, own=0, projected=0, projected_from=0, view=32, alone=0)
+    require(training, r1=0, r1_every=1, path=0, path_every=1, mixing=0, ema=0, ada=-1, ada_speed=0.001)
+    if not (training.own or training.projected):
+        raise InputError("--own and --projected must not both be 0: there would be no discriminator.")
     for name in ("learning_rate", "projected_rate"):
         if not 0 < getattr(training, name) < math.inf:
             raise InputError(f"--{name.replace('_', '-')} must be a positive number, not {getattr(training, name)}.")

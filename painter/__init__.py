@@ -8,10 +8,11 @@ if TYPE_CHECKING:
     from painter.methods import Step
     from painter.optimize import OptimizeConfig
     from painter.persistent import ClipConfig, ClipFrame
+    from painter.watching import watch
     from renderer.constraints import StrokeConstraints
     from renderer.io.painting import Painting
 
-__all__ = ["ClipConfig", "ClipFrame", "OptimizeConfig", "Painter", "Painting", "Step", "StrokeConstraints"]
+__all__ = ["ClipConfig", "ClipFrame", "OptimizeConfig", "Painter", "Painting", "Step", "StrokeConstraints", "watch"]
 
 _MODULES = {
     "ClipConfig": "painter.persistent",
@@ -21,6 +22,7 @@ _MODULES = {
     "Painting": "renderer.io.painting",
     "Step": "painter.methods",
     "StrokeConstraints": "renderer.constraints",
+    "watch": "painter.watching",
 }
 
 

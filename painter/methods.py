@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from agents.registry import AdjustableAgent, Agent, BatchAgent
+from painter.coarse_to_fine import optimize_coarse_to_fine
+from painter.faint_features import strengthen_features
 from painter.lines import remove_lines, trace_lines
 from painter.losses.pixels import Loss, mse
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig, Proposer, optimize
@@ -22,6 +24,7 @@ from renderer.convert import translation
 Method = Literal["agent", "optimize", "hybrid", "lines"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
+FEW_STROKES = 200  # up to which faint features are strengthened as asked
 MAX_LINE_SHARE = 0.6  # of all strokes, at most, become lines
 MIN_MASS_RADIUS = 0.012  # of the strokes below the lines, as a fraction of the short side
 AGENT_PROGRESS = 0.1  # of hybrid's work, the part of the agent; the optimiser takes the rest
@@ -48,6 +51,8 @@ class Task:
         penalty: added to the loss; strokes (B, n, P) -> (B,).
         generator: the source of all randomness; on the CPU.
         times: how many times as large as the painting target and canvas are, see `renderer.canvas.magnification`.
+        features: how much the agent's image strengthens faint features, see `painter.faint_features`; with more than
+            `FEW_STROKES` strokes, which show them anyway, less.
     """
 
     target: Tensor
@@ -59,6 +64,11 @@ class Task:
     penalty: Callable[[Tensor], Tensor] | None = None
     generator: torch.Generator = field(default_factory=torch.Generator)
     times: int = 1
+    features: float = 0.0
+
+    def agent_target(self) -> Tensor:
+        """The image that the agent paints (3, H, W)."""
+        return strengthen_features(self.target, self.features * min(1.0, FEW_STROKES / self.count))
 
 
 @dataclass(frozen=True)
@@ -162,12 +172,12 @@ def _agent_rounds(tasks: Sequence[Task], agent: Agent) -> Iterator[tuple[int, Te
     """The index of a task and the strokes of a round of it."""
     if not isinstance(agent, BatchAgent):
         for i, task in enumerate(tasks):
-            for _, fresh in agent(task.canvas, task.target, task.count, constraints=task.constraints):
+            for _, fresh in agent(task.canvas, task.agent_target(), task.count, constraints=task.constraints):
                 yield i, fresh
         return
     for indices in _alike(tasks, lambda task: (task.count, id(task.constraints))):
         first = tasks[indices[0]]
-        canvases, targets = [tasks[i].canvas for i in indices], [tasks[i].target for i in indices]
+        canvases, targets = [tasks[i].canvas for i in indices], [tasks[i].agent_target() for i in indices]
         for k, _, fresh in agent.paint_batch(canvases, targets, first.count, constraints=first.constraints):
             yield indices[k], fresh
 
@@ -185,7 +195,8 @@ def _optimize(
         task, config = group[0], group[0].config
         # Losses on features see the grain of a stochastic brush; pixels would only fit it.
         drawn_with = brush.mean_brush() if task.loss is mse else brush
-        steps = optimize(
+        optimizer = optimize_coarse_to_fine if task.loss is mse else optimize
+        steps = optimizer(
             torch.stack([task.target for task in group]),
             drawn_with,
             task.count,

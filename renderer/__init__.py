@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from renderer.constraints import StrokeConstraints
     from renderer.errors import InputError
     from renderer.io.checkpoint import Checkpoint, CheckpointError
-    from renderer.io.display import show_images
+    from renderer.io.display import progress_bar, show_images
     from renderer.io.images import ImageError, fit, read_image, write_png
     from renderer.io.painting import Painting, PaintingError
+    from renderer.io.scrubber import scrubber
     from renderer.io.svg import to_svg, write_svg
+    from renderer.io.training_curves import TrainingRun
     from renderer.io.video import Video, show_video, write_gif, write_mp4
     from renderer.strokes import BEZIER, MYPAINT, Field, SpaceError, StrokeSpace
 
@@ -32,10 +34,12 @@ _MODULES = {
     "renderer.constraints": ("StrokeConstraints",),
     "renderer.errors": ("InputError",),
     "renderer.io.checkpoint": ("Checkpoint", "CheckpointError"),
-    "renderer.io.display": ("show_images",),
+    "renderer.io.display": ("progress_bar", "show_images"),
     "renderer.io.images": ("ImageError", "fit", "read_image", "write_png"),
     "renderer.io.painting": ("Painting", "PaintingError"),
+    "renderer.io.scrubber": ("scrubber",),
     "renderer.io.svg": ("to_svg", "write_svg"),
+    "renderer.io.training_curves": ("TrainingRun",),
     "renderer.io.video": ("Video", "show_video", "write_gif", "write_mp4"),
     "renderer.strokes": ("BEZIER", "MYPAINT", "Field", "SpaceError", "StrokeSpace"),
 }
@@ -69,6 +73,7 @@ __all__ = [
     "SpaceError",
     "StrokeConstraints",
     "StrokeSpace",
+    "TrainingRun",
     "Video",
     "Window",
     "blank",
@@ -78,8 +83,10 @@ __all__ = [
     "over",
     "paint",
     "paint_steps",
+    "progress_bar",
     "read_image",
     "register_brush",
+    "scrubber",
     "show_images",
     "show_video",
     "to_svg",

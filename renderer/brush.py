@@ -15,6 +15,7 @@ from torch import Tensor
 from renderer.checks import check_size, check_strokes
 from renderer.errors import InputError
 from renderer.extensions import import_callable
+from renderer.io.hub import is_address
 from renderer.strokes import StrokeSpace
 
 if TYPE_CHECKING:
@@ -279,7 +280,8 @@ def load_brush(name: str = "bezier", device: torch.device | str = "cpu") -> Brus
         name: a registered brush (`exact`, `analytic`, `mypaint:ink`, see `register_brush`); a learned brush, shipped
             (`bezier`, `ink` ...) or a file, also without its suffix (`mine` is `mine.safetensors` in the current folder);
             a file of a scanned brush; `module:Class` of an importable module, called without arguments; or, with plus
-            signs, several brushes in one painting (`watercolour+ink`, see `renderer.brushes.mixed`).
+            signs, several brushes in one painting (`watercolour+ink`, see `renderer.brushes.mixed`); or an address of the
+            Hub, `hf://OWNER/REPOSITORY/FILE` (`renderer.io.hub`).
         device: where the weights of the brush go.
 
     Returns:
@@ -295,6 +297,8 @@ def load_brush(name: str = "bezier", device: torch.device | str = "cpu") -> Brus
         from renderer.brushes.mixed import mixed
 
         return mixed([load_brush(part, device) for part in name.split("+")])
+    if is_address(name):
+        return _load_checkpoint(name, device)
     family, colon, text = name.partition(":")
     if family + colon in _FACTORIES:
         factory = _FACTORIES[family + colon]

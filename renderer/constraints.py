@@ -92,8 +92,8 @@ class StrokeConstraints:
         if self.others or type(self) is not StrokeConstraints:
             return None
         high = space.field("radius").high
-        radii = (min(radius / high, 1.0) for radius in (self.min_radius, self.max_radius))
-        return Limits(*radii, self.opaque, None if self.colours is None else self.colours.contiguous())
+        least, most = (min(radius / high, 1.0) for radius in (self.min_radius, self.max_radius))
+        return Limits(least, most, self.opaque, None if self.colours is None else self.colours.contiguous())
 
     def provenance(self) -> dict[str, Any]:
         """What differs from no constraints at all, as JSON can hold it; colours as `#rrggbb`, others as `module:Class`."""

@@ -8,6 +8,7 @@ an error when it is loaded.
 from __future__ import annotations
 
 import functools
+import html
 import itertools
 import json
 import math
@@ -21,6 +22,7 @@ from torch import Tensor
 from renderer.errors import InputError
 from renderer.io.from_json import from_json
 from renderer.io.read import parse_json
+from renderer.io.rich_display import table
 
 
 class SpaceError(InputError):
@@ -156,6 +158,15 @@ class StrokeSpace:
             else:
                 steps[..., columns] = field.step_scale
         return steps
+
+    def _repr_html_(self) -> str:
+        """A table of the fields, for a notebook."""
+        rows = [
+            (field.name, field.size, f"{field.low:g} to {field.high:g}", field.unit, f"{field.default:g}", field.kind)
+            for field in self.fields
+        ]
+        head = ("field", "columns", "range", "unit", "default", "kind")
+        return f"<b>{html.escape(self.name)}</b>, {self.width} columns{table(head, rows)}"
 
     def to_json(self) -> str:
         """A JSON object for `from_json`."""

@@ -150,7 +150,7 @@ def presets() -> dict[str, Preset]:
         "gouache": Preset(
             "Gouache",
             "Opaque flat strokes, none very small.",
-            Settings(brush="flat", strokes=500, min_radius=0.012, opacity=1.0, background="mean"),
+            Settings(brush="flat", strokes=400, min_radius=0.016, opacity=1.0, background="mean"),
         ),
         "watercolour and ink": Preset(
             "Watercolour and ink",
@@ -164,13 +164,13 @@ def presets() -> dict[str, Preset]:
         ),
         "charcoal": Preset(
             "Charcoal",
-            "Charcoal in four greys and browns on toned paper.",
-            Settings(brush="charcoal", strokes=500, palette="4", background="mean"),
+            "Charcoal in four colours on toned paper.",
+            Settings(brush="charcoal", strokes=300, palette="4", background="mean"),
         ),
         "impressionist": Preset(
             "Impressionist",
             "Short broken strokes of one size.",
-            Settings(brush="impressionist", strokes=600, min_radius=0.02, max_radius=0.06, background="mean"),
+            Settings(brush="impressionist", strokes=400, min_radius=0.02, max_radius=0.06, background="mean"),
         ),
         "few strokes": Preset("Few strokes", "Forty strokes that say the most.", Settings(strokes=40, size=128)),
         "finest": Preset(

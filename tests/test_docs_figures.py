@@ -7,6 +7,7 @@ import pytest
 
 from experiments.figures import gallery
 from experiments.figures.classifier_table import Table, table
+from experiments.model_card import PICTURES, ROOT, shipped, shipped_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -25,3 +26,8 @@ def test_the_gallery_shows_its_figures() -> None:
     config = gallery.Config()
     sections = [gallery._section(look, gallery.Figures(**figures[look.name]), config) for look in gallery.LOOKS]
     assert (DOCS / "gallery.md").read_text(encoding="utf-8") == gallery._page(sections, config.size)
+
+
+def test_the_page_of_checkpoints_is_that_of_their_metadata() -> None:
+    assert (ROOT / "checkpoints/README.md").read_text(encoding="utf-8") == shipped_page()
+    assert {path.stem for path in (ROOT / PICTURES).glob("*.jpg")} == set(shipped())

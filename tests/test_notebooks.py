@@ -76,6 +76,10 @@ def test_it_runs_and_shows_pictures(path: Path, tmp_path: Path, monkeypatch: pyt
     assert sum("image/png" in data for data in shown) >= IMAGES[path.stem]
     printed = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
     assert all("MissingBrushWarning" in text for text in printed), printed  # where MyPaint's engine is not installed
+    texts = [data["text/plain"] for data in shown if "text/plain" in data]
+    assert max(map(len, texts)) < 1000, "a text that nobody reads"
+    if path.stem in ("3_paint_with_the_agent", "8_edit_a_saved_painting"):
+        assert any("application/vnd.jupyter.widget-view+json" in data for data in shown)
     if path.stem in ("quickstart", "3_paint_with_the_agent"):
         assert any("video/mp4" in data.get("text/html", "") for data in shown)
     if path.stem == "quickstart":

@@ -88,7 +88,12 @@ def test_types_sources_of_kernels_and_checkpoints_are_in_the_wheel(site: Path) -
         assert (package / name / "py.typed").is_file()
     kernels = {path.name for path in (ROOT / "renderer" / "ops").glob("*.[ch]")}
     assert {path.name for path in (package / "renderer" / "ops").glob("*.[ch]")} == kernels
-    for folder, pattern in (("renderer/io", "*.js"), ("renderer/io", "player.*"), ("kaokore/annotate", "page.*")):
+    for folder, pattern in (
+        ("renderer/io", "*.js"),
+        ("renderer/io", "player.*"),
+        ("kaokore/annotate", "page.*"),
+        ("studio/static", "*"),
+    ):
         names = {path.name for path in (ROOT / folder).glob(pattern)}
         assert names
         assert names <= {path.name for path in (package / folder).iterdir()}

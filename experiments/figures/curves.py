@@ -14,7 +14,7 @@ import tyro
 from experiments.cli import run
 from experiments.figures.elements import plot_curves
 from renderer.errors import InputError
-from renderer.io.read import guarded, one_line
+from renderer.io.training_curves import average, read_curve
 
 
 @dataclass(frozen=True)
@@ -43,42 +43,6 @@ def curves(config: Config) -> Path:
     plot_curves(lines, config.out, xlabel=config.xlabel, ylabel=config.tag)
     print(f"{config.out}: {config.tag} of {len(names)} runs.")
     return Path(config.out)
-
-
-def average(steps: list[int], values: list[float], count: int) -> tuple[list[int], list[float]]:
-    """The means of each `count` values, at the last of their steps.
-
-    >>> average([1, 2, 3, 4, 5], [1.0, 3.0, 5.0, 7.0, 9.0], 2)
-    ([2, 4], [2.0, 6.0])
-    """
-    starts = range(0, len(values) - count + 1, count)
-    return [steps[i + count - 1] for i in starts], [sum(values[i : i + count]) / count for i in starts]
-
-
-def read_curve(folder: Path, tag: str) -> tuple[list[int], list[float]]:
-    """Steps and values of one curve. A step that a resumed run took twice counts once.
-
-    Raises `InputError` when the folder has no such curve.
-    """
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    if not folder.is_dir():
-        raise InputError(f"There is no run folder {folder}.")
-    points: dict[int, float] = {}
-    tags: set[str] = set()
-    for file in sorted(folder.glob("events.out.tfevents.*")):
-        with guarded(file, InputError, "is no log of TensorBoard that can be read"):
-            if not file.is_file():
-                raise ValueError("it is no regular file")
-            events = EventAccumulator(str(file), {"scalars": 0})
-            events.Reload()
-            tags |= set(events.Tags()["scalars"])
-            if tag in events.Tags()["scalars"]:
-                points |= {event.step: event.value for event in events.Scalars(tag)}
-    if not points:
-        raise InputError(f"{folder} has no curve {tag}; it has {one_line(', '.join(sorted(tags)) or 'none', 300)}.")
-    steps = sorted(points)
-    return steps, [points[step] for step in steps]
 
 
 if __name__ == "__main__":

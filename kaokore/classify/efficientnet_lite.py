@@ -34,17 +34,27 @@ FILE = "models/efficientnet-lite0-57934424.pth"
 class SameConv(nn.Conv2d):
     """A convolution with TensorFlow's "same" padding: an odd pixel is added to the right and below."""
 
+    def pad(self, x: Tensor) -> Tensor:
+        """Pad (B, C, H, W) for a convolution without padding."""
+        pads = self._pads(x)
+        return F.pad(x, pads) if any(pads) else x
+
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
-        pads = [0, 0, 0, 0]
-        for place, (size, kernel, stride) in enumerate(
-            zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True)
-        ):
-            total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            pads[2 * place : 2 * place + 2] = total // 2, total - total // 2
+        pads = self._pads(input)
         if pads[0] == pads[1] and pads[2] == pads[3]:  # cheaper without an odd pixel
             return F.conv2d(input, self.weight, self.bias, self.stride, (pads[2], pads[0]), self.dilation, self.groups)
         return F.conv2d(F.pad(input, pads), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def _pads(self, x: Tensor) -> list[int]:
+        """Pixels to add on the left, on the right, above and below."""
+        pads = [0, 0, 0, 0]
+        for place, (size, kernel, stride) in enumerate(
+            zip(x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True)
+        ):
+            total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            pads[2 * place : 2 * place + 2] = total // 2, total - total // 2
+        return pads
 
 
 class Block(nn.Module):

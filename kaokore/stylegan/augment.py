@@ -89,6 +89,45 @@ def draw_changes(n: int, side: int, p: float, draws: torch.Generator) -> Changes
     return Changes(coordinates, colour, colour @ brightness[:, :, None].expand(-1, 3, -1))
 
 
+class View(NamedTuple):
+    """How the projected discriminator sees each of B images, drawn in advance.
+
+    shift: (B, 2), whole pixels to the right and down.
+    colour: (B, 3), factors of saturation and contrast, and a summand of brightness.
+    hole: (B, 2), centre of a grey square, in pixels; outside the image where there is none.
+    """
+
+    shift: Tensor
+    colour: Tensor
+    hole: Tensor
+
+
+def draw_views(n: int, side: int, draws: torch.Generator) -> View:
+    """Draw the views of n images of `side` pixels: shifts of up to an eighth, slight changes of colour, some holes.
+
+    The changes of Zhao et al. (2020), "Differentiable Augmentation for Data-Efficient GAN Training", but weaker: what a
+    discriminator sees in all colours, a generator shows in any.
+    """
+    limit = side // 8
+    shifts = torch.randint(-limit, limit + 1, (n, 2), generator=draws)
+    colour = torch.tensor([0.8, 0.85, -0.1]) + torch.tensor([0.4, 0.3, 0.2]) * torch.rand(n, 3, generator=draws)
+    hole = torch.randint(side, (n, 2), generator=draws)
+    holed = torch.rand(n, 1, generator=draws) < 0.25
+    return View(shifts, colour, torch.where(holed, hole, -side))
+
+
+def see(images: Tensor, view: View) -> Tensor:
+    """Apply views to images (B, 3, S, S) in [-1, 1]. Differentiable in the images; the border is reflected."""
+    saturation, contrast, brightness = view.colour[:, :, None, None, None].unbind(1)
+    grey = images.mean(1, keepdim=True)
+    images = (images - grey) * saturation + grey
+    mean = images.mean((1, 2, 3), keepdim=True)
+    images = shift((images - mean) * contrast + mean + brightness, view.shift)
+    side = images.shape[-1]
+    near = (torch.arange(side, device=images.device) - view.hole[:, :, None]).abs() < side // 8
+    return images.masked_fill((near[:, 1, :, None] & near[:, 0, None])[:, None], 0.0)
+
+
 def shift(images: Tensor, pixels: Tensor) -> Tensor:
     """Shift images (B, 3, S, S) by `pixels` (B, 2) to the right and down; the border is reflected."""
     coordinates = torch.eye(2, 3, device=images.device).repeat(len(images), 1, 1)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kaokore.loading import draw_images
+from kaokore.loading import to_device
 from kaokore.stylegan.networks import CLASSES
 from kaokore.versions import GENDERS, STATUSES
 from renderer.errors import InputError
@@ -19,14 +19,16 @@ class Faces(NamedTuple):
     images: Tensor
     classes: Tensor
 
-    def draw(self, n: int, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw n random images, half of them mirrored: (n, 3, S, S) float in [-1, 1], and their classes (n,)."""
-        images, chosen = draw_images(self.images, n, draws)
-        return images.float() / 127.5 - 1, self.classes[chosen]
+    def draw(self, n: int, draws: torch.Generator, balance: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Draw n random images, half of them mirrored: (n, 3, S, S) float in [-1, 1], and their classes (n,).
 
-    def draw_classes(self, n: int, draws: torch.Generator) -> Tensor:
-        """Draw n classes (n,) with their frequencies among these images."""
-        return self.classes[torch.randint(len(self.classes), (n,), generator=draws)]
+        `balance` 0 keeps the frequencies of the classes; 1 makes all that occur equally frequent.
+        """
+        weights = torch.bincount(self.classes).double().clamp(min=1).pow(-balance)[self.classes]
+        chosen = torch.multinomial(weights, n, replacement=True, generator=draws)
+        mirrored = to_device(torch.rand(n, generator=draws) < 0.5, self.images.device)
+        images = self.images[to_device(chosen, self.images.device)].float() / 127.5 - 1
+        return torch.where(mirrored[:, None, None, None], images.flip(-1), images), self.classes[chosen]
 
 
 def joint_class(gender: Tensor, status: Tensor) -> Tensor:

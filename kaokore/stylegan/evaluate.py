@@ -64,3 +64,25 @@ def sample_kid(
     draws = torch.Generator().manual_seed(0)
     w = generator.sample_styles(count, draws, truncation=1.0)
     return kernel_distance(features(generator.synthesise(w, draws)), real_features)
+
+
+def nearest_images(
+    images: Tensor, others: Tensor, features: Callable[[Tensor], Tensor], other_features: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Find the image among `others` that is nearest to each image or to its mirror image, to detect copies.
+
+    Args:
+        images: (N, 3, S, S) in [0, 1].
+        others: (M, 3, S, S), of any range.
+        features: Images -> features (N, F).
+        other_features: (M, F), of `others`.
+
+    Returns:
+        Euclidean distances of features (N,), and the nearest images (N, 3, S, S), mirrored where that is nearer.
+    """
+    both = torch.cdist(features(torch.cat((images, images.flip(-1)))), other_features)
+    distances, chosen = both.view(2, len(images), -1).min(2)
+    mirrored = distances[1] < distances[0]
+    index = torch.where(mirrored, chosen[1], chosen[0])
+    found = others[index]
+    return distances.min(0).values, torch.where(mirrored[:, None, None, None], found.flip(-1), found)

@@ -1,9 +1,10 @@
 """The training step of generator and discriminators; all random numbers are passed in.
 
 Karras et al. (2020), "Analyzing and Improving the Image Quality of StyleGAN", with the adaptive augmentation of Karras
-et al. (2020b). Departures: all networks see the same generated images in a step, which saves one pass of the generator;
-the regularisers are added to a step's loss every few steps, and Adam's constants stay the same in between; R1 is
-computed at the augmented images that the discriminator sees, because a warp has no second derivative here.
+et al. (2020b), and a projected discriminator beside theirs or instead of it. Departures: all networks see the same
+generated images in a step, which saves one pass of the generator; these have the classes of the step's real images; the
+regularisers are added to a step's loss every few steps, and Adam's constants stay the same in between; R1 is computed at
+the augmented images that the discriminator sees, because a warp has no second derivative here.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kaokore.loading import to_device
-from kaokore.stylegan.augment import Changes, adapt, augment, draw_changes, shift
+from kaokore.stylegan.augment import Changes, View, adapt, augment, draw_changes, draw_views, see
 from kaokore.stylegan.data import Faces
 from kaokore.stylegan.discriminator import Discriminator
 from kaokore.stylegan.networks import Generator, NetworkConfig
@@ -27,12 +30,10 @@ from kaokore.stylegan.projected_discriminator import Projected
 from renderer.learned.ema import update_ema
 from renderer.learned.processes import ALONE, Processes
 
+Drawn = TypeVar("Drawn", Changes, View)
 SOURCES = ("fakes", "reals")
-# Largest shift, in pixels, of the images that the projected discriminator sees. The strides of its pretrained network
-# form a lattice, whose knots would show as dots in all generated images.
-SHIFT = 4
-Update = Callable[[dict[str, Tensor], bool, bool, bool], dict[str, Tensor]]
-"""`update_networks` with its first three arguments given: batch, penalise, path, joined -> losses."""
+Update = Callable[[dict[str, Tensor], bool, bool, bool, bool], dict[str, Tensor]]
+"""`update_networks` with its first three arguments given: batch, penalise, path, joined, alone -> losses."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,22 @@ class TrainConfig:
     """Images per step."""
     learning_rate: float = 0.0025
     """Of Adam (betas 0 and .99), for generator and discriminator."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of convolutions. bfloat16 is several times as fast on GPUs and on CPUs with AMX, and slow on other CPUs."""
+    balance: float = 0.0
+    """0 trains on classes with their frequencies, 1 on equally many faces of each."""
+    own: float = 1.0
+    """Weight of StyleGAN2's discriminator; 0 leaves it out, and with it R1 and adaptive augmentation."""
     projected: float = 0.0
     """Weight of the projected discriminator, which sees features of EfficientNet-Lite0; 0 leaves it out."""
     projected_from: float = 0.0
     """Thousands of training images after which it is used."""
-    projected_rate: float = 0.0002
+    projected_rate: float = 0.0005
     """Its learning rate."""
+    view: int = 64
+    """Pixels that smaller images are enlarged to for it."""
+    alone: float = 0.0
+    """Thousands of training images in which only the discriminators learn: new ones would spoil a trained generator."""
     r1: float = 0.2
     """Weight gamma of R1, the penalty on the discriminator's gradient at real images (Mescheder et al. 2018)."""
     r1_every: int = 16
@@ -76,12 +87,14 @@ class State:
         p: Probability of augmentation.
         r_t: Mean sign of the discriminator at real images, as last measured.
         seen: Real images since that measurement.
+        before: Real images that the generator had been trained on before this training.
     """
 
     shown: int = 0
     p: float = 0.0
     r_t: float = 0.0
     seen: int = 0
+    before: int = 0
 
 
 class Networks(nn.Module):
@@ -96,9 +109,10 @@ class Networks(nn.Module):
 
     def __init__(self, networks: NetworkConfig, config: TrainConfig) -> None:
         super().__init__()
-        self.generator, self.discriminator = Generator(networks), Discriminator(networks)
+        self.generator = Generator(networks)
+        self.discriminator = Discriminator(networks) if config.own > 0 else None
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.projected = Projected(networks) if config.projected > 0 else None
+        self.projected = Projected(networks, config.view) if config.projected > 0 else None
         self.register_buffer("path", torch.zeros(()))
         self.register_buffer("signs", torch.zeros(()))
         self.path: Tensor
@@ -107,7 +121,9 @@ class Networks(nn.Module):
 
 def make_optimizers(networks: Networks, config: TrainConfig) -> dict[str, torch.optim.Optimizer]:
     """Make a fused Adam, as in the paper, for each trained network by name. The networks must stay on their device."""
-    rates = {"generator": config.learning_rate, "discriminator": config.learning_rate}
+    rates = {"generator": config.learning_rate}
+    if networks.discriminator is not None:
+        rates["discriminator"] = config.learning_rate
     if networks.projected is not None:
         rates["projected"] = config.projected_rate
     free = {name: [p for p in getattr(networks, name).parameters() if p.requires_grad] for name in rates}
@@ -141,21 +157,23 @@ def train_step(
     Returns:
         Losses () by name.
     """
-    n, path = config.batch, config.path > 0 and number % config.path_every == 0
-    penalise = config.r1 > 0 and number % config.r1_every == 0
+    n, alone = config.batch, state.shown < 1000 * config.alone
+    path = config.path > 0 and number % config.path_every == 0 and not alone
+    penalise = config.own > 0 and config.r1 > 0 and number % config.r1_every == 0
     joined = networks.projected is not None and state.shown >= 1000 * config.projected_from
     batch = draw_batch(networks.generator, faces, config, p=state.p, path=path, draws=draws)
     batch = {name: processes.part(tensor, 1 if name == "z" else 0) for name, tensor in batch.items()}
-    losses = update(batch, penalise, path, joined)
+    losses = update(batch, penalise, path, joined, alone)
     state.shown += n
     state.seen += n
-    if number % 4 == 3:
+    if number % 4 == 3 and config.own > 0:
         state.r_t = networks.signs.item() / state.seen
         if config.ada < 1:
             state.p = adapt(state.p, state.r_t, state.seen, target=config.ada, speed=1000 * config.ada_speed)
         networks.signs.zero_()
         state.seen = 0
-    update_ema(networks.average, networks.generator, ema_decay(n, state.shown, config.ema))
+    if not alone:
+        update_ema(networks.average, networks.generator, ema_decay(n, state.before + state.shown, config.ema))
     return losses
 
 
@@ -178,19 +196,20 @@ def draw_batch(
         The tensors by name.
     """
     n, networks = config.batch, generator.config
-    reals, classes = faces.draw(n, draws)
+    reals, classes = faces.draw(n, draws, config.balance)
     order = classes.argsort()
     drawn = {"reals": reals[to_device(order, reals.device)], "classes": classes[order]}
-    drawn["wanted"] = faces.draw_classes(n, draws).sort().values
     drawn["z"] = torch.randn(2, n, networks.latent, generator=draws)
     drawn["late"] = draw_mixing(n, networks.styles, config.mixing, draws)
     if networks.noise:
         drawn |= {f"noise {i}": noise for i, noise in enumerate(generator.draw_noise(n, draws))}
     for source in SOURCES:
-        changes = draw_changes(n, networks.size, p, draws)._asdict()
-        drawn |= {f"{source} {name}": change for name, change in changes.items()}
+        if config.own > 0:
+            changes = draw_changes(n, networks.size, p, draws)._asdict()
+            drawn |= {f"{source} {name}": change for name, change in changes.items()}
         if config.projected > 0:
-            drawn[f"{source} shift"] = torch.randint(-SHIFT, SHIFT + 1, (n, 2), generator=draws)
+            view = draw_views(n, networks.size, draws)._asdict()
+            drawn |= {f"{source} seen {name}": part for name, part in view.items()}
     if path:
         drawn["direction"] = torch.randn(max(1, n // 2), 3, networks.size, networks.size, generator=draws)
     return {name: to_device(tensor, generator.constant.device) for name, tensor in drawn.items()}
@@ -204,6 +223,7 @@ def update_networks(
     penalise: bool,
     path: bool,
     joined: bool,
+    alone: bool = False,
     processes: Processes = ALONE,
 ) -> dict[str, Tensor]:
     """Take one optimiser step of each network on a batch.
@@ -218,6 +238,7 @@ def update_networks(
         penalise: Add the R1 penalty.
         path: Add path length regularisation.
         joined: Use the projected discriminator.
+        alone: Leave the generator as it is.
         processes: Those that share the training; `batch` is the part of this one.
 
     Returns:
@@ -226,53 +247,72 @@ def update_networks(
     generator, discriminator = networks.generator, networks.discriminator
     projected = networks.projected if joined else None
     noise = [tensor for name, tensor in batch.items() if name.startswith("noise")] or None
-    changes, changes_of_reals = (
-        Changes(*(batch[f"{source} {name}"] for name in Changes._fields)) for source in SOURCES
-    )
-    wanted = batch["wanted"]
+    reals, classes = batch["reals"], batch["classes"]
+    low = partial(torch.autocast, reals.device.type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext
     losses: dict[str, Tensor] = {}
 
-    discriminator.requires_grad_(False)
-    w = mixed_styles(generator, batch["z"], wanted, batch["late"])
-    fakes = augment(generator(w, noise), changes)
-    loss = F.softplus(-discriminator(fakes, wanted)).mean()  # non-saturating
-    losses["generator"] = loss.detach()
+    loss = reals.new_zeros(())
+    with low():
+        w = mixed_styles(generator, batch["z"], classes, batch["late"])
+        fakes = generator(w, noise).float()
+    if discriminator is not None:
+        discriminator.requires_grad_(False)
+        augmented = augment(fakes, _part(Changes, batch, "fakes "))
+        with low():
+            scores = discriminator(augmented, classes)
+        loss = F.softplus(-scores.float()).mean()  # non-saturating
+        losses["generator"] = loss.detach()
+        loss = config.own * loss
     if projected is not None:
         projected.judges.requires_grad_(False)
-        seen = projected.features(shift(fakes, batch["fakes shift"]))
-        loss = loss - config.projected * projected.logits(seen, wanted).mean()
+        with low():
+            seen = projected.features(see(fakes, _part(View, batch, "fakes seen ")))
+            logits = projected.logits(seen, classes)
+        loss = loss - config.projected * mean_of_depths(logits)
     if path:
         half = len(batch["direction"])
-        few = w[::2][:half]
+        few = w[::2][:half].float()
         images = generator(few, noise and [part[::2][:half] for part in noise])
         lengths = path_lengths(images, few, batch["direction"])
         (mean,) = processes.average((), lengths.mean().detach())
         networks.path.lerp_(mean, 0.01 * config.path_every**0.5)
         loss = loss + config.path * config.path_every * (lengths - networks.path).square().mean()
         losses["path_length"] = mean
-    _descend(optimizers["generator"], loss, processes)
+    if not alone:
+        _descend(optimizers["generator"], loss, processes)
 
-    discriminator.requires_grad_(True)
-    reals = augment(batch["reals"], changes_of_reals)
-    scores = discriminator(reals.requires_grad_(penalise), batch["classes"])
-    networks.signs.add_(processes.total(scores.detach().sign().sum()))
-    loss = F.softplus(-scores).mean() + F.softplus(discriminator(fakes.detach(), wanted)).mean()
-    losses["discriminator"] = loss.detach()
-    if penalise:
-        penalty = r1(scores, reals)
-        loss = loss + config.r1 / 2 * config.r1_every * penalty
-        losses["r1"] = penalty.detach()
-    _descend(optimizers["discriminator"], loss, processes)
+    if discriminator is not None:
+        discriminator.requires_grad_(True)
+        real = augment(reals, _part(Changes, batch, "reals "))
+        with low():
+            scores = discriminator(real.requires_grad_(penalise), classes).float()
+            false = discriminator(augmented.detach(), classes).float()
+        networks.signs.add_(processes.total(scores.detach().sign().sum()))
+        loss = F.softplus(-scores).mean() + F.softplus(false).mean()
+        losses["discriminator"] = loss.detach()
+        if penalise:
+            penalty = r1(scores, real)
+            loss = loss + config.r1 / 2 * config.r1_every * penalty
+            losses["r1"] = penalty.detach()
+        _descend(optimizers["discriminator"], loss, processes)
 
     if projected is not None:
         projected.judges.requires_grad_(True)
-        with torch.no_grad():
-            real_features = projected.features(shift(reals, batch["reals shift"]))
-        loss = F.relu(1 - projected.logits(real_features, batch["classes"])).mean()  # hinge
-        loss = loss + F.relu(1 + projected.logits([features.detach() for features in seen], wanted)).mean()
+        with low():
+            with torch.no_grad():
+                real_features = projected.features(see(reals, _part(View, batch, "reals seen ")))
+            real_logits = projected.logits(real_features, classes)
+            logits = projected.logits([features.detach() for features in seen], classes)
+        loss = mean_of_depths([F.relu(1 - x) for x in real_logits])  # hinge
+        loss = loss + mean_of_depths([F.relu(1 + x) for x in logits])
         losses["projected"] = loss.detach()
         _descend(optimizers["projected"], loss, processes)
     return dict(zip(losses, processes.average((), *losses.values()), strict=True))
+
+
+def mean_of_depths(logits: list[Tensor]) -> Tensor:
+    """Average numbers (B, K) of several depths to (), each depth counting the same whatever its number K of positions."""
+    return torch.stack([depth.mean() for depth in logits]).mean()
 
 
 def draw_mixing(n: int, styles: int, mixing: float, draws: torch.Generator) -> Tensor:
@@ -327,3 +367,7 @@ def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, processes: Processe
     loss.backward()
     processes.average(parameter for group in optimizer.param_groups for parameter in group["params"])
     optimizer.step()
+
+
+def _part(kind: type[Drawn], batch: Mapping[str, Tensor], prefix: str) -> Drawn:
+    return kind(*(batch[prefix + name] for name in kind._fields))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from renderer.errors import InputError
 from renderer.io.from_json import call_with_json, from_json
+from renderer.io.hub import fetch, is_address
 from renderer.io.read import guarded, one_line, parse_json, reason
 from renderer.io.tensor_file import read_header, read_tensors, require_finite, write_tensors
 from renderer.strokes import StrokeSpace
@@ -64,7 +65,7 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path_or_name: str | Path, *kinds: str) -> Checkpoint:
-        """Read a file, or `checkpoints/NAME.safetensors` for a shipped name.
+        """Read a file, `checkpoints/NAME.safetensors` for a shipped name, or an address of the Hub (`renderer.io.hub`).
 
         Raises `CheckpointError` unless it is a valid checkpoint of one of `kinds` (of any kind, when none are given).
         """
@@ -152,12 +153,17 @@ def read_kind(path: Path) -> str | None:
 
 
 def is_checkpoint(path_or_name: str | Path) -> bool:
-    """Whether there is a file at the path, or a shipped checkpoint of the name."""
-    return _existing(path_or_name) is not None
+    """Whether there is a file at the path, or a shipped checkpoint of the name; true of all addresses of the Hub."""
+    return is_address(path_or_name) or _existing(path_or_name) is not None
 
 
 def find(path_or_name: str | Path) -> Path:
-    """The file of a checkpoint given by path or name. Raises `CheckpointError` that lists the shipped ones."""
+    """The file of a checkpoint given by path, by name, or by an address of the Hub (`renderer.io.hub.fetch`).
+
+    Raises `CheckpointError` that lists the shipped ones, and `HubError`.
+    """
+    if is_address(path_or_name):
+        return fetch(str(path_or_name))
     found = _existing(path_or_name)
     if found is not None:
         return found

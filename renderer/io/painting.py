@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import io
 import itertools
@@ -28,12 +29,13 @@ from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.brushes.scanned import Scanned, is_strips
 from renderer.canvas import blank, magnification
 from renderer.checks import check_painting
-from renderer.constraints import parse_colour
+from renderer.constraints import hex_code, parse_colour
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.from_json import from_json
 from renderer.io.images import fitted_size, to_bytes
 from renderer.io.read import guarded, one_line, parse_json, reason, to_json
+from renderer.io.rich_display import picture_and_facts
 from renderer.io.tensor_file import read_tensors, write_tensors
 from renderer.material.finish import Finish
 from renderer.strokes import BEZIER, KNOWN, SpaceError, StrokeSpace
@@ -77,7 +79,7 @@ class MissingBrushWarning(UserWarning):
     """A painting is drawn with a learned brush, for want of the reference brush."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Painting:
     """Strokes in painting order, and all that is needed to render them again.
 
@@ -482,13 +484,32 @@ class Painting:
         brush = self._own_or(brush, longest)
         return ExactBezier(min(2, brush.supersample), 1 / 16) if type(brush) is ExactBezier else brush
 
-    def _repr_png_(self) -> bytes:
-        """Shown by a notebook, enlarged if it is small."""
+    def __repr__(self) -> str:
+        """A line, without the strokes."""
+        facts = [f"{len(self.strokes):,} strokes", self.space.name, f"{self.width}x{self.height} pixels"]
+        method = self.provenance.get("method")
+        return f"Painting({', '.join(facts + ([f'by {one_line(method)}'] if method else []))})"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """Picture and facts, for a notebook; the picture is enlarged if it is small."""
         buffer = io.BytesIO()
-        Image.fromarray(to_bytes(self.render(max(384, self.height, self.width), finish=self.finish))).save(
-            buffer, "PNG"
-        )
-        return buffer.getvalue()
+        shown = self.render(max(384, self.height, self.width), finish=self.finish)
+        Image.fromarray(to_bytes(shown)).save(buffer, "PNG")
+        page = picture_and_facts(buffer.getvalue(), repr(self), self._facts())
+        return {"text/plain": repr(self), "text/html": page, "image/png": base64.b64encode(buffer.getvalue()).decode()}
+
+    def _facts(self) -> dict[str, object]:
+        known = {
+            name: self.provenance[name] for name in ("method", "brush", "seed", "refined_by") if name in self.provenance
+        }
+        return {
+            "strokes": f"{len(self.strokes):,}",
+            "stroke space": self.space.name,
+            "painted at": f"{self.width}x{self.height} pixels",
+            "background": hex_code(torch.tensor(self.background)),
+            **{name.replace("_", " "): one_line(value) for name, value in known.items()},
+            **({} if self.finish is None else {"finish": one_line(self.finish.record())}),
+        }
 
 
 def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mapping[str, Any] | None = None) -> Brush:

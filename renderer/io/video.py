@@ -278,11 +278,15 @@ def _written(path: str | Path, kind: str, options: dict[str, str]) -> Iterator[O
             raise InputError(f"The video {path} cannot be written: {error.strerror}.") from error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Video:
     """An MP4 in memory that a notebook shows in place, without a file and without a network."""
 
     mp4: bytes
+
+    def __repr__(self) -> str:
+        """A line, without the bytes."""
+        return f"Video({len(self.mp4):,} bytes of MP4)"
 
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.mp4).decode()

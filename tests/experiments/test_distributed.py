@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from experiments import train_classifier
 from experiments.distributed import join_processes, refuse_processes
-from experiments.figures.curves import read_curve
 from kaokore.classify import classifier
 from renderer.errors import InputError
+from renderer.io.training_curves import read_curve
 from renderer.learned.processes import ALONE
 from tests.experiments.tiny_trainings import train_all
 

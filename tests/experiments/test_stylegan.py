@@ -29,7 +29,7 @@ from experiments.stylegan import (
     project,
     sample,
 )
-from experiments.train_stylegan import CPU, PAPER, TINY, Train, train
+from experiments.train_stylegan import CPU, GPU, PAPER, TINY, Train, train
 from kaokore import KaoKore, write_fake_kaokore
 from kaokore.classify import networks
 from kaokore.loading import load_images
@@ -90,12 +90,12 @@ def test_the_run_folder_is_the_record(trained, root):
 
 def test_the_presets_have_the_documented_sizes():
     sizes = {}
-    for name, preset in (("cpu", CPU), ("paper", PAPER)):
+    for name, preset in (("cpu", CPU), ("gpu", GPU), ("paper", PAPER)):
         with torch.device("meta"):
             generator = Generator(preset.networks)
         sizes[name] = sum(p.numel() for p in generator.parameters())
         training._check(preset)
-    assert 2 * sizes["cpu"] < 15e6
+    assert 2 * sizes["cpu"] < 2 * sizes["gpu"] < 15e6
     assert sizes["paper"] > 10 * sizes["cpu"]
     assert PAPER.networks.size == 256
 
@@ -229,9 +229,9 @@ def test_crop_and_autocorrelation():
     assert autocorrelation([smooth / smooth.std()]) > 20 * autocorrelation([white])
 
 
-def test_evaluate_prints_one_line_of_json(root, checkpoint, capsys, monkeypatch):
+def test_evaluate_prints_one_line_of_json(root, checkpoint, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(conditional_accuracy, "__kwdefaults__", conditional_accuracy.__kwdefaults__ | {"count": 3})
-    figures = evaluate(Evaluate(checkpoint, root=root, faces=12))
+    figures = evaluate(Evaluate(checkpoint, root=root, faces=12, neighbours=str(tmp_path / "new" / "neighbours.png")))
     said = capsys.readouterr().out
     assert said.count("\n") == 1
     assert json.loads(said) == figures
@@ -240,6 +240,8 @@ def test_evaluate_prints_one_line_of_json(root, checkpoint, capsys, monkeypatch)
     assert figures["features"] == "lite0"
     assert figures["kid"] > figures["kid_real"], "what was hardly trained is farther than real faces are"
     assert figures["fid"] > figures["fid_real"]
+    assert size(tmp_path / "new" / "neighbours.png") == (8 * 10 + 2, 3 * 10 + 2), "8 + 8 + 4 + 4 images"
+    assert figures["nearest"] > figures["nearest_real"] > 0
     assert set(figures["obeys"]) == set(figures["obeys_real"]) == {"gender", "status"}
     assert all(0 <= share <= 1 for share in (*figures["obeys"].values(), *figures["obeys_real"].values()))
 
@@ -280,6 +282,48 @@ def test_presets_are_read(root, tmp_path, monkeypatch):
     assert record["arguments"]["networks"]["mapping"] == PAPER.networks.mapping
 
 
+def test_the_gpu_preset_trains_with_both_discriminators(root, tmp_path, monkeypatch):
+    small = ["--size", 8, "--channels", 64, "--most-channels", 8, "--latent", 8, "--batch", 4, "--view", 32]
+    arguments = [
+        "--root",
+        root,
+        "--runs",
+        tmp_path,
+        "--images",
+        0.008,
+        *small,
+        "--projected-from",
+        0,
+        "--evaluate-faces",
+        8,
+    ]
+    assert exit_code(monkeypatch, main, "stylegan", "train", "gpu", *arguments) == 0
+    (folder,) = tmp_path.iterdir()
+    assert {"best.safetensors", "samples.png"} <= set(os.listdir(folder))
+    generator = load_generator(folder / "latest.safetensors")
+    assert generator.network.config.size == 8
+    assert isinstance(generator.about["kid"], float)
+
+
+def test_refining_goes_on_from_a_trained_generator(root, checkpoint, tmp_path, monkeypatch):
+    """Its sizes are those of the generator; the resumed training no longer needs the file, and ends with the same bits."""
+    start, runs = tmp_path / "start.safetensors", tmp_path / "runs"
+    start.write_bytes(Path(checkpoint).read_bytes())
+    options = ["--root", root, "--batch", 4, "--view", 32, "--evaluate-every", 0, "--alone", 0.005, "--images", 0.016]
+    command = ["stylegan", "train", "refine", "--start", start, *options]
+    assert exit_code(monkeypatch, main, *command, "--runs", runs / "whole") == 0
+    assert exit_code(monkeypatch, main, *command, "--runs", runs / "parts", "--minutes", 0) == 0
+    (whole,), (parts,) = ((runs / name).iterdir() for name in ("whole", "parts"))
+    start.unlink()
+    assert exit_code(monkeypatch, main, "stylegan", "train", "--resume", parts) == 0
+    assert contents(whole / "state.safetensors") == contents(parts / "state.safetensors")
+    before, after = load_generator(checkpoint), load_generator(parts / "latest.safetensors")
+    assert after.network.config == before.network.config
+    assert after.about["start"]["images"] == before.about["images"]
+    assert not torch.equal(after.network.constant, before.network.constant)
+    torch.testing.assert_close(after.network.constant, before.network.constant, atol=0.02, rtol=0)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -292,6 +336,10 @@ def test_presets_are_read(root, tmp_path, monkeypatch):
         {"learning-rate": 0},
         {"projected": -1},
         {"projected-rate": 0},
+        {"own": 0, "projected": 0},
+        {"view": 16},
+        {"balance": -1},
+        {"alone": -1},
         {"learning-rate": "nan"},
         {"r1": -1},
         {"r1-every": 0},

@@ -127,8 +127,8 @@ def test_a_batch_is_each_image_alone(method: str, palette: int | None) -> None:
     for painting, steps, image in zip(together, seen, images, strict=True):
         alone = painter.paint(image, **options)
         # Sums in another order differ by rounding, which the steps of planning enlarge in a few strokes.
-        assert (painting.strokes - alone.strokes).abs().median() < 1e-5
-        torch.testing.assert_close(painting.render(), alone.render(), atol=0.1, rtol=0)
+        assert (painting.strokes - alone.strokes).abs().median() < 1e-4
+        assert (painting.render() - alone.render()).abs().mean() < 0.01
         assert (painting.size(), painting.provenance) == (alone.size(), alone.provenance)
         assert torch.equal(steps[-1].strokes, painting.strokes)
         assert [step.progress for step in steps] == sorted(step.progress for step in steps)
@@ -141,7 +141,7 @@ def test_agents_that_take_one_picture_paint_a_batch_too() -> None:
         yield target, target.mean().expand(count, BEZIER.width)
 
     images = [photograph(seed=1), photograph(seed=2)]
-    paintings = Painter("agent", agent=agent, device="cpu").paint_batch(images, strokes=3, size=36)  # type: ignore[arg-type]
+    paintings = Painter("agent", agent=agent, device="cpu").paint_batch(images, strokes=3, size=36, features=0)  # type: ignore[arg-type]
     for painting, image in zip(paintings, images, strict=True):
         torch.testing.assert_close(painting.strokes, image.mean().expand(3, BEZIER.width))
     assert Painter("agent", agent=agent, device="cpu").paint_batch([]) == []  # type: ignore[arg-type]

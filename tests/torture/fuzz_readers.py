@@ -37,7 +37,6 @@ from agents.policy import Policy
 from agents.registry import load_agent
 from experiments import runs
 from experiments.figures.classifier_table import evaluations
-from experiments.figures.curves import read_curve
 from experiments.recognizability.rows import NAMES, read_rows
 from experiments.recognizability.run_file import read_run
 from experiments.repaint import COLUMNS
@@ -63,6 +62,7 @@ from renderer.io.checkpoint import Checkpoint
 from renderer.io.clip_file import PaintedClip, clip_info, read_clip
 from renderer.io.painting import MissingBrushWarning, Painting
 from renderer.io.read import read_text
+from renderer.io.training_curves import read_curve
 from renderer.io.video import encode_mp4
 from renderer.learned.neural_brush import NeuralBrush
 from renderer.learned.stroke_map import StrokeMap

@@ -2,8 +2,9 @@ import pytest
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from experiments.figures.curves import Config, curves, read_curve
+from experiments.figures.curves import Config, curves
 from renderer.errors import InputError
+from renderer.io.training_curves import read_curve
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaokore.stylegan.augment import MAX_P, adapt, augment, draw_changes, shift
+from kaokore.stylegan.augment import MAX_P, View, adapt, augment, draw_changes, draw_views, see, shift
 from tests.kaokore.stylegan.examples import draws
 
 
@@ -50,6 +50,29 @@ def test_shift_moves_each_image_by_its_own_pixels():
     for before, after, (right, down) in zip(x, y, moves.tolist(), strict=True):
         expected = before.roll((down, right), (1, 2))[:, 4:-4, 4:-4]  # the border is reflected
         torch.testing.assert_close(after[:, 4:-4, 4:-4], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_views_change_shift_colour_and_a_square():
+    x = torch.rand(200, 3, 16, 16, generator=draws()) * 2 - 1
+    view = draw_views(200, 16, draws())
+    assert view.shift.abs().max() == 2
+    holed = view.hole[:, 0] >= 0
+    assert 0.15 < holed.float().mean() < 0.35
+    same = View(torch.zeros_like(view.shift), torch.tensor([1.0, 1.0, 0.0]).expand(200, 3), view.hole)
+    y = see(x, same)
+    torch.testing.assert_close(y[~holed], x[~holed], atol=1e-5, rtol=0)
+    (right, down), face = view.hole[holed][0].tolist(), y[holed][0]
+    assert face[:, down, right].tolist() == [0, 0, 0]
+    assert (face == 0).all(0).sum() <= 9, "3x3 pixels at most"
+    brighter = see(x, same._replace(colour=torch.tensor([1.0, 1.0, 0.25]).expand(200, 3)))
+    torch.testing.assert_close(brighter[~holed], x[~holed] + 0.25, atol=1e-5, rtol=0)
+    flat = see(x, same._replace(colour=torch.tensor([1.0, 0.0, 0.0]).expand(200, 3)))
+    assert flat[~holed].var((1, 2, 3)).max() < 1e-9, "no contrast"
+    grey = see(x, same._replace(colour=torch.tensor([0.0, 1.0, 0.0]).expand(200, 3)))
+    assert grey.var(1).max() < 1e-9, "no saturation"
+    x.requires_grad_()
+    see(x, view).sum().backward()
+    assert (x.grad[~holed] != 0).float().mean() > 0.7
 
 
 @settings(max_examples=50, deadline=None)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from kaokore import write_fake_kaokore
 from kaokore.loading import load_images
+from kaokore.stylegan.evaluate import nearest_images
 from kaokore.stylegan.features import load_features
 from kaokore.stylegan.metrics import fid
 from renderer.learned.kernel_distance import kernel_distance
@@ -63,3 +64,11 @@ def test_metrics_grow_with_damage(tmp_path):
             figures = [measure(theirs, value) for value in values]
             assert figures == sorted(figures)
     assert abs(kernel_distance(theirs, features(others))) < 0.1 * figures[-1]
+
+
+def test_nearest_images_are_found_in_the_mirror_too():
+    others = torch.rand(6, 3, 4, 4, generator=draws())
+    images = torch.stack((others[4].flip(-1), others[1] + 0.001))
+    distances, found = nearest_images(images, others, lambda x: x.flatten(1), others.flatten(1))
+    torch.testing.assert_close(found, torch.stack((others[4].flip(-1), others[1])))
+    torch.testing.assert_close(distances, torch.tensor([0.0, 0.001 * 48**0.5]), atol=1e-3, rtol=0)

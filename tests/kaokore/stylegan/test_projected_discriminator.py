@@ -1,12 +1,13 @@
 """The projected discriminator: the frozen network is EfficientNet-Lite0, the rest learns."""
 
+import pytest
 import torch
 from torch import nn
 
-from kaokore.classify.efficientnet_lite import EfficientNetLite0, imagenet_weights
+from kaokore.classify.efficientnet_lite import EfficientNetLite0, SameConv, imagenet_weights
 from kaokore.stylegan import projected_discriminator as projected
 from kaokore.stylegan.networks import CLASSES
-from kaokore.stylegan.projected_discriminator import Projected, Projection
+from kaokore.stylegan.projected_discriminator import FrozenDepthwise, Projected, Projection
 from tests.kaokore.stylegan.examples import SMALL, draws
 
 
@@ -40,7 +41,7 @@ def test_only_the_discriminators_learn():
     x[:8, 0] += 0.5  # the real ones are redder
 
     def loss():
-        return torch.relu(1 - signs[:, None] * network(x, classes)).mean()
+        return torch.relu(1 - signs[:, None] * torch.cat(network(x, classes), 1)).mean()
 
     before = loss().item()
     for _ in range(12):
@@ -50,5 +51,30 @@ def test_only_the_discriminators_learn():
     assert loss().item() < 0.6 * before
     assert all(torch.equal(weight, frozen[name]) for name, weight in network.project.state_dict().items())
     pictures = x.clone().requires_grad_()
-    network(pictures, classes).sum().backward()
+    torch.cat(network(pictures, classes), 1).sum().backward()
     assert (pictures.grad.abs().sum((1, 2, 3)) > 0).all()
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [7, 8])
+def test_the_gradient_of_frozen_depthwise_convolutions_is_pytorchs(stride, side):
+    torch.manual_seed(0)
+    plain = SameConv(6, 6, 5, stride, groups=6).requires_grad_(False)
+    x, gradients = torch.randn(2, 6, side, side), []
+    for convolution in (plain, FrozenDepthwise(plain)):
+        inputs = x.clone().requires_grad_()
+        outputs = convolution(inputs)
+        outputs.square().sum().backward()
+        gradients.append(inputs.grad)
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("view", [64, 96])
+def test_a_larger_view_shows_the_network_more(view):
+    network = Projected(SMALL, view).eval()
+    assert [x.shape[-1] for x in network.features(torch.zeros(1, 3, 8, 8))] == [
+        view // 4,
+        view // 8,
+        view // 16,
+        view // 32,
+    ]
