@@ -58,7 +58,7 @@ class Config:
     strokes: tuple[int, ...] = (10, 20, 50, 100, 200, 500, 1000)
     """Numbers of strokes to paint with."""
     seconds: float | None = None
-    """Time budget for optimising a picture; by default, --steps."""
+    """Time budget for a picture, in all methods; by default, --steps."""
     steps: int = OptimizeConfig.steps
     """Gradient steps of optimize and hybrid; lines takes a fifth."""
     renderer: str = "bezier"
