@@ -123,9 +123,9 @@ def evaluate(config: Config) -> dict[str, Any]:
     x = "seconds" if len(config.seconds) > 1 else "strokes"
     groups = [(method, count) for method in config.methods for count in (config.strokes if x == "seconds" else (None,))]
     lines = []
-    for method, count in groups:
-        found = [cell for cell in results if cell["method"] == method and count in (None, cell["strokes"])]
-        label = method if count is None else f"{method}, {count} strokes"
+    for method, only in groups:
+        found = [cell for cell in results if cell["method"] == method and only in (None, cell["strokes"])]
+        label = method if only is None else f"{method}, {only} strokes"
         lines.append((label, [cell[x] for cell in found], [cell["mse"] for cell in found]))
     kind = f"{config.split} faces" if config.folder is None else "pictures"
     title = f"{len(pictures)} {kind}, {config.size} px"
