@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "benchmark-pictures": ("experiments.benchmark_pictures", "Measure paintings of your pictures in a table."),
     "train": ("", "Train a renderer, an agent, a classifier or a StyleGAN."),
     "classify": ("experiments.classify", "Train and evaluate classifiers of gender and social status."),
+    "cut-strips": ("experiments.cut_strips", "Cut the strips of a stochastic brush from its reference brush."),
     "scan-brush": ("experiments.scan_brush", "Make a brush of a photographed sheet of strokes."),
     "stylegan": ("experiments.stylegan", "Train a StyleGAN, sample from it, and project faces into it."),
     "annotate": ("experiments.annotate", "Label faces on a web page."),
@@ -57,6 +58,7 @@ FIGURES: dict[str, tuple[str, str]] = {
     "fidelity-sheet": ("experiments.figures.fidelity_sheet", "Reference and learned strokes side by side."),
     "gallery": ("experiments.figures.gallery", "The gallery of all shipped brushes."),
     "made-up-sheet": ("experiments.figures.made_up_sheet", "A made-up photograph of strokes, to try scan-brush."),
+    "material-gallery": ("experiments.figures.material_gallery", "The gallery of all materials."),
     "scanned-brush": ("experiments.figures.scanned_brush", "How a sheet of strokes becomes a brush."),
     "strip": ("experiments.figures.strip", "Stages of a painting by the number of strokes."),
 }

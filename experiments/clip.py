@@ -30,7 +30,18 @@ from renderer.io.video import LARGEST_VIDEO, MAX_FPS, write_clip
 # Every option that a painted clip depends on.
 RESULT_OPTIONS = (
     *("method", "strokes", "size", "renderer", "blend", "agent", "steps", "opaque", "min_radius", "max_radius"),
-    *("palette", "background", "seed", "start_frame", "frames", "every", "frame_steps", "cut", "video_size"),
+    *(
+        "palette",
+        "background",
+        "features",
+        "seed",
+        "start_frame",
+        "frames",
+        "every",
+        "frame_steps",
+        "cut",
+        "video_size",
+    ),
 )
 
 
@@ -97,6 +108,7 @@ def repaint_clip(config: Config) -> None:
                 size=config.working_size(),
                 constraints=config.constraints(),
                 background=config.background,
+                features=config.features,
                 seed=config.seed,
             )
             try:

@@ -53,7 +53,7 @@ COLUMNS = {
 }
 RESULT_OPTIONS = (  # that paintings depend on
     *("method", "strokes", "size", "renderer", "blend", "agent", "steps"),
-    *("opaque", "min_radius", "max_radius", "palette", "background", "seed"),
+    *("opaque", "min_radius", "max_radius", "palette", "background", "features", "seed"),
 )
 GPU_BATCH = 64
 MAX_BYTES = 2**30  # of the manifest: some two million pictures

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from experiments.cli import require, whole_number
 from painter.api import MAX_SIZE, MAX_STROKES, Painter, background_colour, default_size
+from painter.faint_features import DEFAULT_FEATURES, check_amount
 from painter.methods import METHODS, Method
 from painter.optimize import OptimizeConfig
 from renderer.brush import require_gradient
@@ -49,6 +50,8 @@ class PaintingOptions:
     """The only colours: how many to choose from each image (8), or which ('#1a1a1a,#c0392b,#f5e6c8')."""
     background: str = "#ffffff"
     """The colour that the painting begins on: '#c69c5a', or mean, the image's mean colour."""
+    features: float = DEFAULT_FEATURES
+    """How much of their contrast faint features gain while the agent paints, 0 to 4: closed eyes on a white face, say."""
     seed: int = 0
     """Of all randomness. Equal seeds and numbers of threads (OMP_NUM_THREADS) give equal paintings."""
     device: str = "auto"
@@ -63,6 +66,7 @@ class PaintingOptions:
         if self.size is not None and not 1 <= self.size <= MAX_SIZE:
             raise InputError(f"--size must be between 1 and {MAX_SIZE} pixels, not {self.size}.")
         require(self, steps=1)
+        check_amount(self.features)
         self.constraints().for_image(torch.zeros(3, 1, 1)).apply(BEZIER.sample(1), BEZIER)
         background_colour(self.background, torch.zeros(3, 1, 1))
         require_gradient(self.renderer)

@@ -142,6 +142,7 @@ def _paint(collection: Collection, works: Sequence[_Work], worker: int) -> list[
         size=options.working_size(),
         constraints=options.constraints(),
         background=options.background,
+        features=options.features,
         seed=[work.plan.seed for work in works],
         provenance=[work.plan.provenance for work in works],
     )

@@ -71,7 +71,7 @@ class Config(PaintingOptions, FinishOptions):
     out: str
     """Folder for the results."""
     seconds: float | None = None
-    """Time for optimising (optimize, hybrid), instead of a fixed number of steps."""
+    """Time for each painting, in all methods, instead of a fixed number of steps."""
     batch: str = "auto"
     """How many images are painted at once; auto chooses by their size and the device. Paintings differ from those of
     another batch by rounding."""
@@ -212,6 +212,7 @@ def repaint(config: Config) -> None:
                 timing=_timing(config),
                 strokes=config.strokes,
                 background=config.background,
+                features=config.features,
                 **options,
             )
     sheet = out / CONTACT_SHEET
@@ -330,6 +331,7 @@ RESULT_OPTIONS = (
 
 
 MORE_OPTIONS = (
+    "features",
     "start",
     "mask",
     "lock",

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from agents.planner import DEFAULT_PLANNING, Planning
 from agents.registry import Agent, load_agent
+from painter.faint_features import DEFAULT_FEATURES, check_amount
 from painter.losses.pixels import Loss, mse
 from painter.methods import METHODS, Method, Step, Task, batch_steps, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
@@ -114,6 +115,7 @@ class Painter:
         seed: int | torch.Generator = 0,
         loss: Loss = mse,
         penalty: Callable[[Tensor], Tensor] | None = None,
+        features: float = DEFAULT_FEATURES,
         provenance: Mapping[str, Any] | None = None,
     ) -> Iterator[Step]:
         """Paint one image and yield after each step of the work.
@@ -121,7 +123,7 @@ class Painter:
         Args:
             image: a file, a PIL image, an array (H, W, 3) or a tensor (3, H, W); see `renderer.io.images.as_image`.
             strokes: how many, exactly.
-            seconds: a time budget for optimising, instead of the configured number of steps.
+            seconds: a time budget for the painting, instead of the configured number of steps; the agent plans less.
             size: pixels on the long side; the painting can be rendered at any size. With less than 8 pixels on the short
                 side, the work is done on a larger canvas, since strokes shorter than a pixel are drawn too dark.
             constraints: limits on all strokes: `StrokeConstraints`, or one or several objects with their method `apply`.
@@ -131,6 +133,8 @@ class Painter:
                 with a random loss.
             loss: what optimising lowers (optimize, hybrid), see `painter.losses`.
             penalty: strokes (B, n, P) -> (B,), added to the loss.
+            features: how much of their contrast faint features gain while the agent paints (agent, hybrid), in [0, 4], so
+                that few strokes show closed eyes on a white face; see `painter.faint_features`.
             provenance: what `paint` records in the painting beside its own entries; anything that JSON can hold.
 
         Yields:
@@ -149,6 +153,7 @@ class Painter:
             seed=seed,
             loss=loss,
             penalty=penalty,
+            features=features,
             provenance=provenance,
         )
         yield from self._run(task)
@@ -191,11 +196,11 @@ class Painter:
         strokes = [task.target.new_zeros(0, self.brush.space.width) for task, _ in works]
         layers: list[Layers] = [[] for _ in works]
         for i, step in batch_steps(self.method, [task for task, _ in works], self.brush, self.agent):
-            layers[i] = _with_step(layers[i], step, len(strokes[i]))
+            layers[i] = layers_after(layers[i], step, len(strokes[i]))
             strokes[i] = step.strokes
             if on_step is not None:
                 on_step(i, step)
-        records = [{**record, **_layer_record(parts)} for (_, record), parts in zip(works, layers, strict=True)]
+        records = [{**record, **layer_record(parts)} for (_, record), parts in zip(works, layers, strict=True)]
         return [
             self._painting(painted, task, record)
             for painted, (task, _), record in zip(strokes, works, records, strict=True)
@@ -319,6 +324,7 @@ class Painter:
         seed: int | torch.Generator = 0,
         loss: Loss = mse,
         penalty: Callable[[Tensor], Tensor] | None = None,
+        features: float = DEFAULT_FEATURES,
         provenance: Mapping[str, Any] | None = None,
     ) -> tuple[Task, dict[str, Any]]:
         """What to paint, and what the painting records of how it was made."""
@@ -344,6 +350,7 @@ class Painter:
             penalty,
             generator,
             times,
+            check_amount(features),
         )
         record = {"method": self.method, "seed": generator.initial_seed(), **limits.provenance()}
         return task, {**record, **(provenance or {})}
@@ -403,11 +410,11 @@ class Painter:
     ) -> Painting:
         strokes, layers = task.target.new_zeros(0, self.brush.space.width), Layers()
         for step in steps:
-            layers = _with_step(layers, step, len(strokes))
+            layers = layers_after(layers, step, len(strokes))
             strokes = step.strokes
             if on_step is not None:
                 on_step(step)
-        return self._painting(strokes, task, {**provenance, **_layer_record(layers)}, background)
+        return self._painting(strokes, task, {**provenance, **layer_record(layers)}, background)
 
     def _painting(
         self, strokes: Tensor, task: Task, provenance: Mapping[str, Any], background: Colour | None = None
@@ -419,7 +426,7 @@ class Painter:
         return Painting.by(self.brush, strokes, size, background, provenance)
 
 
-def _with_step(layers: Layers, step: Step, before: int) -> Layers:
+def layers_after(layers: Layers, step: Step, before: int) -> Layers:
     """The layers after a step that began with `before` strokes."""
     added = len(step.strokes) - before
     if step.layer is None or added <= 0:
@@ -429,7 +436,7 @@ def _with_step(layers: Layers, step: Step, before: int) -> Layers:
     return [*layers, (step.layer, added)]
 
 
-def _layer_record(layers: Layers) -> dict[str, Any]:
+def layer_record(layers: Layers) -> dict[str, Any]:
     """What a painting records for `renderer.io.layered.layers_of`."""
     return {"layers": [list(layer) for layer in layers]} if layers else {}
 

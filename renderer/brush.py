@@ -254,6 +254,7 @@ _FACTORIES: dict[str, BrushFactory | str] = {
     "analytic": "renderer.brushes.bezier:AnalyticBezier",
     "mypaint:": "renderer.brushes.mypaint:MyPaint",
     "solid:": "renderer.brushes.solid:load_solid",
+    "strips:": "renderer.learned.strip_brush:load_strips",
 }
 
 

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from painter.api import background_colour
+from painter.api import Layers, background_colour, layer_record, layers_after
 from painter.editing import move_colour
 from painter.methods import Step
 from renderer.brush import Brush
@@ -77,7 +77,7 @@ class Document:
         self._working = False
         self._paused: tuple[Edit, Iterator[Step], Callable[[Step], State]] | None = None
         self._views: dict[tuple[str, int], CanvasCache] = {}
-        self._marks: tuple[Tensor, Marks] | None = None
+        self._marks: dict[int, tuple[Tensor, Marks]] = {}
         self.picture = read_image(self.folder / PICTURE)
         self.history = History(self.folder / "history")
         try:
@@ -188,18 +188,30 @@ class Document:
 
     def paint(self, settings: Settings | None = None) -> Iterator[Step]:
         """Paint anew, with `settings` or those it has. Raises `InputError`."""
-        settings = settings or self.settings
-        painter = self.painters.get(settings)
-        steps = painter.steps(self.picture, **settings.options())
+        given = settings or self.settings
 
-        def state_of(step: Step) -> State:
-            painting = painter.painting_so_far(step, {"seed": settings.seed, **settings.constraints().provenance()})
-            size = fitted_size((self.picture.shape[1], self.picture.shape[2]), settings.working_size())
-            painting = replace(painting, height=size[0], width=size[1])
-            mask = None if self.state.mask is None else resized_mask(self.state.mask, size)
-            return _state(painting, settings, mask, settings.strokes, step)
+        def begin() -> tuple[Iterator[Step], Callable[[Step], State]]:
+            painter = self.painters.get(given)
+            layers: Layers = []
 
-        yield from self._work("Paint", steps, state_of, settings)
+            def steps() -> Iterator[Step]:
+                count = 0
+                for step in painter.steps(self.picture, **given.options()):
+                    layers[:] = layers_after(layers, step, count)
+                    count = len(step.strokes)
+                    yield step
+
+            def state_of(step: Step) -> State:
+                record = {"seed": given.seed, **given.constraints().provenance(), **layer_record(layers)}
+                painting = painter.painting_so_far(step, record)
+                size = fitted_size((self.picture.shape[1], self.picture.shape[2]), given.working_size())
+                painting = replace(painting, height=size[0], width=size[1])
+                mask = None if self.state.mask is None else resized_mask(self.state.mask, size)
+                return _state(painting, given, mask, given.strokes, step)
+
+            return steps(), state_of
+
+        yield from self._work("Paint", begin)
 
     def more(self, strokes: int, settings: Settings | None = None) -> Iterator[Step]:
         """Add strokes to those up to the cursor; what came after them is left out.
@@ -227,7 +239,8 @@ class Document:
         with self._lock:
             paused, edit = self._paused, self._present()
         if paused is not None and paused[0] == edit and self.cursor == self.count:
-            yield from self._work("Go on", paused[1], paused[2], self.settings)
+            _, steps, state_of = paused
+            yield from self._work("Go on", lambda: (steps, state_of))
             return
         if not self.unfinished:
             raise InputError("There is nothing to go on with: the painting is finished. Add strokes instead.")
@@ -236,54 +249,54 @@ class Document:
         yield from self._refine("Go on", missing, replace(self.settings, steps=rest), None)
 
     def _refine(self, label: str, strokes: int, settings: Settings | None, mask: Tensor | None) -> Iterator[Step]:
-        with self._lock:
-            before, old, given = self.shown(), self.state, settings or self.settings
-            kept = len(before.strokes)
-            locked, size = old.locked[:kept], before.size()
-        if not 0 <= strokes <= MAX_STROKES - kept:
-            raise InputError(f"There can be 0 to {MAX_STROKES - kept:,} more strokes, not {strokes}.")
-        given = replace(given, brush=self.settings.brush)
-        painter = self.painters.get(given)
-        steps = painter.refine_steps(
-            before,
-            self.picture,
-            region=self._region(mask, locked if strokes else torch.zeros_like(locked), size),
-            strokes=strokes,
-            locked=locked,
-            constraints=given.constraints(),
-            seed=given.seed + kept,
-        )
-        record = {**before.provenance, "refined_by": given.method, "strokes_before": kept}
-        record.pop("layers", None)
+        def begin() -> tuple[Iterator[Step], Callable[[Step], State]]:
+            before, old = self.shown(), self.state
+            kept, size = len(before.strokes), before.size()
+            locked = old.locked[:kept]
+            if not 0 <= strokes <= MAX_STROKES - kept:
+                raise InputError(f"There can be 0 to {MAX_STROKES - kept:,} more strokes, not {strokes}.")
+            given = replace(settings or self.settings, brush=self.settings.brush)
+            steps = self.painters.get(given).refine_steps(
+                before,
+                self.picture,
+                region=self._region(mask, locked if strokes else torch.zeros_like(locked), size),
+                strokes=strokes,
+                locked=locked,
+                constraints=given.constraints(),
+                seed=given.seed + kept,
+            )
+            record = {**before.provenance, "refined_by": given.method, "strokes_before": kept}
+            record.pop("layers", None)
 
-        def state_of(step: Step) -> State:
-            painting = replace(before, strokes=step.strokes.detach().cpu().float().clamp(0, 1), provenance=record)
-            state = _state(painting, self.settings, old.mask, kept + strokes, step)
-            return replace(state, locked=torch.cat((locked, state.locked[kept:])))
+            def state_of(step: Step) -> State:
+                painting = replace(before, strokes=step.strokes.detach().cpu().float().clamp(0, 1), provenance=record)
+                state = _state(painting, self.settings, old.mask, kept + strokes, step)
+                return replace(state, locked=torch.cat((locked, state.locked[kept:])))
 
-        yield from self._work(label, steps, state_of, self.settings)
+            return steps, state_of
+
+        yield from self._work(label, begin)
 
     def _region(self, mask: Tensor | None, locked: Tensor, size: tuple[int, int]) -> Tensor | None:
         """Where new strokes may be: in the mask, and not on locked strokes; (H, W) float, None for everywhere."""
         if not bool(locked.any()):
             return None if mask is None else mask.float()
-        marks = Marks(self._brush(), self.painting.strokes[: len(locked)], size)
+        marks = Marks(self._brush().mean_brush(), self.painting.strokes[: len(locked)], size)
         free = ~marks.cover(locked)
         region = free if mask is None else free & mask
         if not bool(region.any()):
             raise InputError("Locked strokes cover everything that could be painted: unlock some.")
         return region.float()
 
-    def _work(
-        self, label: str, steps: Iterator[Step], state_of: Callable[[Step], State], settings: Settings
-    ) -> Iterator[Step]:
-        """Yield the steps, and keep what was painted, however this ends."""
-        last: Step | None = None
-        finished = False
+    def _work(self, label: str, begin: Callable[[], tuple[Iterator[Step], Callable[[Step], State]]]) -> Iterator[Step]:
+        """Yield the steps, and keep what was painted, however this ends; no edit comes between `begin` and that."""
         with self._lock:
             self._require_idle()
             self._working = True
+        last: Step | None = None
+        finished = False
         try:
+            steps, state_of = begin()
             for step in steps:
                 last = step
                 yield step
@@ -492,11 +505,7 @@ class Document:
         """The outlines of the strokes in their colours, on nothing: a PNG to lay over the canvas or the picture."""
         with self._lock:
             painting, count = self.painting, self.cursor if count is None else count
-        height, width = fitted_size((self.picture.shape[1], self.picture.shape[2]), size)
-        marks = (
-            self._marks_of(painting) if size == MARKS_SIZE else Marks(self._brush(), painting.strokes, (height, width))
-        )
-        outlines = marks.outlines(count, painting.space.get(painting.strokes, "colour"))
+        outlines = self._marks_of(painting, size).outlines(count, painting.space.get(painting.strokes, "colour"))
         buffer = io.BytesIO()
         Image.fromarray(outlines, "RGBA").save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
@@ -558,12 +567,16 @@ class Document:
     def _brush(self) -> Brush:
         return self.painters.brush(self.settings.brush)
 
-    def _marks_of(self, painting: Painting) -> Marks:
+    def _marks_of(self, painting: Painting, size: int = MARKS_SIZE) -> Marks:
+        if not 8 <= size <= LARGEST_VIEW:
+            raise InputError(f"A view has 8 to {LARGEST_VIEW} pixels on the long side, not {size}.")
         with self._lock:
-            if self._marks is None or self._marks[0] is not painting.strokes:
-                height, width = fitted_size((self.picture.shape[1], self.picture.shape[2]), MARKS_SIZE)
-                self._marks = painting.strokes, Marks(self._brush(), painting.strokes, (height, width))
-            return self._marks[1]
+            self._marks = {key: kept for key, kept in self._marks.items() if kept[0] is painting.strokes}
+            if size not in self._marks:
+                height, width = fitted_size((self.picture.shape[1], self.picture.shape[2]), size)
+                marks = Marks(self._brush().mean_brush(), painting.strokes, (height, width))
+                self._marks[size] = painting.strokes, marks
+            return self._marks[size][1]
 
     def _present(self) -> Edit:
         return self.history.edits[self.history.position]

@@ -12,12 +12,14 @@ from typing import Any
 
 from renderer.errors import InputError
 from renderer.io.files import check_writable, temporary_path
+from renderer.io.images import long_side
 from renderer.io.painting import Painting
 from studio.document import PICTURE, Document
 from studio.painters import Painters
 from studio.presets import Settings
 
 MAX_UPLOAD = 32 * 2**20  # bytes
+MAX_SIDE = 10_000  # pixels of an uploaded picture
 MAX_DOCUMENTS = 1000
 MAX_NAME = 60  # characters
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{device}{i}" for device in ("com", "lpt") for i in range(1, 10))}
@@ -67,7 +69,7 @@ class Workspace:
     def upload(self, filename: str, data: bytes, settings: Settings | None = None) -> Document:
         """A new document from the bytes of a file: a picture, a session, or a saved painting.
 
-        Raises `InputError` for over `MAX_UPLOAD` bytes, and for what is none of these.
+        Raises `InputError` for over `MAX_UPLOAD` bytes or `MAX_SIDE` pixels, and for what is none of these.
         """
         if len(data) > MAX_UPLOAD:
             raise InputError(f"{clean_name(filename)} has over {MAX_UPLOAD // 2**20} MiB; reduce it first.")
@@ -79,6 +81,8 @@ class Workspace:
             path.write_bytes(data)
             if suffix == "safetensors":
                 return self._from_file(name, path)
+            if long_side(path) > MAX_SIDE:
+                raise InputError(f"{path} has over {MAX_SIDE:,} pixels a side; reduce it first.")
             return self.create(name, path, settings)
         except OSError as error:
             raise InputError(f"Cannot write {name}: {error.strerror}.") from error

@@ -34,6 +34,7 @@ class StrokeFrame:
     tooth: the paper's relief in the box (h, w), or None
     noise: numbers in [0, 1) that depend on the stroke only
     peak: the largest alpha of the whole mark, of which this may be a part
+    tint: the paper's mean tint (3,), which is the white of a material without colour
     """
 
     alpha: Array
@@ -46,6 +47,7 @@ class StrokeFrame:
     tooth: Array | None
     noise: Array
     peak: float
+    tint: Array
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,9 @@ class _Covered:
         # Details carry the likeness, and glazes the colour: both stay whole.
         width = (frame.half_width / frame.short - FINE) / (BROAD - FINE)
         self.body = float(np.clip((frame.peak - THIN) / (THICK - THIN), 0.2, 1))
+        if material.saturation < 1:  # lights are bare paper, which shows no hairs
+            dark = 1 - float(np.mean(frame.colour))
+            self.body *= material.saturation + (1 - material.saturation) * (0.25 + 0.75 * dark)
         self.broad = float(np.clip(width, 0.25, 1))
 
     def deposit(self) -> Deposit:
@@ -168,10 +173,11 @@ class _Covered:
         m, frame, colour = self.material, self.frame, self.frame.colour
         if colour.ndim > 1:
             colour = colour.reshape(-1, 3)[self.index]
-        if m.saturation != 1 or m.contrast != 1:
+        if m.saturation != 1:
             grey = colour @ np.array([0.30, 0.59, 0.11], np.float32)
             grey = np.clip(0.5 + m.contrast * (grey - 0.5), 0, 1)[..., None]
             tinted = grey + m.warmth * np.array([1.0, 0.2, -1.2], np.float32) * (1 - grey)
+            tinted = tinted * frame.tint
             colour = tinted + m.saturation * (colour - tinted)
         if m.jitter:
             shift = frame.noise[9:12] - 0.5

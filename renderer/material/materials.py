@@ -114,7 +114,7 @@ _MATERIALS: dict[str, Material] = {
         hair=0.0020, paper="washi", relief=0.16,
     ),
     "charcoal": Material(
-        hairs=0.5, grains=0.8, breaks=0.6, softness=0.5, ragged=0.5, ends=0.4, wobble=0.06, screen=0.8, saturation=0.0,
+        hairs=0.5, grains=0.8, breaks=0.6, softness=0.5, ragged=0.5, ends=0.4, wobble=0.06, screen=0.7, saturation=0.0,
         warmth=0.01, contrast=1.15, grain=0.0013, paper="laid", relief=0.12,
     ),
     "pastel": Material(

@@ -28,7 +28,7 @@ LEAST_WIDTH = 0.75  # pixels: half width of the finest stroke
 AT_ONCE = 2**22  # pixels of a stroke that are computed at once
 MARGIN = 0.6  # half widths beyond them that outlines depend on
 BLACK = np.array([0.12, 0.116, 0.11], np.float32)  # sRGB of a dry black pigment
-SCREEN_SOFTNESS = 0.75  # range of the paper's tooth over which dry pigment fades
+SCREEN_SOFTNESS = 0.9  # range of the paper's tooth over which dry pigment fades
 PAPER_RELIEF = 0.2  # where a paper is chosen for a material without light
 
 Box = tuple[int, int, int, int]
@@ -60,6 +60,7 @@ class Surface:
         on_paper = PAPER_RELIEF if paper != "none" or finish.ground else 0.0
         self.relief = max(self.material.relief, on_paper) if finish.relief is None else finish.relief
         sheet = make_sheet(paper, size, finish.seed)
+        self.tint = sheet.tint.mean((0, 1))
         self.paper = np.array(background, np.float32) * sheet.tint
         self.colour = np.empty((*size, 3), np.float32)  # of the paint and what is below it, without light
         self.colour[:] = self.paper
@@ -107,6 +108,7 @@ class Surface:
                     tooth=tooth,
                     noise=stroke_numbers(rows[i].numpy(), self.finish.seed),
                     peak=float(alphas[i].max()),
+                    tint=self.tint,
                 )
                 self._put(frame, first, last)
         return [(left, first, width, last - first) for _, (left, _, width, _), first, last in pieces]
@@ -206,8 +208,8 @@ def drawing_times(size: tuple[int, int]) -> int:
 
 def _screen(size: tuple[int, int], relief: Array, seed: int) -> Array:
     """The threshold (h, w) in [0, 1] of dry pigment: low on what is high."""
-    grains = 0.9 * canvas_field(size, 0.0006, seed + 50) + 0.45 * canvas_field(size, 0.0015, seed + 51)
-    return np.asarray(1 / (1 + np.exp(1.35 * (0.6 * relief + grains))), np.float32)
+    grains = 0.9 * canvas_field(size, 0.0005, seed + 50) + 0.35 * canvas_field(size, 0.0013, seed + 51)
+    return np.asarray(1 / (1 + np.exp(1.1 * (0.6 * relief + grains))), np.float32)
 
 
 def _groups(pieces: list[_Piece]) -> Iterator[list[_Piece]]:

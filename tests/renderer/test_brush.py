@@ -53,7 +53,8 @@ NETWORKS: dict[str, Callable[[], Brush]] = {
     "neural-brush, latent": lambda: make("latent"),
     "scanned": scanned,
 }
-BRUSHES = [*REGISTERED, "ink+watercolour", "flat+ink+liner", *MYPAINT, *NETWORKS]
+STRIPS = ["strips:charcoal", "strips:impressionist"]
+BRUSHES = [*REGISTERED, *STRIPS, "ink+watercolour", "flat+ink+liner", *MYPAINT, *NETWORKS]
 
 
 @functools.cache

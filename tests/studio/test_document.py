@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from painter import Painter
 from renderer.errors import InputError
 from studio.document import BusyError, Document, compare
 from studio.painters import Painters
@@ -29,6 +30,7 @@ def test_painting_is_one_edit_and_nearer_to_the_picture_than_the_bare_background
     assert document.count == document.cursor == 6
     assert torch.equal(strokes(document), steps[-1].strokes)
     assert document.quality().mse < bare.mse / 2
+    assert sum(count for _, count in document.painting.provenance["layers"]) == 6
     assert document.undo() == "Paint"
     assert document.count == 0
     assert document.redo() == "Paint"
@@ -87,6 +89,25 @@ def test_a_document_that_is_painted_refuses_edits(document: Document) -> None:
             edit()
     painting.close()  # type: ignore[attr-defined]
     document.add_stroke(LINE)
+
+
+def test_no_edit_comes_between_the_beginning_and_what_is_kept(
+    painted: Document, painters: Painters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = painters.get
+
+    def slow(settings: Settings) -> Painter:
+        with pytest.raises(BusyError):
+            painted.add_stroke(LINE)
+        return get(settings)
+
+    monkeypatch.setattr(painters, "get", slow)
+    for _ in painted.more(2):
+        pass
+    assert painted.count == 8
+    with pytest.raises(InputError, match="more strokes"):
+        next(painted.more(20_000))
+    assert not painted.busy
 
 
 def test_more_strokes_go_on_from_the_cursor(painted: Document) -> None:

@@ -76,6 +76,9 @@ def test_bad_uploads(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(InputError, match=r"^[^\n]+\.$") as caught:
             workspace.upload(name, data)
         assert ".tmp" not in str(caught.value)
+    monkeypatch.setattr(module, "MAX_SIDE", 39)
+    with pytest.raises(InputError, match="over 39 pixels a side"):
+        workspace.upload("a.png", png())
     monkeypatch.setattr(module, "MAX_UPLOAD", 10)
     with pytest.raises(InputError, match="reduce it"):
         workspace.upload("a.png", png())
