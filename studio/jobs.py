@@ -121,7 +121,7 @@ class JobQueue:
             document: to paint.
             steps: returns the generator that paints, such as `lambda: document.more(100)`; called when the job begins.
             owner: who asks for it.
-            settings: those that `Document.paint` gets, for the view; None for those of the document.
+            settings: those that `Document.paint` gets; None where the painting that is shown goes on.
             size: pixels on the long side of live frames; smaller where drawing is slow.
 
         Raises:
@@ -130,7 +130,7 @@ class JobQueue:
 
         def work(job: Job) -> int:
             views = [document.view(side, settings) for side in (size, size // 2, size // 4)]
-            job.live = LiveView(views)
+            job.live = LiveView(views, document.shown().strokes if settings is None else None)
             painting = steps()
             try:
                 for step in painting:

@@ -43,15 +43,16 @@ class LiveView:
 
     Args:
         views: the canvases at decreasing sizes; a smaller one is taken where drawing is slow.
+        strokes: (n, P) that are there before; by default none.
     """
 
-    def __init__(self, views: list[CanvasCache]) -> None:
+    def __init__(self, views: list[CanvasCache], strokes: Tensor | None = None) -> None:
         self._views = views
         self._level = 0
         self._lock = threading.Lock()
         self._drawing = threading.Lock()
-        self._strokes = torch.zeros(0, views[0].brush.space.width)
-        self._before = 0  # strokes when the present round came
+        self._strokes = torch.zeros(0, views[0].brush.space.width) if strokes is None else strokes
+        self._before = len(self._strokes)  # strokes when the present round came
         self._began = self._came = time.monotonic()
         self._round = FIRST_ROUND
         self._progress = 0.0

@@ -19,6 +19,7 @@ import json
 import logging
 import math
 import threading
+import time
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -51,10 +52,10 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-FRAMES = 15  # a second, at most
+FRAMES = 24  # a second, at most
 MAX_MESSAGE = 4 * 2**20  # bytes from a browser
 VIEWS = ("picture", "painting", "error", "outlines", "mask")
-EDITS_FOR_ALL = 0.5  # seconds between looks at changes that other tabs have made
+LOOKS = 0.1  # seconds between looks at new jobs, exports, and what other tabs have changed
 
 _log = logging.getLogger(__name__)
 
@@ -272,6 +273,7 @@ class _Tab:
     async def _watch(self) -> None:
         """Send frames and the state of jobs, `FRAMES` times a second while something is painted."""
         while True:
+            begun = time.monotonic()
             document = self.commands.document
             job = None if document is None else self.studio.job(document)
             alive = job is not None and not job.ended
@@ -282,7 +284,8 @@ class _Tab:
                     self._over = document.name, 0
             await self._exports()
             await self._facts()
-            await asyncio.sleep(1 / FRAMES if alive or self.commands.exports else EDITS_FOR_ALL / 5)
+            pause = 1 / FRAMES - (time.monotonic() - begun) if alive else LOOKS
+            await asyncio.sleep(max(0.005, pause))
 
     async def _live(self, document: Document, job: Job) -> None:
         ended = job.ended  # asked before the frame: the last frame is sent, too
@@ -332,8 +335,6 @@ class _Tab:
             if done:
                 self.commands.exports.remove(job)
             await self._send(state)
-        if self.commands.exports:
-            await asyncio.sleep(0.1)
 
 
 def _finite(value: Any) -> Any:

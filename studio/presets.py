@@ -169,13 +169,13 @@ def presets() -> dict[str, Preset]:
         ),
         "impressionist": Preset(
             "Impressionist",
-            "Short broken strokes of one size.",
+            "Soft dabs, none of them small or large.",
             Settings(brush="impressionist", strokes=400, min_radius=0.02, max_radius=0.06, background="mean"),
         ),
         "few strokes": Preset("Few strokes", "Forty strokes that say the most.", Settings(strokes=40, size=128)),
         "finest": Preset(
             "Finest",
-            "Six hundred strokes, placed by the agent and then moved together; takes minutes.",
+            "Six hundred strokes, placed by the agent and then moved together; takes longer.",
             Settings(method="hybrid", strokes=600, steps=400),
         ),
     }

@@ -218,8 +218,10 @@ def test_painting_live_and_every_edit(client: TestClient, tab: Tab) -> None:
     assert tab.facts["cursor"] == 5 + drawn
     tab.ask("cut")
     assert tab.facts["count"] == 5 + drawn
+    tab.frames.clear()
     tab.paint("more", strokes=3)
     assert tab.facts["count"] == 8 + drawn
+    assert tab.frames[0][0]["strokes"] >= 5 + drawn, "what is there stays on the screen"
     assert "no mask" in tab.answer("repaint", strokes=3)["error"]
     mask = np.zeros((32, 32), np.uint8)
     mask[4:28, 4:28] = 255
