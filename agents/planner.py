@@ -32,7 +32,7 @@ class Planning:
     independent_steps: int = 7
     """Gradient steps on the best proposals, each by itself."""
     joint_steps: int = 40
-    """Gradient steps on the strokes of the round together, at most."""
+    """Gradient steps on the strokes of the round together, at most; twice as many with the brush bezier."""
     lr: float = 0.1
     """Size of the first step in units of the stroke's own size; falls linearly to 0."""
 

@@ -70,6 +70,20 @@ class BatchAgent(Protocol):
         ...
 
 
+@runtime_checkable
+class AdjustableAgent(Protocol):
+    """An `Agent` that knows time budgets and canvases with strokes on them."""
+
+    def adjusted(self, *, seconds: float | None = None, existing: int = 0) -> Agent:
+        """The same agent for other circumstances.
+
+        Args:
+            seconds: Time budget for a picture; it may be exceeded a little, but every stroke is painted.
+            existing: Strokes that the canvas shows already: new strokes are as small as those after them.
+        """
+        ...
+
+
 AgentLoader = Callable[[Checkpoint, Brush, torch.device | str, Planning], Agent]
 """(checkpoint, brush, device, planning) -> agent."""
 

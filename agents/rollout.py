@@ -24,8 +24,9 @@ cells of all sizes compete by gain, large strokes come first and small strokes g
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -151,9 +152,9 @@ def rollout_round(
             canvas = lay(before, strokes, brush)
 
     if planning.joint_steps > 0:
-        steps = [
-            min(planning.joint_steps, 8 + 2 * n) for n in mask.sum(1).tolist()
-        ]  # few strokes converge in few steps
+        # Few strokes converge in few steps. Compiled steps are cheap: twice as many lower the error by a tenth.
+        times = 1 if brush.stroke_map() is None else 2
+        steps = [times * min(planning.joint_steps, 8 + 2 * n) for n in mask.sum(1).tolist()]
         strokes, canvas = paint_refined(
             strokes, before, target, brush, mask=mask, steps=steps, lr=planning.lr, constraints=constraints
         )
@@ -194,6 +195,8 @@ def paint_picture(
     growth: float = 0.5,
     min_strokes: int = 6,
     cell_pixels: int = 16,
+    existing: int = 0,
+    seconds: float | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Paint one picture with exactly `count` strokes (the whole algorithm above).
 
@@ -209,6 +212,8 @@ def paint_picture(
         min_strokes: Strokes that a round adds at least. Early strokes change most, so they are chosen a few at a time.
         cell_pixels: Side in pixels that the smallest cell of a round has at most: a round of large cells works on a
             reduced picture.
+        existing: Strokes that the canvas shows already, so that the new ones are as small as those after them.
+        seconds: Time budget: strokes are refined less as it runs out. The result then depends on the speed of the machine.
 
     Yields:
         After each round, the canvas `(3, H, W)` and the strokes of that round `(n, P)`, n > 0, in painting order.
@@ -227,6 +232,8 @@ def paint_picture(
         growth=growth,
         min_strokes=min_strokes,
         cell_pixels=cell_pixels,
+        existing=existing,
+        seconds=seconds,
     )
     for _, painted, strokes in rounds:
         yield painted, strokes
@@ -245,6 +252,8 @@ def paint_pictures(
     growth: float = 0.5,
     min_strokes: int = 6,
     cell_pixels: int = 16,
+    existing: int = 0,
+    seconds: float | None = None,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Paint several pictures, each with exactly `count` strokes, as `paint_picture` paints one.
 
@@ -262,6 +271,8 @@ def paint_pictures(
         growth: Strokes that a round adds, as a fraction of those already there.
         min_strokes: Strokes that a round adds at least.
         cell_pixels: Side in pixels that the smallest cell of a round has at most.
+        existing: Strokes that each canvas shows already.
+        seconds: Time budget of all pictures.
 
     Yields:
         For each picture of each round, its index in [0, B), its canvas `(3, H, W)` and the strokes of that round `(n, P)`,
@@ -273,11 +284,16 @@ def paint_pictures(
     for pair in zip(canvases, targets, strict=True):
         check_pictures(*pair, dims=3, values=True)
     translate = translation(brush, {"brush": constraints.brush or 0.0})
-    pictures = [_Picture(i, *pair) for i, pair in enumerate(zip(canvases, targets, strict=True))]
+    pictures = [_Picture(i, *pair, existing=existing) for i, pair in enumerate(zip(canvases, targets, strict=True))]
+    pace = _Pace(seconds, count * len(pictures))
     while unfinished := [picture for picture in pictures if picture.done < count]:
         stage = min(picture.stage() for picture in unfinished)
         group = [picture for picture in unfinished if picture.stage() == stage]
         size, grids, min_gain_ratio = stage
+        share = pace.share(sum(picture.done for picture in pictures))
+        most = [min(max(min_strokes, int((p.done + p.existing) * growth)), count - p.done) for p in group]
+        if share < LEAST_SHARE:  # no time to look at the canvas again
+            most, min_gain_ratio = [count - p.done for p in group], min(min_gain_ratio, 0.1)
         # Strokes are independent of resolution, so that a round of large cells can work on a small picture.
         scale = cell_pixels * min(grids[-1]) / min(size)
         small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
@@ -289,9 +305,9 @@ def paint_pictures(
             small_canvas,
             small_target,
             grids=grids,
-            max_strokes=[min(max(min_strokes, int(p.done * growth)), count - p.done) for p in group],
+            max_strokes=most,
             min_gain_ratio=min_gain_ratio,
-            planning=planning,
+            planning=_reduced(planning, share),
             constraints=constraints,
             translate=translate,
         )
@@ -312,6 +328,47 @@ def paint_pictures(
                 raise InputError("The policy proposes no finite strokes; its checkpoint is damaged.")
 
 
+LEAST_SHARE = 0.1  # of the refinement; with less, strokes are painted as they are proposed
+
+
+def _reduced(planning: Planning, share: float) -> Planning:
+    """A share in [0, 1] of the steps of `planning`."""
+    if share >= 1:
+        return planning
+    if share < LEAST_SHARE:
+        return replace(planning, independent_steps=0, joint_steps=0)
+    independent, joint = round(share * planning.independent_steps), round(share * planning.joint_steps)
+    return replace(planning, independent_steps=independent, joint_steps=joint)
+
+
+class _Pace:
+    """How much of the refinement a time budget leaves time for: all of it, where there is none."""
+
+    def __init__(self, seconds: float | None, strokes: int) -> None:
+        self._seconds, self._strokes = seconds, strokes
+        self._started = self._last = time.monotonic()
+        self._done = 0
+        self._share = 1.0
+        self._full = 0.0  # seconds of a stroke that is refined in full
+
+    def share(self, done: int) -> float:
+        """The share in [0, 1] of the refinement for the next round, after `done` strokes of all."""
+        if self._seconds is None:
+            return 1.0
+        now = time.monotonic()
+        if done > self._done:
+            # About a quarter of a round's time is not refinement.
+            self._full = (now - self._last) / (done - self._done) / (0.25 + 0.75 * self._share)
+        self._last, self._done = now, done
+        left = self._seconds - (now - self._started)
+        wanted = self._full * (self._strokes - done)
+        if left <= 0:
+            self._share = 0.0
+        else:
+            self._share = 1.0 if wanted <= left else max(0.0, (left / wanted - 0.25) / 0.75)
+        return self._share
+
+
 @dataclass(eq=False)
 class _Picture:
     """A picture in progress."""
@@ -320,30 +377,52 @@ class _Picture:
     canvas: Tensor  # (3, H, W)
     target: Tensor
     done: int = 0  # strokes
+    existing: int = 0  # strokes on the canvas at the start
     extra: int = 0  # added to those done, to propose on finer grids
     min_gain_ratio: float = 0.3
 
     def stage(self) -> tuple[tuple[int, int], list[Grid], float]:
         """What pictures painted in one round must have in common; of one size, the coarser grids come first."""
         size = (self.target.shape[-2], self.target.shape[-1])
-        return size, grids_for(size, self.done + self.extra), self.min_gain_ratio
+        return size, grids_for(size, self.existing + self.done + self.extra), self.min_gain_ratio
 
 
 class PolicyAgent:
-    """An agent that paints with a policy: an `agents.registry.BatchAgent`."""
+    """An agent that paints with a policy: an `agents.registry.BatchAgent` and `AdjustableAgent`.
 
-    def __init__(self, policy: Policy, brush: Brush, planning: Planning = DEFAULT_PLANNING) -> None:
+    Args:
+        policy: Proposes strokes.
+        brush: Paints them; differentiable.
+        planning: How much strokes are refined.
+        seconds: Time budget for a picture; None for none.
+        existing: Strokes that canvases show already.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        brush: Brush,
+        planning: Planning = DEFAULT_PLANNING,
+        *,
+        seconds: float | None = None,
+        existing: int = 0,
+    ) -> None:
         self.policy = policy
         self.brush = brush
         self.planning = planning
+        self.seconds = seconds
+        self.existing = existing
+
+    def adjusted(self, *, seconds: float | None = None, existing: int = 0) -> PolicyAgent:
+        """See `agents.registry.AdjustableAgent`."""
+        return PolicyAgent(self.policy, self.brush, self.planning, seconds=seconds, existing=existing)
 
     def __call__(
         self, canvas: Tensor, target: Tensor, count: int, *, constraints: StrokeConstraints = UNCONSTRAINED
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Paint one picture; see `paint_picture`."""
-        return paint_picture(
-            self.policy, self.brush, canvas, target, count, planning=self.planning, constraints=constraints
-        )
+        rounds = self.paint_batch([canvas], [target], count, constraints=constraints)
+        return ((painted, strokes) for _, painted, strokes in rounds)
 
     def paint_batch(
         self,
@@ -355,7 +434,15 @@ class PolicyAgent:
     ) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Paint several pictures; see `paint_pictures`."""
         return paint_pictures(
-            self.policy, self.brush, canvases, targets, count, planning=self.planning, constraints=constraints
+            self.policy,
+            self.brush,
+            canvases,
+            targets,
+            count,
+            planning=self.planning,
+            constraints=constraints,
+            existing=self.existing,
+            seconds=None if self.seconds is None else self.seconds * len(targets),
         )
 
 

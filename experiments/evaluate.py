@@ -1,7 +1,7 @@
 """Measure the painting methods on KaoKore faces or on your own pictures: error against number of strokes.
 
     python -m experiments.evaluate --root data/kaokore --split dev --n 100
-    python -m experiments.evaluate --root data/kaokore --methods optimize --strokes 200 --seconds 10 --n 10
+    python -m experiments.evaluate --root data/kaokore --methods agent hybrid --strokes 200 --seconds .5 1 2 6 --n 30
     python -m experiments.evaluate --folder photos --size 256 --methods agent hybrid --strokes 200 1000
 
 Writes `evaluation.json` (means and spreads), `evaluation.csv` (a row for each painting) and `evaluation.png` (the plot) to
@@ -57,8 +57,8 @@ class Config:
     methods: tuple[Method, ...] = METHODS
     strokes: tuple[int, ...] = (10, 20, 50, 100, 200, 500, 1000)
     """Numbers of strokes to paint with."""
-    seconds: float | None = None
-    """Time budget for optimising a picture; by default, --steps."""
+    seconds: tuple[float, ...] = ()
+    """Time budgets for a picture, in all methods; by default, --steps."""
     steps: int = OptimizeConfig.steps
     """Gradient steps of optimize and hybrid; lines takes a fifth."""
     renderer: str = "bezier"
@@ -83,26 +83,30 @@ def evaluate(config: Config) -> dict[str, Any]:
             brush=config.renderer,
             agent=config.agent,
             device=config.device,
-            config=OptimizeConfig(steps=config.steps, seconds=config.seconds),
+            config=OptimizeConfig(steps=config.steps),
             planning=config.planning,
         )
         for method in config.methods
     ]
     perceptual, lpips = Perceptual(), load_lpips_or_say_why()
     pictures = _load_pictures(config)
-    results, table = [], []
-    for painter in painters:
-        for count in config.strokes:
-            rows: list[dict[str, float]] = []
-            for name, picture in tqdm(pictures, desc=f"{painter.method} {count}", disable=None):
-                result = paint_image(painter, picture, strokes=count, seed=config.seed)
-                rows.append({"seconds": result.seconds, **asdict(compute_metrics(result.image, picture, perceptual))})
-                if lpips is not None:
-                    rows[-1]["lpips"] = lpips_distance(lpips, result.image, picture)
-                table.append({"input": name, "method": painter.method, "strokes": count, **rows[-1]})
-            results.append({"method": painter.method, "strokes": count, **_summary(rows)})
-            errors = f"mse {results[-1]['mse']:.5f} (median {results[-1]['mse_median']:.5f})"
-            print(f"{painter.method} {count}: {errors}, {results[-1]['seconds']:.2f} s a picture")
+    budgets: tuple[float | None, ...] = config.seconds or (None,)
+    cells = [(painter, count, budget) for painter in painters for count in config.strokes for budget in budgets]
+    rows: list[list[dict[str, float]]] = [[] for _ in cells]
+    tables: list[list[dict[str, Any]]] = [[] for _ in cells]
+    for name, picture in tqdm(pictures, disable=None):  # in turns, so that a busy machine slows all cells alike
+        for (painter, count, budget), measured, table in zip(cells, rows, tables, strict=True):
+            result = paint_image(painter, picture, strokes=count, seed=config.seed, seconds=budget)
+            measured.append({"seconds": result.seconds, **asdict(compute_metrics(result.image, picture, perceptual))})
+            if lpips is not None:
+                measured[-1]["lpips"] = lpips_distance(lpips, result.image, picture)
+            table.append({"input": name, "method": painter.method, "strokes": count, "budget": budget, **measured[-1]})
+    results = []
+    for (painter, count, budget), measured in zip(cells, rows, strict=True):
+        cell = {"method": painter.method, "strokes": count, "budget": budget, **_summary(measured)}
+        results.append(cell)
+        errors = f"mse {cell['mse']:.5f} +- {1.96 * cell['mse_standard_error']:.5f} (median {cell['mse_median']:.5f})"
+        print(f"{painter.method} {count}: {errors}, {cell['seconds']:.2f} s a picture")
     report = {"config": without_folders(asdict(config)), "faces": len(pictures), **describe_run(), "results": results}
     out = Path(config.out)
     with atomic(out / "evaluation.json") as temporary:
@@ -112,14 +116,20 @@ def evaluate(config: Config) -> dict[str, Any]:
         atomic(out / "evaluation.csv") as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
-        writer = csv.DictWriter(file, list(table[0]))
+        writer = csv.DictWriter(file, list(tables[0][0]))
         writer.writeheader()
-        writer.writerows(table)
-    cells = {method: [cell for cell in results if cell["method"] == method] for method in config.methods}
-    lines = [(name, [c["strokes"] for c in found], [c["mse"] for c in found]) for name, found in cells.items()]
+        for table in tables:
+            writer.writerows(table)
+    x = "seconds" if len(config.seconds) > 1 else "strokes"
+    groups = [(method, count) for method in config.methods for count in (config.strokes if x == "seconds" else (None,))]
+    lines = []
+    for method, only in groups:
+        found = [cell for cell in results if cell["method"] == method and only in (None, cell["strokes"])]
+        label = method if only is None else f"{method}, {only} strokes"
+        lines.append((label, [cell[x] for cell in found], [cell["mse"] for cell in found]))
     kind = f"{config.split} faces" if config.folder is None else "pictures"
     title = f"{len(pictures)} {kind}, {config.size} px"
-    axes = {"xscale": "log", "xlabel": "strokes", "ylabel": "mean squared error", "title": title}
+    axes = {"xscale": "log", "xlabel": x, "ylabel": "mean squared error", "title": title}
     plot_curves(lines, out / "evaluation.png", marker="o", **axes)
     print(f"Wrote {out}/evaluation.json, evaluation.csv and evaluation.png.")
     return report

@@ -71,7 +71,7 @@ class Config(PaintingOptions, FinishOptions):
     out: str
     """Folder for the results."""
     seconds: float | None = None
-    """Time for optimising (optimize, hybrid), instead of a fixed number of steps."""
+    """Time for each painting, in all methods, instead of a fixed number of steps."""
     batch: str = "auto"
     """How many images are painted at once; auto chooses by their size and the device. Paintings differ from those of
     another batch by rounding."""

@@ -179,7 +179,7 @@ def _train(config: Train, start: FaceGenerator | None, device: torch.device, pro
             curves = {f"train/{name}": value for name, value in (losses | {"p": state.p, "r_t": state.r_t}).items()}
             trainer.log(curves, at=state.shown)
             trainer.show(faces=f"{state.shown / 1000:.0f}k", p=f"{state.p:.2f}", kid=trainer.notes.get("kid"))
-            generator.about.update(images=state.shown)
+            generator.about.update(images=state.before + state.shown)
             if trainer.evaluating:
                 trainer.notes["kid"] = kid = sample_kid(generator, features, dev, config.evaluate_faces)
                 trainer.log({"dev/kid": kid}, at=state.shown)

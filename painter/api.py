@@ -123,7 +123,7 @@ class Painter:
         Args:
             image: a file, a PIL image, an array (H, W, 3) or a tensor (3, H, W); see `renderer.io.images.as_image`.
             strokes: how many, exactly.
-            seconds: a time budget for optimising, instead of the configured number of steps.
+            seconds: a time budget for the painting, instead of the configured number of steps; the agent plans less.
             size: pixels on the long side; the painting can be rendered at any size. With less than 8 pixels on the short
                 side, the work is done on a larger canvas, since strokes shorter than a pixel are drawn too dark.
             constraints: limits on all strokes: `StrokeConstraints`, or one or several objects with their method `apply`.

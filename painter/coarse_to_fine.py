@@ -73,6 +73,7 @@ def optimize_coarse_to_fine(
         relocations=0,
         geometry_lr=SETTLING_RATE * config.geometry_lr,
         colour_lr=SETTLING_RATE * config.colour_lr,
+        relative_lr=None if config.relative_lr is None else SETTLING_RATE * config.relative_lr,
     )
     share = found.steps / config.steps if seconds is None else 1 - SETTLING_SECONDS
     start, done = options.pop("start", None), 0

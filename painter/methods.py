@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
@@ -9,12 +10,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from agents.registry import Agent, BatchAgent
+from agents.registry import AdjustableAgent, Agent, BatchAgent
 from painter.coarse_to_fine import optimize_coarse_to_fine
 from painter.faint_features import strengthen_features
 from painter.lines import remove_lines, trace_lines
 from painter.losses.pixels import Loss, mse
-from painter.optimize import DEFAULT_CONFIG, OptimizeConfig, optimize
+from painter.optimize import DEFAULT_CONFIG, OptimizeConfig, Proposer, optimize
 from renderer.brush import Brush
 from renderer.canvas import paint
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
@@ -27,6 +28,12 @@ FEW_STROKES = 200  # up to which faint features are strengthened as asked
 MAX_LINE_SHARE = 0.6  # of all strokes, at most, become lines
 MIN_MASS_RADIUS = 0.012  # of the strokes below the lines, as a fraction of the short side
 AGENT_PROGRESS = 0.1  # of hybrid's work, the part of the agent; the optimiser takes the rest
+LINES_AGENT_TIME = 0.6  # of a time budget for lines, what the agent may take
+LEAST_TIME = 0.3  # hybrid optimises only if there is this part of the agent's time left: few steps would do harm
+RELOCATIONS = 4  # times as many relocations in hybrid: the agent knows well where strokes are missing
+ENOUGH_STEPS, ENOUGH_TIME = 150, 1.5  # of hybrid's optimiser, in agent's times: with less, it takes smaller steps
+RELATIVE_LR = 0.15  # of hybrid: strokes that are good already take steps in units of their own size
+BETAS = (0.8, 0.95)  # of Adam in hybrid
 MASS_PROGRESS = 0.3  # of the work of lines, the part of the masses
 
 
@@ -123,6 +130,9 @@ def batch_steps(method: Method, tasks: Sequence[Task], brush: Brush, agent: Agen
                 yield i, step
         return
     share = 1.0 if method == "agent" else AGENT_PROGRESS
+    started, seconds = time.monotonic(), tasks[0].config.seconds if tasks else None
+    if seconds is not None:
+        agent = _adjusted(agent, seconds=seconds)
     strokes = [task.target.new_zeros(0, brush.space.width) for task in tasks]
     rounds = [0] * len(tasks)
     for i, fresh in _agent_rounds(tasks, agent):
@@ -131,7 +141,31 @@ def batch_steps(method: Method, tasks: Sequence[Task], brush: Brush, agent: Agen
         layer = f"round {rounds[i]}" if method == "agent" else None  # optimising moves strokes through the whole order
         yield i, Step(share * len(strokes[i]) / tasks[i].count, strokes[i], tasks[i].canvas, mean, layer)
     if method == "hybrid":
-        yield from _optimize(tasks, brush, strokes)
+        used = (time.monotonic() - started) / len(tasks)
+        if seconds is not None and seconds - used < LEAST_TIME * used:
+            for i, task in enumerate(tasks):
+                yield i, Step(1.0, strokes[i], task.canvas, mean)
+            return
+        tasks = [replace(task, config=_after_agent(task.config, used)) for task in tasks]
+        for i, step in _optimize(tasks, brush, strokes, agent):
+            yield i, replace(step, progress=share + (1 - share) * step.progress)
+
+
+def _adjusted(agent: Agent, *, seconds: float | None = None, existing: int = 0) -> Agent:
+    """The agent for a time budget or a canvas with strokes, where it knows of them."""
+    return agent.adjusted(seconds=seconds, existing=existing) if isinstance(agent, AdjustableAgent) else agent
+
+
+def _after_agent(config: OptimizeConfig, used: float) -> OptimizeConfig:
+    """How hybrid optimises, after an agent that has taken `used` seconds.
+
+    The strokes are good already. Large steps would spoil them, unless there are enough steps to come to rest again.
+    """
+    seconds = None if config.seconds is None else config.seconds - used
+    share = min(1.0, config.steps / ENOUGH_STEPS if seconds is None else seconds / (ENOUGH_TIME * used))
+    lr = RELATIVE_LR * share if config.relative_lr is None else config.relative_lr
+    relocations = RELOCATIONS * config.relocations if share == 1 else 0
+    return replace(config, seconds=seconds, relative_lr=lr, betas=BETAS, relocations=relocations)
 
 
 def _agent_rounds(tasks: Sequence[Task], agent: Agent) -> Iterator[tuple[int, Tensor]]:
@@ -148,7 +182,11 @@ def _agent_rounds(tasks: Sequence[Task], agent: Agent) -> Iterator[tuple[int, Te
             yield indices[k], fresh
 
 
-def _optimize(tasks: Sequence[Task], brush: Brush, start: Sequence[Tensor] | None) -> Iterator[tuple[int, Step]]:
+def _optimize(
+    tasks: Sequence[Task], brush: Brush, start: Sequence[Tensor] | None, agent: Agent | None = None
+) -> Iterator[tuple[int, Step]]:
+    """Optimise the strokes of tasks; an agent that knows of strokes on a canvas proposes what is relocated."""
+
     def key(task: Task) -> Hashable:
         return task.target.shape, task.count, task.config, id(task.constraints), id(task.loss), id(task.penalty)
 
@@ -169,10 +207,21 @@ def _optimize(tasks: Sequence[Task], brush: Brush, start: Sequence[Tensor] | Non
             generator=[task.generator for task in group],
             constraints=task.constraints,
             penalty=task.penalty,
+            propose=_proposer(agent, task) if isinstance(agent, AdjustableAgent) else None,
         )
         for step in steps:
             for i, strokes in zip(indices, step.strokes, strict=True):
                 yield i, Step(step.progress, strokes, tasks[i].canvas, drawn_with)
+
+
+def _proposer(agent: AdjustableAgent, task: Task) -> Proposer:
+    """The strokes that the agent adds to a canvas with those of a task."""
+    small = agent.adjusted(existing=task.count)
+
+    def propose(canvas: Tensor, target: Tensor, count: int) -> Tensor:
+        return torch.cat([fresh for _, fresh in small(canvas, target, count, constraints=task.constraints)])
+
+    return propose
 
 
 def _alike(tasks: Sequence[Task], key: Callable[[Task], Hashable]) -> list[list[int]]:
@@ -185,7 +234,9 @@ def _alike(tasks: Sequence[Task], key: Callable[[Task], Hashable]) -> list[list[
 
 def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
     """Masses first, then lines with the last of several brushes, as the scrolls were painted (`painter.lines`)."""
-    limits = task.constraints
+    limits, started, seconds = task.constraints, time.monotonic(), task.config.seconds
+    if seconds is not None:
+        agent = _adjusted(agent, seconds=LINES_AGENT_TIME * seconds)
     traced = translation(brush, {"brush": 1.0})(trace_lines(task.target, int(MAX_LINE_SHARE * task.count)))
     strokes, canvas = task.target.new_zeros(0, brush.space.width), task.canvas
     broad = replace(limits, min_radius=max(limits.min_radius, min(MIN_MASS_RADIUS, limits.max_radius)), brush=0.0)
@@ -199,6 +250,7 @@ def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
     config = task.config
     settle = replace(
         config,
+        seconds=None if seconds is None else max(seconds - (time.monotonic() - started), 1e-3),
         steps=-(-config.steps // 5),
         relocations=0,
         geometry_lr=config.geometry_lr / 6,

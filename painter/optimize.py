@@ -60,9 +60,18 @@ class OptimizeConfig:
     """Adam's learning rate for positions, bend and radius, in [0, 1] units; falls to a twentieth by a cosine."""
     colour_lr: float = 0.02
     """Adam's learning rate for colour and opacity; falls likewise."""
+    relative_lr: float | None = None
+    """Learning rate in units of each stroke's own thickness, instead of the two above; falls likewise."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Adam's decay rates of the mean and of the square of gradients."""
 
 
 DEFAULT_CONFIG = OptimizeConfig()
+
+Proposer = Callable[[Tensor, Tensor, int], Tensor]
+"""Canvas and target `(3, H, W)` and a number -> as many strokes `(n, P)` to add."""
+
+MAX_RELOCATION_TIME = 0.3  # of the time spent so far: with a time budget, relocations are left out where they take more
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,7 @@ def optimize(
     constraints: StrokeConstraints = UNCONSTRAINED,
     penalty: Callable[[Tensor], Tensor] | None = None,
     locked: Tensor | None = None,
+    propose: Proposer | None = None,
 ) -> Iterator[OptimizeStep]:
     """Optimise `count` strokes until they show `target`.
 
@@ -116,6 +126,7 @@ def optimize(
         penalty: Maps the strokes `(B, n, P)` to `(B,)`, added to the loss (`painter.losses.guidance`).
         locked: `(n,)` booleans, which strokes of `start` stay bit for bit as they are. With locked strokes, none are
             relocated, so that the painting order stays too.
+        propose: Proposes the strokes that relocations place anew; by default, `painter.placement.place` does.
 
     Yields:
         The state after each gradient step; its `strokes` are `(count, P)` or `(B, count, P)` at the end.
@@ -136,6 +147,7 @@ def optimize(
             constraints=constraints,
             penalty=penalty,
             locked=locked,
+            propose=propose,
         )
         yield from (replace(step, strokes=step.strokes[0]) for step in batch)
         return
@@ -160,10 +172,10 @@ def optimize(
     if start is not None:
         strokes[:, :painted] = start[:, :painted]
     # Adam has one learning rate per tensor: optimising strokes / lr with a rate of 1 gives each column its own.
-    lr = _learning_rates(brush.space, config).to(strokes)
+    lr = _learning_rates(brush.space, config, strokes, (target.shape[-2], target.shape[-1]))
     scaled = (strokes / lr).requires_grad_()
     on_gpu = usable(scaled)
-    optimizer = torch.optim.Adam([scaled], betas=(0.9, 0.99), fused=on_gpu or None, capturable=on_gpu)
+    optimizer = torch.optim.Adam([scaled], betas=config.betas, fused=on_gpu or None, capturable=on_gpu)
     mean_loss = target.new_zeros(())
     if on_gpu:
         optimizer.param_groups[0]["lr"] = target.new_ones(())  # a number would be the same in every replay
@@ -173,7 +185,7 @@ def optimize(
     weights = fused(brush, strokes, canvas, target) if loss is mse else None
 
     def gradient_step() -> None:
-        current = allowed(scaled[:, :painted] * lr)
+        current = allowed((scaled * lr)[:, :painted])
         if weights is None:
             value = loss(lay(canvas, current, brush), target)
         else:
@@ -190,22 +202,43 @@ def optimize(
     record = on_gpu and loss is mse and penalty is None
     recorded: dict[int, RepeatedStep] = {}  # by the number of strokes painted
     placements = _schedule(config, count, painted)
-    while progress < 1:
+    relocation_time = 0.0
+    while progress < 1 or painted < count:  # a budget that is over too early still gives all strokes
         while placements and progress >= placements[0].at:
-            new = placements.pop(0)
+            new, begun = placements.pop(0), time.monotonic()
+            if (
+                new.relocate
+                and config.seconds is not None
+                and relocation_time > MAX_RELOCATION_TIME * (begun - started)
+            ):
+                continue
             with torch.no_grad():
                 strokes = allowed(scaled * lr)
                 if new.relocate:
-                    _reorder(optimizer, scaled, _least_important_last(canvas, strokes, target, new.count, brush))
+                    order = _least_important_last(canvas, strokes, target, new.count, brush)
+                    _reorder(optimizer, scaled, lr, order)
                     painted = count - new.count
                     strokes = allowed(scaled * lr)
                 current = lay(canvas, strokes[:, :painted], brush)
+                added = slice(painted, painted + new.count)
                 for k, picture in enumerate(target):
-                    placed = place(
-                        picture, current[k], new.count, radius=new.radius, generator=generators[k], space=brush.space
-                    )
-                    scaled[k, painted : painted + new.count] = placed / lr
+                    if new.relocate and propose is not None:
+                        strokes[k, added] = propose(current[k], picture, new.count)
+                    else:
+                        strokes[k, added] = place(
+                            picture,
+                            current[k],
+                            new.count,
+                            radius=new.radius,
+                            generator=generators[k],
+                            space=brush.space,
+                        )
+                sizes = _learning_rates(brush.space, config, strokes[:, added], (target.shape[-2], target.shape[-1]))
+                lr[:, added] = sizes
+                scaled[:, added] = strokes[:, added] / sizes
                 painted += new.count
+            if new.relocate:
+                relocation_time += time.monotonic() - begun
         group, decay = optimizer.param_groups[0], 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
         group["lr"] = group["lr"].fill_(decay) if on_gpu else decay
         if painted not in recorded:
@@ -230,7 +263,7 @@ class _Placement:
 
 
 def _schedule(config: OptimizeConfig, count: int, painted: int) -> list[_Placement]:
-    """When strokes are added and relocated. With no strokes to add, relocation starts at once."""
+    """When strokes are added and relocated."""
     placements = []
     large, small = config.radius
     missing = count - painted
@@ -246,8 +279,9 @@ def _schedule(config: OptimizeConfig, count: int, painted: int) -> list[_Placeme
             placements.append(_Placement(config.growth * i / stages, after - before, radius, relocate=False))
         grown = config.growth
     relocated = int(config.relocate_fraction * count)
+    first = int(missing <= 0)  # strokes that are there from the start are optimised before
     for i in range(config.relocations if relocated else 0):
-        at = grown + (0.85 - grown) * i / config.relocations
+        at = grown + (0.85 - grown) * (i + first) / (config.relocations + first)
         placements.append(_Placement(at, relocated, 1.5 * small, relocate=True))
     return placements
 
@@ -258,14 +292,20 @@ def _least_important_last(canvas: Tensor, strokes: Tensor, target: Tensor, last:
     return torch.cat((order[:, :-last].sort().values, order[:, -last:]), 1)
 
 
-def _reorder(optimizer: torch.optim.Optimizer, scaled: Tensor, order: Tensor) -> None:
-    """Put the strokes of the parameter (B, N, P) and of Adam's averages into `order` (B, N)."""
+def _reorder(optimizer: torch.optim.Optimizer, scaled: Tensor, lr: Tensor, order: Tensor) -> None:
+    """Put the strokes of the parameter (B, N, P), their learning rates and Adam's averages into `order` (B, N)."""
     index = order[..., None].expand_as(scaled)
-    for rows in (scaled.data, *(value for value in optimizer.state[scaled].values() if value.shape == scaled.shape)):
+    state = (value for value in optimizer.state[scaled].values() if value.shape == scaled.shape)
+    for rows in (scaled.data, lr, *state):
         rows.copy_(rows.gather(1, index))
 
 
-def _learning_rates(space: StrokeSpace, config: OptimizeConfig) -> Tensor:
-    """The learning rate of each column, (P,)."""
+def _learning_rates(space: StrokeSpace, config: OptimizeConfig, strokes: Tensor, size: tuple[int, int]) -> Tensor:
+    """The learning rate of each number of strokes (B, N, P), of the same shape."""
+    if config.relative_lr is not None:
+        # As in `agents.planner`: a thin stroke counts as two pixels.
+        thickness = 2 * space.get(strokes, "radius").amax(-1).clamp(min=2 / min(size))
+        return config.relative_lr * space.step_sizes(thickness, size)
     rates = [config.colour_lr if field.kind == "appearance" else config.geometry_lr for field in space.fields]
-    return torch.tensor(rates).repeat_interleave(torch.tensor([field.size for field in space.fields]))
+    columns = torch.tensor(rates).repeat_interleave(torch.tensor([field.size for field in space.fields]))
+    return columns.to(strokes).expand_as(strokes).clone()

@@ -26,7 +26,7 @@ from kaokore import fetch_image, resolve_root
 from renderer.errors import InputError
 from renderer.io.files import atomic
 from renderer.io.from_json import from_json
-from renderer.io.images import fit, read_image, resize, write_jpeg
+from renderer.io.images import fit, read_image, write_jpeg
 from renderer.io.painting import Painting
 from renderer.io.read import guarded, read_json
 from renderer.material.finish import Finish
@@ -74,16 +74,12 @@ class Config:
 
 @dataclass(frozen=True)
 class Figures:
-    """Means over the pictures, at the size of painting.
+    """Of one material.
 
     Attributes:
-        mse: of the drawn painting to what was painted.
-        plain_mse: the same of the bare strokes.
-        seconds: of processor time to draw and write one picture; None where all were drawn before.
+        seconds: of processor time to draw and write one picture, on average; None where all were drawn before.
     """
 
-    mse: float
-    plain_mse: float
     seconds: float | None
 
 
@@ -109,7 +105,8 @@ def material_gallery(config: Config) -> Path:
             temporary.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     _film_and_light(sources, config, folder)
     with atomic(out) as temporary:
-        temporary.write_text(page({name: Figures(**figures[name]) for name in MATERIALS if name in figures}), "utf-8")
+        shown = {name: Figures(**figures[name]) for name in MATERIALS if name in figures}
+        temporary.write_text(page(shown, (folder / "light.jpg").is_file()), "utf-8")
     print(f"Wrote {out}: {len(sources)} pictures in {len(figures)} materials; whole pictures are in {config.work}.")
     return out
 
@@ -125,12 +122,12 @@ def _sources(config: Config) -> Iterator[tuple[str, Path]]:
         yield path.stem, path
 
 
-def _painting(name: str, source: Path, plan: str, config: Config) -> tuple[Painting, Tensor]:
-    """The painting of a picture, which is painted once, and the picture at the painting's size."""
+def _painting(name: str, source: Path, plan: str, config: Config) -> Painting:
+    """The painting of a picture, which is painted once."""
     options = replace(PLANS[plan], seed=config.seed)
-    target = fit(read_image(source), options.working_size())
     path = Path(config.work) / f"{name}-{plan}.safetensors"
     if not path.exists():
+        target = fit(read_image(source), options.working_size())
         options.painter().paint(
             target,
             strokes=options.strokes,
@@ -139,38 +136,34 @@ def _painting(name: str, source: Path, plan: str, config: Config) -> tuple[Paint
             background=options.background,
             seed=options.seed,
         ).save(path)
-    return Painting.load(path), target
+    return Painting.load(path)
 
 
 def _draw(material: str, sources: Mapping[str, Path], config: Config, folder: Path) -> Figures:
     """Draw all pictures in one material, and write its sheet and cut-outs."""
-    sheet, cuts, figures = [], [], []
+    sheet, cuts = [], []
     seconds: list[float] = []
     for place, (name, source) in enumerate(tqdm(sources.items(), desc=material, disable=None)):
-        painting, target = _painting(name, source, MATERIALS[material][0], config)
+        painting = _painting(name, source, MATERIALS[material][0], config)
         whole, begun = Path(config.work) / f"{name}-{material}.jpg", time.process_time()
         if not whole.exists():
             write_jpeg(painting.render(config.size, finish=Finish(material)), whole)
             seconds.append(time.process_time() - begun)
         image = read_image(whole)
-        small = resize(image, (target.shape[1], target.shape[2]))
-        errors = [float((each - target).square().mean()) for each in (small, painting.render())]
-        figures.append(errors)
         sheet.append(_square(image, config.shown))
         if place in config.close:
             cuts.append(_cut(image, config.cut))
     write_jpeg(contact_sheet([sheet[i : i + 5] for i in range(0, len(sheet), 5)]), folder / f"{material}.jpg")
     write_jpeg(contact_sheet([cuts]), folder / f"{material}_100.jpg")
-    errors = [sum(column) / len(column) for column in zip(*figures, strict=True)]
-    return Figures(errors[0], errors[1], sum(seconds) / len(seconds) if seconds else None)
+    return Figures(sum(seconds) / len(seconds) if seconds else None)
 
 
 def _film_and_light(sources: Mapping[str, Path], config: Config, folder: Path) -> None:
     """A film in oil, and a face on gold in light from three sides."""
     name = list(sources)[config.close[0]]
-    oil, _ = _painting(name, sources[name], "broad", config)
+    oil = _painting(name, sources[name], "broad", config)
     oil.export(folder / "oil.mp4", size=min(config.size, 400), finish=Finish("oil"), seconds=6.0, fps=15.0)
-    lines, _ = _painting(name, sources[name], "glazes", config)
+    lines = _painting(name, sources[name], "glazes", config)
     # Without the masses of the background, so that the ground shows.
     colours = lines.space.get(lines.strokes, "radius").amax(-1)
     figure = lines.edit(remove=colours > 0.06)
@@ -196,14 +189,23 @@ def _cut(image: Tensor, side: int) -> Tensor:
     return image[:, max(0, top) : max(0, top) + side, left : left + side]
 
 
-def page(figures: Mapping[str, Figures]) -> str:
-    """The page that shows these materials."""
+LIGHT = """
+## Light
+
+Gouache on gold, lit from the left, from above and from the right (`--ground gold --relief 0.5 --light 180`, 90, 0).
+
+![A face on gold in three lights](images/materials/light.jpg)
+"""
+
+
+def page(figures: Mapping[str, Figures], light: bool) -> str:
+    """The page that shows these materials, and light where there is its image."""
     sections = [_section(name, mean) for name, mean in figures.items()]
     return f"""# Gallery of materials
 
 Made by `python -m experiments.figures.material_gallery`: ten faces and five photographs, planned by the agent and drawn at
-1,536 px on the long side. Below each sheet, three cut-outs at 100 %. MSE is over RGB in [0, 1] at the size of painting,
-averaged over the pictures; time is of one processor. [How materials work](materials.md).
+1,536 px on the long side. Below each sheet, three cut-outs at 100 %. Times are of one processor.
+[How materials work](materials.md).
 
 *Painted after faces of the "KaoKore Dataset" (collected by CODH from multiple organizations),
 [doi:10.20676/00000353](https://doi.org/10.20676/00000353), CC BY-SA 4.0, and after photographs in scikit-image, all in the
@@ -213,13 +215,7 @@ a cameraman (Lav Varshney).*
 {"".join(sections)}## Film
 
 [A face in oil, stroke by stroke](images/materials/oil.mp4).
-
-## Light
-
-Gouache on gold, lit from the left, from above and from the right (`--ground gold --relief 0.5 --light 180`, 90, 0).
-
-![A face on gold in three lights](images/materials/light.jpg)
-"""
+{LIGHT if light else ""}"""
 
 
 def _section(name: str, mean: Figures) -> str:
@@ -230,7 +226,7 @@ def _section(name: str, mean: Figures) -> str:
     given += [f"--min-radius {options.min_radius}"] if options.min_radius else []
     given += [f"--max-radius {options.max_radius}"] if options.max_radius < 1 else []
     given += [f"--background {options.background}"] if options.background == "mean" else []
-    duration = "" if mean.seconds is None else f"; {mean.seconds:.0f} s to draw"
+    duration = "" if mean.seconds is None else f"\n{mean.seconds:.0f} s to draw a picture.\n"
     return f"""## {name.capitalize()}
 
 {description} `repaint face.jpg --out paintings {" ".join(given)} --material {name}`
@@ -238,9 +234,7 @@ def _section(name: str, mean: Figures) -> str:
 ![Ten faces and five photographs in {name}](images/materials/{name}.jpg)
 
 ![At 100 %](images/materials/{name}_100.jpg)
-
-MSE {mean.mse:.4f}, of the bare strokes {mean.plain_mse:.4f}{duration}.
-
+{duration}
 """
 
 

@@ -45,7 +45,7 @@ class TrainConfig:
     learning_rate: float = 0.0025
     """Of Adam (betas 0 and .99), for generator and discriminator."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of convolutions. bfloat16 is several times as fast on GPUs and on CPUs with AMX, and slow on other CPUs."""
+    """Of convolutions and products. bfloat16 takes a fifth to a third less on CPUs with AMX; other CPUs may be slower."""
     balance: float = 0.0
     """0 trains on classes with their frequencies, 1 on equally many faces of each."""
     own: float = 1.0

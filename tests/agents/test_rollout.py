@@ -13,7 +13,8 @@ from torch import Tensor
 
 from agents.planner import NO_PLANNING, Planning
 from agents.policy import Policy
-from agents.rollout import grids_for, paint_picture, paint_pictures, rollout_round
+from agents.registry import AdjustableAgent
+from agents.rollout import PolicyAgent, grids_for, paint_picture, paint_pictures, rollout_round
 from renderer.brush import load_brush
 from renderer.brushes.mypaint import MYPAINT
 from renderer.canvas import blank, paint
@@ -289,3 +290,58 @@ def test_each_picture_of_a_round_has_its_own_limit() -> None:
             torch.testing.assert_close(together.strokes[i, :n], alone.strokes[0, :n], atol=1e-3, rtol=0)
             torch.testing.assert_close(together.canvas[i], alone.canvas[0], atol=1e-3, rtol=0)
             assert (BRUSH.space.get(together.strokes[i, n:], "opacity") == 0).all()
+
+
+@pytest.mark.parametrize("seconds", [1e-6, 0.05, 60.0])
+def test_a_time_budget_gives_all_strokes(seconds: float) -> None:
+    target = picture(24, 32)
+    rounds = [*paint_picture(POLICY, BRUSH, torch.ones_like(target), target, 40, seconds=seconds)]
+    assert sum(len(strokes) for _, strokes in rounds) == 40
+    last = paint(torch.ones_like(target), torch.cat([strokes for _, strokes in rounds]), BRUSH)
+    torch.testing.assert_close(rounds[-1][0], last, atol=2e-3, rtol=0)
+
+
+def test_strokes_are_refined_less_as_time_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a clock that counts calls of the planner: a time budget below what all steps need leaves some out."""
+    from agents import rollout
+
+    now, steps = [0.0], []
+    refine = rollout.paint_refined
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        now[0] += sum(options["steps"])
+        steps.append(sum(options["steps"]))
+        return refine(*arguments, **options)
+
+    monkeypatch.setattr(rollout, "paint_refined", counted)
+    monkeypatch.setattr(rollout.time, "monotonic", lambda: now[0])
+    target = picture(24, 32)
+    taken = []
+    for seconds in (None, 40.0):
+        now[0] = 0.0
+        steps.clear()
+        [*paint_picture(POLICY, BRUSH, torch.ones_like(target), target, 30, seconds=seconds)]
+        taken.append(sum(steps))
+    assert taken[1] < taken[0]
+    assert taken[1] <= 50
+
+
+def test_strokes_on_a_painted_canvas_are_proposed_on_fine_grids(monkeypatch: pytest.MonkeyPatch) -> None:
+    from agents import rollout
+
+    finest = []
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        finest.append(options["grids"][-1])
+        return rollout_round(*arguments, **options)
+
+    monkeypatch.setattr(rollout, "rollout_round", watched)
+    target = picture(64, 64)
+    agent = PolicyAgent(POLICY, BRUSH, NO_PLANNING)
+    assert isinstance(agent, AdjustableAgent)
+    for existing in (0, 200):
+        strokes = [new for _, new in agent.adjusted(existing=existing)(torch.ones_like(target), target, 6)]
+        assert sum(map(len, strokes)) == 6
+        assert finest[0] == grids_for((64, 64), existing)[-1]
+        finest.clear()
+    assert grids_for((64, 64), 200)[-1] > grids_for((64, 64), 0)[-1]

@@ -45,6 +45,16 @@ def test_every_method_and_number_of_strokes(tmp_path, root, agents):
     assert found["hybrid", 14]["mse"] < found["agent", 14]["mse"]
 
 
+def test_time_budgets(tmp_path, root, agents):
+    methods, budgets = ("agent", "optimize"), (0.01, 0.3)
+    config = Config(root, n=1, size=24, methods=methods, strokes=(9,), seconds=budgets, agent=agents["ours"])
+    report = evaluate(Config(**{**vars(config), "out": str(tmp_path / "out")}))
+    found = {(line["method"], line["budget"]): line for line in report["results"]}
+    assert found.keys() == {(method, budget) for method in methods for budget in budgets}
+    assert found["optimize", 0.3]["mse"] < found["optimize", 0.01]["mse"]
+    assert found["optimize", 0.3]["seconds"] >= 0.3
+
+
 def test_planning_and_other_agents(tmp_path, root, agents):
     errors = {}
     for name, agent, planning in (

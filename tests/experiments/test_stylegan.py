@@ -320,6 +320,7 @@ def test_refining_goes_on_from_a_trained_generator(root, checkpoint, tmp_path, m
     before, after = load_generator(checkpoint), load_generator(parts / "latest.safetensors")
     assert after.network.config == before.network.config
     assert after.about["start"]["images"] == before.about["images"]
+    assert after.about["images"] == before.about["images"] + 16
     assert not torch.equal(after.network.constant, before.network.constant)
     torch.testing.assert_close(after.network.constant, before.network.constant, atol=0.02, rtol=0)
 

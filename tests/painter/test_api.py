@@ -1,5 +1,6 @@
 """The public API: what `Painter` accepts, promises and refuses."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -269,3 +270,22 @@ def test_exports_by_suffix(agent: Painter, tmp_path: Path) -> None:
         painting.export(tmp_path / "face.bmp")
     with pytest.raises(InputError, match="1 to 16384 pixels"):
         painting.export(tmp_path / "face.png", size=0)
+
+
+@pytest.mark.parametrize("method", ["agent", "optimize", "hybrid", "lines"])
+def test_a_time_budget_is_for_the_whole_painting(method: str) -> None:
+    """Also one that is over at once: every stroke is painted."""
+    painter = Painter(method, device="cpu")  # type: ignore[arg-type]
+    for seconds in (1e-6, 0.5):
+        started = time.monotonic()
+        painting = painter.paint(photograph(), strokes=30, size=36, seconds=seconds)
+        assert len(painting.strokes) == 30
+        assert time.monotonic() - started < seconds + 10  # the machine may be busy
+
+
+def test_hybrid_is_no_worse_than_its_agent() -> None:
+    image, errors = photograph(), []
+    for method in ("agent", "hybrid"):
+        painter = Painter(method, device="cpu", config=OptimizeConfig(steps=40))  # type: ignore[arg-type]
+        errors.append((painter.paint(image, strokes=20, size=36).render() - image).square().mean())
+    assert errors[1] < errors[0]

@@ -107,12 +107,15 @@ def test_adam_averages_are_reordered_with_their_strokes() -> None:
     optimizer.step()
     before, state = scaled.detach().clone(), {name: value.clone() for name, value in optimizer.state[scaled].items()}
     order = torch.tensor([[2, 0, 3, 1], [1, 0, 2, 3]])
-    _reorder(optimizer, scaled, order)
+    lr = torch.rand(2, 4, 3)
+    rates = lr.clone()
+    _reorder(optimizer, scaled, lr, order)
 
     def reordered(rows: Tensor) -> Tensor:
         return torch.stack([part[index] for part, index in zip(rows, order, strict=True)])
 
     assert torch.equal(scaled, reordered(before))
+    assert torch.equal(lr, reordered(rates))
     assert {"step", "exp_avg", "exp_avg_sq"} <= state.keys()
     for name, value in optimizer.state[scaled].items():
         assert torch.equal(value, state[name] if name == "step" else reordered(state[name])), name
@@ -173,6 +176,37 @@ def test_time_budget_ends(target: Tensor, brush: Brush) -> None:
     steps = run(target, brush, 4, OptimizeConfig(steps=1, seconds=0.2, stages=2))
     assert steps[-1].progress == 1
     assert steps[-1].strokes.shape == (4, 13)
+
+
+@pytest.mark.parametrize("seconds", [1e-6, 0.02])
+def test_a_short_time_budget_gives_all_strokes(target: Tensor, brush: Brush, seconds: float) -> None:
+    steps = run(target, brush, 25, OptimizeConfig(seconds=seconds))
+    assert len(steps[-1].strokes) == 25
+
+
+def test_relocated_strokes_are_those_proposed(target: Tensor, brush: Brush) -> None:
+    asked = []
+
+    def propose(canvas: Tensor, picture: Tensor, count: int) -> Tensor:
+        assert canvas.shape == picture.shape
+        asked.append(count)
+        return torch.full((count, 13), 0.25)
+
+    config = OptimizeConfig(steps=20, relocations=1, relocate_fraction=0.4, relative_lr=1e-6)
+    start = BEZIER.sample(10, generator())
+    strokes = run(target, brush, 10, config, start=start, propose=propose)[-1].strokes
+    assert asked == [4]
+    assert torch.allclose(strokes[6:], torch.tensor(0.25), atol=1e-3)
+    kept = (strokes[:6, None] - start).abs().amax(-1).amin(1)  # distance to the nearest of the strokes at the start
+    assert (kept < 1e-3).all()
+
+
+def test_relative_steps_are_in_proportion_to_the_thickness(target: Tensor, brush: Brush) -> None:
+    start = torch.full((2, 13), 0.4)
+    start[0, 6:8] = 0.8
+    moved = run(target, brush, 2, OptimizeConfig(steps=1, relative_lr=0.01), start=start)[-1].strokes - start
+    thick, thin = moved[:, :2].abs().amax(-1).tolist()
+    assert thick == pytest.approx(2 * thin, rel=0.01)
 
 
 def test_custom_loss_is_followed(target: Tensor, brush: Brush) -> None:

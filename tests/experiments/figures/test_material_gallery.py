@@ -12,6 +12,8 @@ from renderer.errors import InputError
 from renderer.material import surface
 from renderer.material.materials import material_names
 
+DOCS = Path(__file__).parents[3] / "docs"
+
 
 def test_page_sheets_and_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(surface, "LEAST_SHORT", 32)
@@ -52,3 +54,11 @@ def test_invalid_options() -> None:
         script.material_gallery(script.Config(faces=(), photographs=("none.png",)))
     with pytest.raises(InputError, match="takes numbers"):
         script.material_gallery(script.Config(faces=(), photographs=("coffee.png",)))
+
+
+def test_the_page_in_the_documentation_shows_its_figures() -> None:
+    figures = json.loads((DOCS / "images/materials/figures.json").read_text(encoding="utf-8"))
+    shown = {name: script.Figures(**figures[name]) for name in script.MATERIALS if name in figures}
+    assert (DOCS / "gallery_materials.md").read_text(encoding="utf-8") == script.page(
+        shown, (DOCS / "images/materials/light.jpg").is_file()
+    )
