@@ -167,11 +167,6 @@ class Commands:
         """Lock or unlock a stroke."""
         self._present().lock([index], locked)
 
-    def lock_shown(self, locked: bool) -> None:
-        """Lock or unlock all strokes that are shown."""
-        document = self._present()
-        document.lock(range(document.cursor), locked)
-
     def recolour(self, old: str, new: str, tolerance: float = 0.1) -> str:
         """Change one colour everywhere."""
         count = self._present().recolour(old, new, tolerance)
@@ -252,12 +247,6 @@ class Commands:
         job = self._studio.queue.submit(FORMATS[kind].title, document, work, owner=self.owner)
         self.exports.append(job)
         return job.number
-
-    def stop_export(self, number: int) -> None:
-        """Stop an export."""
-        for job in self.exports:
-            if job.number == number:
-                self._studio.queue.stop(job)
 
     def _present(self) -> Document:
         if self.document is None:
