@@ -25,6 +25,7 @@ from renderer.io.checkpoint import FOLDER, Checkpoint
 from renderer.io.files import atomic
 from renderer.io.images import write_jpeg
 from renderer.io.model_cards import model_card, overview
+from renderer.learned.strip_brush import SUFFIX
 
 ROOT = FOLDER.parent
 PICTURES = Path("docs/images/checkpoints")
@@ -85,7 +86,8 @@ def picture_of(name: str, checkpoint: Checkpoint) -> Tensor:
 
         generator, draws = load_generator(name), torch.Generator().manual_seed(1)
         return image_grid(generator.synthesise(generator.sample_styles(10, draws)).clamp(0, 1), 5)
-    painter = Painter("agent", brush="bezier" if checkpoint.kind == "policy" else name)
+    brush = f"strips:{name.removesuffix(SUFFIX)}" if checkpoint.kind == "strips" else name
+    painter = Painter("agent", brush="bezier" if checkpoint.kind == "policy" else brush)
     painting = painter.paint(FACE, strokes=STROKES, size=160)
     stages = [painting.edit(remove=slice(count, None)).render(SIDE, painter.brush) for count in (10, 60, STROKES)]
     if checkpoint.kind == "policy":

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import skimage
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -116,6 +115,8 @@ def _sources(config: Config) -> Iterator[tuple[str, Path]]:
     for face in config.faces:
         yield face, fetch_image(root, face)
     for name in config.photographs:
+        import skimage  # here, because it takes long to import
+
         path = Path(skimage.__file__).parent / "data" / name
         if not path.is_file():
             raise InputError(f"scikit-image has no picture {name}.")

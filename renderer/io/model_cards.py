@@ -45,6 +45,13 @@ KINDS = {
         BRUSH_USE,
         _BRUSH_LIMITS + " Of a stochastic brush, the noise is of the same kind, not the same noise.",
     ),
+    "strips": Kind(
+        "Strips of a stochastic brush",
+        "Exemplars cut from strokes of the reference brush, by pressure and seed, which break up the learned mean of the brush "
+        "along each stroke.",
+        'from renderer.brush import load_brush\n\nbrush = load_brush("strips:" + "{name}".removesuffix("-strips"))',
+        "Broad strokes show where strips are mirrored at their ends. Agents and optimisation plan with the mean.",
+    ),
     "huang2019": Kind(
         "Renderer of Huang et al. (2019)",
         "A differentiable renderer of Bezier strokes at 128 pixels, the architecture of Learning to Paint.",
