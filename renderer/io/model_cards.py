@@ -47,8 +47,8 @@ KINDS = {
     ),
     "strips": Kind(
         "Strips of a stochastic brush",
-        "Exemplars cut from strokes of the reference brush, by pressure and seed, which break up the learned mean of the brush "
-        "along each stroke.",
+        "Exemplars cut from strokes of the reference brush, by pressure and seed, which break up the learned mean of the "
+        "brush along each stroke.",
         'from renderer.brush import load_brush\n\nbrush = load_brush("strips:" + "{name}".removesuffix("-strips"))',
         "Broad strokes show where strips are mirrored at their ends. Agents and optimisation plan with the mean.",
     ),
