@@ -42,6 +42,7 @@ from renderer.checks import check_pictures
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
 from renderer.convert import translation
 from renderer.errors import InputError
+from renderer.ops.triton_strokes import usable
 
 Grid = tuple[int, int]
 """(rows, columns) of cells on a canvas."""
@@ -153,7 +154,7 @@ def rollout_round(
 
     if planning.joint_steps > 0:
         # Few strokes converge in few steps. Compiled steps are cheap: twice as many lower the error by a tenth.
-        times = 1 if brush.stroke_map() is None else 2
+        times = 2 if brush.has_stroke_map and not usable(before) else 1
         steps = [times * min(planning.joint_steps, 8 + 2 * n) for n in mask.sum(1).tolist()]
         strokes, canvas = paint_refined(
             strokes, before, target, brush, mask=mask, steps=steps, lr=planning.lr, constraints=constraints

@@ -100,11 +100,13 @@ class Brush(ABC):
     space: the strokes that the brush draws
     differentiable: whether marks have a gradient with respect to strokes, as agents and optimisation need it
     textured: whether the colour varies inside a mark
+    has_stroke_map: whether `stroke_map` is what the brush draws from, so that planning is compiled on the CPU
     """
 
     space: StrokeSpace
     differentiable: bool = False
     textured: bool = False
+    has_stroke_map: bool = False
 
     @abstractmethod
     def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:

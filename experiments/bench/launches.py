@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from agents import planner, rollout
+from agents import optimal_colour, planner, rollout
 from agents.registry import load_agent
 from agents.rollout import PolicyAgent, grids_for, rollout_round
 from experiments.bench.timing import Figures
@@ -149,8 +149,10 @@ def _counted(call: Callable[[], object], brush: StrokeMap) -> dict[str, int]:
     """Launches and waits of the second of two calls."""
     with ExitStack() as stack:
         stack.enter_context(without_graphs())
-        for module in (triton_strokes, planner, optimization):
+        for module in (triton_strokes, planner, optimization, rollout):
             stack.enter_context(patch.object(module, "usable", lambda tensor: True))
+        for module in (optimal_colour, planner, optimization):
+            stack.enter_context(patch.object(module, "fused", lambda *given: None))
         # On a GPU, the policy sees all pictures at once.
         stack.enter_context(patch.object(rollout, "_propose", lambda policy, *given: policy(*given)))
         counter = _Launches(brush)

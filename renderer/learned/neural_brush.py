@@ -258,13 +258,18 @@ class NeuralBrush(LearnedBrush):
         logits = self._perceptron(torch.cat(parts, -1))
         if not self.directed:
             # A straight stroke could as well be mirrored: the textures of both are mixed, so that they are continuous in the
-            # stroke. Not on a GPU, since it would have to wait for `any`, and not with grain, where amplitudes would cancel.
+            # stroke. Not with grain, where amplitudes would cancel.
             weight = mirrored_weight(sideways * length / reach)
             near = weight[:, 0] > 0
-            if self.grain is None and weight.device.type == "cpu" and near.any():
+            on_cpu = weight.device.type == "cpu"  # a GPU would have to wait for the numbers of the strokes
+            if self.grain is None and (not on_cpu or near.any()):
                 parts[4] = -parts[4]
-                image = self._perceptron(torch.cat(parts, -1)[near]).flip(-1)
-                logits = logits.index_put((near,), torch.lerp(logits[near], image, weight[near, :, None, None]))
+                features = torch.cat(parts, -1)
+                image = self._perceptron(features[near] if on_cpu else features).flip(-1)
+                if on_cpu:
+                    logits = logits.index_put((near,), torch.lerp(logits[near], image, weight[near, :, None, None]))
+                else:
+                    logits = torch.lerp(logits, image, weight[:, :, None, None])
             logits = torch.where(mirror[:, :, None, None] < 0, logits.flip(-1), logits)
         # The shorter a stroke, the more similar the rows of its body: those of a dot all lie at one point.
         body = logits[:, :, CAP:-CAP]

@@ -32,6 +32,8 @@ class StrokeMap(LearnedBrush, BezierBrush):
         grid: nodes a side of the maps.
     """
 
+    has_stroke_map = True
+
     def __init__(self, hidden: int = 128, grid: int = 8) -> None:
         super().__init__()
         if hidden < 1:
@@ -109,8 +111,7 @@ class StrokeMap(LearnedBrush, BezierBrush):
         """The maps (B, 2, G, G) in frames mirrored by `mirror`; all arguments (B, 2), lengths in the frame's unit.
 
         The network is not exactly symmetric. A stroke that runs along an axis could as well have the mirrored frame: the
-        maps of both are mixed, for the first `axes` axes, so that they are continuous in the stroke. On a GPU they are not,
-        since it would have to wait for `any`.
+        maps of both are mixed, for the first `axes` axes, so that they are continuous in the stroke.
         """
         if axes == 0:
             maps: Tensor = self.body(torch.cat((half * mirror, bend * mirror, radius), -1) * 2) + 0.5
@@ -119,8 +120,11 @@ class StrokeMap(LearnedBrush, BezierBrush):
         maps = self._maps(half, bend, radius, mirror, axis)
         weight = mirrored_weight(half[:, axis])
         near = weight > 0
-        if half.device.type == "cpu" and near.any():
-            opposite = mirror[near] * torch.tensor([1.0, -1.0] if axis else [-1.0, 1.0], dtype=mirror.dtype)
-            image = self._maps(half[near], bend[near], radius[near], opposite, axis).flip(-1 - axis)
+        flip = torch.tensor([1.0, -1.0] if axis else [-1.0, 1.0], dtype=mirror.dtype, device=mirror.device)
+        if half.device.type != "cpu":  # it would have to wait for the numbers of the strokes
+            image = self._maps(half, bend, radius, mirror * flip, axis).flip(-1 - axis)
+            return torch.lerp(maps, image, weight[:, None, None, None])
+        if near.any():
+            image = self._maps(half[near], bend[near], radius[near], mirror[near] * flip, axis).flip(-1 - axis)
             maps = maps.index_put((near,), torch.lerp(maps[near], image, weight[near, None, None, None]))
         return maps

@@ -1,3 +1,4 @@
+import base64
 import io
 import json
 from pathlib import Path
@@ -283,7 +284,9 @@ def test_pace(strokes: int, frames: int) -> None:
 
 def test_notebooks_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     one = painting()
-    with Image.open(io.BytesIO(one._repr_png_())) as image:
+    shown = one._repr_mimebundle_()
+    assert shown["text/plain"] == repr(one)
+    with Image.open(io.BytesIO(base64.b64decode(shown["image/png"]))) as image:
         assert image.size == (384, 288)
         np.testing.assert_array_equal(np.asarray(image), to_bytes(one.render(384)))
     film = show_video(painting(1, 16, 16), 16)

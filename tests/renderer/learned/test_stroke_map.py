@@ -45,7 +45,7 @@ def test_map_too_large_for_the_kernel_is_an_error(grid: int, tmp_path: Path) -> 
 
 
 def test_limit_matches_the_kernel() -> None:
-    source = decode_stroke_map.SOURCE.read_text()
+    source = decode_stroke_map.SOURCE.with_name("stroke_map_pixels.h").read_text()
     assert re.findall(r"#define MAX_GRID (\d+)", source) == [str(MAX_GRID)]
 
 
