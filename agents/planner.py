@@ -162,10 +162,7 @@ def paint_refined(
     def allowed(shapes: Tensor) -> Tensor:
         return constraints.apply(shapes, space) * visible
 
-    # Steps are proportional to a stroke's thickness, of which a thin one counts as two pixels.
-    thickness = 2 * space.get(strokes, "radius").amax(-1).clamp(min=2 / min(size))
-    step_size = space.step_sizes(thickness, size)
-
+    step_size = space.step_sizes_of(strokes, size)
     limits, weights = constraints.limits(space), fused(brush, strokes, canvas, target)
     if weights is not None and limits is not None:
         brush.check(strokes.flatten(0, 1), size)

@@ -23,9 +23,8 @@ from renderer.brush import Brush
 from renderer.io.images import fitted_size
 
 LEAST_SIDE = 256  # pixels on the long side of a reduced picture
-SIDE_PER_ROOT = (
-    4.0  # pixels on its long side for each square root of a stroke: the finest strokes stay wider than a pixel
-)
+# Pixels on its long side for each square root of a stroke: the finest strokes stay wider than a pixel.
+SIDE_PER_ROOT = 4.0
 WORTHWHILE = 0.75  # of the long side: a picture that would be reduced less is not
 SETTLING_STEPS = 40  # gradient steps at full size, at most a fifth of all
 SETTLING_SECONDS = 0.45  # of a time budget

@@ -92,12 +92,13 @@ def _closed(target: Tensor) -> tuple[Array, Array]:
     picture = (target.detach().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
     short = min(picture.shape[:2])
     # Light cracks are removed first; otherwise worn dark hair would be filled with the colour of its cracks.
-    opened = cv2.morphologyEx(picture, cv2.MORPH_OPEN, _disc(MAX_CRACK_WIDTH * short))
-    closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, _disc(MAX_LINE_WIDTH * short))
+    opened = cv2.morphologyEx(picture, cv2.MORPH_OPEN, disc(MAX_CRACK_WIDTH * short))
+    closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, disc(MAX_LINE_WIDTH * short))
     return np.maximum(closed, opened), picture
 
 
-def _disc(width: float) -> Array:
+def disc(width: float) -> Array:
+    """A disc for morphology, about `width` pixels broad."""
     import cv2
 
     side = 2 * max(1, round(width / 2)) + 1

@@ -303,9 +303,7 @@ def _reorder(optimizer: torch.optim.Optimizer, scaled: Tensor, lr: Tensor, order
 def _learning_rates(space: StrokeSpace, config: OptimizeConfig, strokes: Tensor, size: tuple[int, int]) -> Tensor:
     """The learning rate of each number of strokes (B, N, P), of the same shape."""
     if config.relative_lr is not None:
-        # As in `agents.planner`: a thin stroke counts as two pixels.
-        thickness = 2 * space.get(strokes, "radius").amax(-1).clamp(min=2 / min(size))
-        return config.relative_lr * space.step_sizes(thickness, size)
+        return config.relative_lr * space.step_sizes_of(strokes, size)
     rates = [config.colour_lr if field.kind == "appearance" else config.geometry_lr for field in space.fields]
     columns = torch.tensor(rates).repeat_interleave(torch.tensor([field.size for field in space.fields]))
     return columns.to(strokes).expand_as(strokes).clone()

@@ -168,6 +168,10 @@ class StrokeSpace:
         head = ("field", "columns", "range", "unit", "default", "kind")
         return f"<b>{html.escape(self.name)}</b>, {self.width} columns{table(head, rows)}"
 
+    def step_sizes_of(self, strokes: Tensor, size: tuple[int, int]) -> Tensor:
+        """`step_sizes` of strokes `(..., P)` in proportion to their thickness, of which a thin one counts as two pixels."""
+        return self.step_sizes(2 * self.get(strokes, "radius").amax(-1).clamp(min=2 / min(size)), size)
+
     def to_json(self) -> str:
         """A JSON object for `from_json`."""
         fields = [asdict(field) for field in self.fields]

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from renderer.brush import Bounds, Mark, Patches, Size, Window, box_of, layout
 from renderer.brushes.bezier import box_around, colours, pixel_centres
 from renderer.learned.curve_coordinates import Place, Sweep, sweeps
-from renderer.learned.learned_brush import LearnedBrush, mirrored_weight
+from renderer.learned.learned_brush import LearnedBrush, mix_mirrored
 from renderer.learned.stochastic import GRAIN, TILE, Grain, StrokeNoise, stroke_noise
 from renderer.ops.decode_texture import CAP, decode_texture, texture_nodes
 from renderer.ops.patch_pixels import lookup, pixels_of
@@ -259,17 +259,13 @@ class NeuralBrush(LearnedBrush):
         if not self.directed:
             # A straight stroke could as well be mirrored: the textures of both are mixed, so that they are continuous in the
             # stroke. Not with grain, where amplitudes would cancel.
-            weight = mirrored_weight(sideways * length / reach)
-            near = weight[:, 0] > 0
-            on_cpu = weight.device.type == "cpu"  # a GPU would have to wait for the numbers of the strokes
-            if self.grain is None and (not on_cpu or near.any()):
-                parts[4] = -parts[4]
-                features = torch.cat(parts, -1)
-                image = self._perceptron(features[near] if on_cpu else features).flip(-1)
-                if on_cpu:
-                    logits = logits.index_put((near,), torch.lerp(logits[near], image, weight[near, :, None, None]))
-                else:
-                    logits = torch.lerp(logits, image, weight[:, :, None, None])
+            if self.grain is None:
+
+                def image(rows: Tensor | slice) -> Tensor:
+                    mirrored = torch.cat([*parts[:4], -parts[4], *parts[5:]], -1)
+                    return self._perceptron(mirrored[rows]).flip(-1)
+
+                logits = mix_mirrored(logits, (sideways * length / reach)[:, 0], image)
             logits = torch.where(mirror[:, :, None, None] < 0, logits.flip(-1), logits)
         # The shorter a stroke, the more similar the rows of its body: those of a dot all lie at one point.
         body = logits[:, :, CAP:-CAP]

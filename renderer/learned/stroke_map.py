@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from renderer.brush import Mark, Patches, Size, Window, box_of, layout
 from renderer.brushes.bezier import BezierBrush, colours, curves
-from renderer.learned.learned_brush import MIRRORED, LearnedBrush, mirrored_weight
+from renderer.learned.learned_brush import MIRRORED, LearnedBrush, mix_mirrored
 from renderer.ops.decode_stroke_map import MAX_GRID, decode_stroke_map
 from renderer.ops.refine_strokes import StrokeMapWeights
 from renderer.ops.triton_strokes import StrokeCodes, corners, encode_stroke_map
@@ -117,14 +117,9 @@ class StrokeMap(LearnedBrush, BezierBrush):
             maps: Tensor = self.body(torch.cat((half * mirror, bend * mirror, radius), -1) * 2) + 0.5
             return maps.view(-1, 2, self.grid, self.grid)
         axis = axes - 1
-        maps = self._maps(half, bend, radius, mirror, axis)
-        weight = mirrored_weight(half[:, axis])
-        near = weight > 0
         flip = torch.tensor([1.0, -1.0] if axis else [-1.0, 1.0], dtype=mirror.dtype, device=mirror.device)
-        if half.device.type != "cpu":  # it would have to wait for the numbers of the strokes
-            image = self._maps(half, bend, radius, mirror * flip, axis).flip(-1 - axis)
-            return torch.lerp(maps, image, weight[:, None, None, None])
-        if near.any():
-            image = self._maps(half[near], bend[near], radius[near], mirror[near] * flip, axis).flip(-1 - axis)
-            maps = maps.index_put((near,), torch.lerp(maps[near], image, weight[near, None, None, None]))
-        return maps
+
+        def image(rows: Tensor | slice) -> Tensor:
+            return self._maps(half[rows], bend[rows], radius[rows], mirror[rows] * flip, axis).flip(-1 - axis)
+
+        return mix_mirrored(self._maps(half, bend, radius, mirror, axis), half[:, axis], image)
