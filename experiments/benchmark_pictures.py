@@ -35,6 +35,7 @@ from experiments.cli import run
 from experiments.evaluate import load_lpips_or_say_why
 from experiments.figures.elements import markdown_table
 from experiments.outputs import paint_image
+from experiments.results import write_rows
 from experiments.runs import describe_run, without_folders
 from painter import Painter
 from painter.losses.perceptual import Perceptual
@@ -107,7 +108,7 @@ def benchmark_pictures(config: Config) -> list[Row]:
         if lpips is not None:
             row["lpips"] = lpips_distance(lpips, painted, picture)
         rows.append(row)
-        _write_rows(out / "benchmark.csv", rows)
+        write_rows(out / "benchmark.csv", rows[0], rows)
     _write_report(out, config, rows)
     return rows
 
@@ -159,17 +160,6 @@ def _rows_so_far(out: Path, config: Config) -> list[Row]:
     with atomic(record) as temporary:
         temporary.write_text(own, encoding="utf-8")
     return rows
-
-
-def _write_rows(path: Path, rows: list[Row]) -> None:
-    # Names of files need not be UTF-8: their bytes come through.
-    with (
-        atomic(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _write_report(out: Path, config: Config, rows: list[Row]) -> None:

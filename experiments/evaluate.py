@@ -11,7 +11,6 @@ alone. Where the package `lpips` is installed, its distance (AlexNet) is measure
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from agents.planner import DEFAULT_PLANNING, Planning
 from experiments.cli import run
 from experiments.figures.elements import plot_curves
 from experiments.outputs import paint_image
+from experiments.results import write_rows
 from experiments.runs import describe_run, without_folders
 from kaokore.loading import load_images
 from painter import Painter
@@ -111,15 +111,7 @@ def evaluate(config: Config) -> dict[str, Any]:
     out = Path(config.out)
     with atomic(out / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(report, indent=2))
-    # Names of files need not be UTF-8: their bytes come through.
-    with (
-        atomic(out / "evaluation.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
-        writer = csv.DictWriter(file, list(tables[0][0]))
-        writer.writeheader()
-        for table in tables:
-            writer.writerows(table)
+    write_rows(out / "evaluation.csv", table[0], table)
     x = "seconds" if len(config.seconds) > 1 else "strokes"
     groups = [(method, count) for method in config.methods for count in (config.strokes if x == "seconds" else (None,))]
     lines = []

@@ -171,14 +171,18 @@ class MetricsTable:
         """Add a row, in place of one with the same `key`. Raises `InputError` when it cannot be written."""
         with _locked(self.path):
             rows = [old for old in self.rows() if old[key] != row[key]]
-            # Names of files need not be UTF-8: their bytes come through.
-            with (
-                atomic(self.path) as temporary,
-                temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-            ):
-                writer = csv.DictWriter(file, self.columns)
-                writer.writeheader()
-                writer.writerows([*rows, dict(row)])
+            write_rows(self.path, self.columns, [*rows, row])
+
+
+def write_rows(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table as CSV, whole or not at all. Names of files need not be UTF-8: their bytes come through."""
+    with (
+        atomic(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        writer = csv.DictWriter(file, list(columns))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 @contextmanager
