@@ -111,7 +111,7 @@ def evaluate(config: Config) -> dict[str, Any]:
     out = Path(config.out)
     with atomic(out / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(report, indent=2))
-    write_rows(out / "evaluation.csv", table[0], table)
+    write_rows(out / "evaluation.csv", tables[0][0], [row for table in tables for row in table])
     x = "seconds" if len(config.seconds) > 1 else "strokes"
     groups = [(method, count) for method in config.methods for count in (config.strokes if x == "seconds" else (None,))]
     lines = []
