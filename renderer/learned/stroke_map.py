@@ -9,7 +9,7 @@ from renderer.brush import Mark, Patches, Size, Window, box_of, layout
 from renderer.brushes.bezier import BezierBrush, colours, curves
 from renderer.learned.learned_brush import MIRRORED, LearnedBrush, mix_mirrored
 from renderer.ops.decode_stroke_map import MAX_GRID, decode_stroke_map
-from renderer.ops.refine_strokes import StrokeMapWeights
+from renderer.ops.refine_strokes import StrokeMapWeights, pack
 from renderer.ops.triton_strokes import StrokeCodes, corners, encode_stroke_map
 
 
@@ -51,6 +51,7 @@ class StrokeMap(LearnedBrush, BezierBrush):
             nn.Linear(hidden, 2 * grid * grid),
         )
         self.sharpness = nn.Parameter(torch.tensor(4.5))
+        self._stroke_map: tuple[list[tuple[int, int]], StrokeMapWeights] | None = None  # and of which weights
 
     def forward(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
@@ -82,13 +83,26 @@ class StrokeMap(LearnedBrush, BezierBrush):
         return StrokeCodes(shapes, maps, self.sharpness, box, colour)
 
     def stroke_map(self) -> StrokeMapWeights | None:
-        """See `renderer.brush.Brush`; None where the weights need a gradient."""
-        weights = [*self.body.parameters()]
-        if torch.is_grad_enabled() and any(weight.requires_grad for weight in (*weights, self.sharpness)):
+        """See `renderer.brush.Brush`; None where the weights need a gradient.
+
+        Kept until the weights change; PyTorch does not count changes through `weight.data`.
+        """
+        layers: list[tuple[Tensor, Tensor]] = [
+            (layer.weight, layer.bias) for layer in self.body if isinstance(layer, nn.Linear)
+        ]
+        weights = [self.sharpness, *(weight for layer in layers for weight in layer)]
+        if torch.is_grad_enabled() and any(weight.requires_grad for weight in weights):
             return None
-        flat = torch.cat([weight.detach().flatten() for weight in weights])
+        if any(weight.is_inference() for weight in weights):  # whose changes are not counted
+            return self._packed(layers)
+        version = [(weight.data_ptr(), weight._version) for weight in weights]
+        if self._stroke_map is None or self._stroke_map[0] != version:
+            self._stroke_map = version, self._packed(layers)
+        return self._stroke_map[1]
+
+    def _packed(self, layers: list[tuple[Tensor, Tensor]]) -> StrokeMapWeights:
         radius = self.space.field("radius").high
-        return StrokeMapWeights(flat, len(weights[1]), self.grid, float(self.sharpness), radius, MIRRORED)
+        return StrokeMapWeights(pack(layers), len(layers[0][1]), self.grid, float(self.sharpness), radius, MIRRORED)
 
     def _geometry(self, strokes: Tensor, size: Size) -> tuple[Tensor, Tensor]:
         """The arguments `shapes` (B, 14) and `maps` (B, 2, G, G) of `decode_stroke_map`."""
