@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from renderer.brush import Mark, Patches, Size, Window, box_of, layout
-from renderer.brushes.bezier import BezierBrush, colours, curves
+from renderer.brush import Brush, Mark, Patches, Size, Window, box_of, layout
+from renderer.brushes.bezier import BezierBrush, SampledBezier, boxes_of, colours, curves, polynomials
 from renderer.learned.learned_brush import MIRRORED, LearnedBrush, mix_mirrored
+from renderer.ops import native
 from renderer.ops.decode_stroke_map import MAX_GRID, decode_stroke_map
+from renderer.ops.draw_discs import SOURCE
 from renderer.ops.refine_strokes import StrokeMapWeights, pack
 from renderer.ops.triton_strokes import StrokeCodes, corners, encode_stroke_map
 
@@ -56,10 +58,7 @@ class StrokeMap(LearnedBrush, BezierBrush):
     def forward(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
         self.check(strokes, size)
-        h, w = size if window is None else (window.height, window.width)
-        box = torch.tensor([0, 0, w, h], device=strokes.device).repeat(len(strokes), 1)
-        if window is not None:
-            box[:, 0], box[:, 1] = window.left, window.top
+        box, (h, w) = boxes_of(window, size, strokes)
         return Mark(self.patches(strokes, size, box).alpha.view(-1, 1, h, w), colours(strokes))
 
     def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
@@ -100,6 +99,10 @@ class StrokeMap(LearnedBrush, BezierBrush):
             self._stroke_map = version, self._packed(layers)
         return self._stroke_map[1]
 
+    def quick_reference(self) -> Brush | None:
+        """See `renderer.brush.Brush`."""
+        return SampledBezier() if self.device.type == "cpu" and native.load(SOURCE) is not None else None
+
     def _packed(self, layers: list[tuple[Tensor, Tensor]]) -> StrokeMapWeights:
         radius = self.space.field("radius").high
         return StrokeMapWeights(pack(layers), len(layers[0][1]), self.grid, float(self.sharpness), radius, MIRRORED)
@@ -113,12 +116,9 @@ class StrokeMap(LearnedBrush, BezierBrush):
         mirror = torch.where(half < 0, -1.0, 1.0)
         extent = half.abs().amax(-1, keepdim=True) + curve.radius.amax(-1, keepdim=True) + 1e-3
         maps = self._maps(half / extent, (curve.control - centre) / extent, curve.radius / extent, mirror)
-        polynomial = torch.stack(
-            (curve.start - 2 * curve.control + curve.end, 2 * (curve.control - curve.start), curve.start), -1
-        )  # (B, x and y, powers 2 1 0)
         ends = torch.stack((curve.radius, curve.opacity), 1)  # (B, radius and opacity, start and end)
         lines = torch.stack((ends[..., 0], ends[..., 1] - ends[..., 0]), -1)
-        shapes = torch.cat((centre, mirror / extent, polynomial.flatten(1), lines.flatten(1)), -1)
+        shapes = torch.cat((centre, mirror / extent, polynomials(curve).flatten(1), lines.flatten(1)), -1)
         return shapes, maps
 
     def _maps(self, half: Tensor, bend: Tensor, radius: Tensor, mirror: Tensor, axes: int = 2) -> Tensor:
