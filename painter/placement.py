@@ -73,21 +73,26 @@ def _draw_positions(weight: Tensor, count: int, distance: float, generator: torc
     """Draw pixels, as indices (count,) into `weight` (H, W) flattened; each one lowers the weight around it.
 
     Weights divided by exponential noise are largest at a pixel with a probability proportional to its weight: so does
-    `torch.multinomial` draw on the CPU. Here the noise comes from the CPU, where the generator is, and nothing waits for
-    another device, which gets the same positions.
+    `torch.multinomial` draw on the CPU, and without replacement where the same noise is kept (Efraimidis and Spirakis 2006).
+    The noise comes from the CPU, where the generator is, and nothing waits for another device, which gets the same
+    positions. A position changes only weights near it, so that many of them on a large picture cost little.
     """
     H, W = weight.shape
-    y = torch.arange(H, device=weight.device)[:, None]
-    x = torch.arange(W, device=weight.device)
+    noise = torch.empty(H * W, dtype=weight.dtype).exponential_(generator=generator).clamp(min=1e-30).view(H, W)
+    reach = math.ceil(3.5 * distance)
+    offset = torch.arange(-reach, reach + 1, device=weight.device)
+    square = offset[:, None] ** 2 + offset**2
+    lower = 2 * torch.log1p(
+        -0.95 * torch.exp(-square / (2 * distance**2 + 1e-9))
+    )  # of logarithms, which cannot underflow
+    width = W + 2 * reach  # with a border, so that all of the neighbourhood of a position can be indexed
+    key = torch.nn.functional.pad(weight.log() - noise.log().to(weight), (reach,) * 4, value=-torch.inf).flatten()
+    near = (offset[:, None] * width + offset).flatten()
     positions = torch.zeros(count, dtype=torch.long, device=weight.device)
     for i in range(count):
-        noise = torch.empty(H * W, dtype=weight.dtype).exponential_(generator=generator).to(weight.device)
-        position = (weight.flatten() / noise).argmax()
-        positions[i] = position
-        square = (x - position % W) ** 2 + (y - position // W) ** 2
-        weight = weight * (1 - 0.95 * torch.exp(-square / (2 * distance**2 + 1e-9))) ** 2
-        weight = weight / weight.max()  # many strokes on a small picture would otherwise leave only zeros
-    return positions
+        positions[i] = key.argmax()
+        key[positions[i] + near] += lower.flatten()
+    return (positions // width - reach) * W + positions % width - reach
 
 
 def _blur(image: Tensor, sigma: float) -> Tensor:
