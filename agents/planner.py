@@ -105,21 +105,6 @@ def refine_independently(
     )
 
 
-def refine_jointly(
-    strokes: Tensor,
-    canvas: Tensor,
-    target: Tensor,
-    brush: Brush,
-    *,
-    mask: Tensor,
-    steps: int | Sequence[int],
-    lr: float = Planning.lr,
-    constraints: StrokeConstraints = UNCONSTRAINED,
-) -> Tensor:
-    """The strokes of `paint_refined`, `(B, M, P)`."""
-    return paint_refined(strokes, canvas, target, brush, mask=mask, steps=steps, lr=lr, constraints=constraints)[0]
-
-
 def paint_refined(
     strokes: Tensor,
     canvas: Tensor,

@@ -84,6 +84,11 @@ class AdjustableAgent(Protocol):
         ...
 
 
+def adjusted(agent: Agent, *, seconds: float | None = None, existing: int = 0) -> Agent:
+    """The agent for a time budget or a canvas with strokes where it is an `AdjustableAgent`, else the agent as it is."""
+    return agent.adjusted(seconds=seconds, existing=existing) if isinstance(agent, AdjustableAgent) else agent
+
+
 AgentLoader = Callable[[Checkpoint, Brush, torch.device | str, Planning], Agent]
 """(checkpoint, brush, device, planning) -> agent."""
 

@@ -14,7 +14,7 @@
         for s in S, largest gain(s | c) first, until |R| = k:              `paint_greedily`
             if gain(s | c') >= min_gain_ratio * gain(s | c):
                 c' <- over(c', s, best colour);  R <- R + (s)
-        R     <- descend |paint(c, R) - t|^2 in all strokes of R           `refine_jointly`
+        R     <- descend |paint(c, R) - t|^2 in all strokes of R           `paint_refined`
         c     <- paint(c, R);  done <- done + |R|
 
 The policy only proposes. Gains and colours are computed from the canvas, which is known exactly (model-based). Because

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from agents.optimal_colour import paint_greedily, score_candidates
-from agents.planner import refine_independently, refine_jointly
+from agents.planner import paint_refined, refine_independently
 from agents.registry import BatchAgent
 from experiments.bench.launches import without_graphs
 from experiments.cli import run
@@ -254,7 +254,7 @@ def graphs(config: Config, device: torch.device, figures: Figures) -> None:
         return last.strokes
 
     def jointly() -> Tensor:
-        return refine_jointly(strokes, canvas, face, brush, mask=torch.ones_like(strokes[..., 0]) > 0, steps=5)
+        return paint_refined(strokes, canvas, face, brush, mask=torch.ones_like(strokes[..., 0]) > 0, steps=5)[0]
 
     def independently() -> Tensor:
         size = torch.full_like(strokes[..., 0], 0.1)

@@ -1,7 +1,7 @@
 """Repaint images stroke by stroke.
 
     python -m experiments.repaint face.jpg --out paintings
-    python -m experiments.repaint kaokore:42 folder/ --out paintings --method hybrid --strokes 500 --seconds 20
+    python -m experiments.repaint kaokore:42 folder/ --out paintings --strokes 500 --seconds 20
     python -m experiments.repaint face.jpg --out paintings --renderer watercolour --output-size 3000
     python -m experiments.repaint face.jpg --out oil --strokes 900 --opaque --max-radius 0.07 --material oil
     python -m experiments.repaint face.jpg --out more --start paintings/face/strokes.safetensors --mask eyes.png --strokes 50
@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -36,6 +36,7 @@ from experiments.outputs import VIDEO_SIDE, batch_bar, finished_files, json_line
 from experiments.painting_options import PaintingOptions
 from experiments.results import METRICS, STROKES, MetricsTable, find_folder, fingerprint, plain_options, printable
 from painter.losses import load_loss
+from painter.methods import AUTO, default_method
 from painter.selection import select_strokes
 from painter.workers import Workers
 from renderer.brush import Brush
@@ -70,6 +71,9 @@ class Config(PaintingOptions, FinishOptions):
     """Images, folders of images, kaokore:ID, or videos."""
     out: str
     """Folder for the results."""
+    method: str = field(default=AUTO, kw_only=True)
+    """auto: hybrid with --seconds, else agent. agent: a policy and planning; optimize: gradient descent on the strokes;
+    hybrid: the agent's strokes, optimised; lines: the agent paints masses, then ink lines are traced on them."""
     seconds: float | None = None
     """Time for each painting, in all methods, instead of a fixed number of steps."""
     batch: str = "auto"
@@ -112,6 +116,8 @@ class Config(PaintingOptions, FinishOptions):
 
 def repaint(config: Config) -> None:
     """Repaint images stroke by stroke."""
+    if config.method == AUTO:
+        config = replace(config, method=default_method(config.seconds))
     _check(config)
     config = replace(config, size=config.working_size(), background=background_on(config))  # what is recorded
     if any(Path(name).suffix.lower() in CLIP_SUFFIXES for name in config.input):
@@ -382,7 +388,7 @@ def _warn_of_translucent_marks(brush: Brush, name: str) -> None:
 
 
 def _row(name: str, folder: str, config: Config, finished: Finished) -> dict[str, str]:
-    defaults = {field.name: field.default for field in fields(Config)}
+    defaults = {item.name: item.default for item in fields(Config)}
     names = (*RESULT_OPTIONS, *MORE_OPTIONS)
     options = {key: getattr(config, key) for key in names if getattr(config, key) != defaults[key]}
     for shown in ("method", "strokes", "size", "renderer", "seed"):  # they have columns of their own

@@ -41,6 +41,8 @@ class Config(AgentOptions):
     """Faces in an episode."""
     size: int = 128
     """Side of the canvas in pixels."""
+    start: str | None = None
+    """Policy to train on, such as agent (the shipped one), with its architecture; by default, a new one."""
     learning_rate: float = 1e-3
     """Adam's; it decreases to zero by a cosine."""
     width: int = 64
@@ -76,7 +78,11 @@ def _train(config: Config, device: torch.device, processes: Processes) -> Path:
 
     torch.manual_seed(config.seed)  # the initial weights
     settings = {"width": config.width, "blocks": config.blocks, "each": config.each}
-    policy = Policy(**settings).to(device).to(memory_format=torch.channels_last)
+    policy = Policy(**settings)
+    if config.start is not None:
+        trained = Checkpoint.load(config.start, "policy")
+        policy, settings = trained.build({"policy": Policy}).train().requires_grad_(), trained.config
+    policy = policy.to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(policy.parameters(), config.learning_rate)
     draws = torch.Generator().manual_seed(config.seed)
 

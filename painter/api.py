@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from agents.planner import DEFAULT_PLANNING, Planning
 from agents.registry import Agent, load_agent
 from painter.faint_features import DEFAULT_FEATURES, check_amount
 from painter.losses.pixels import Loss, mse
-from painter.methods import METHODS, Method, Step, Task, batch_steps, method_steps
+from painter.methods import AUTO, METHODS, Method, Step, Task, batch_steps, default_method, method_steps
 from painter.optimize import DEFAULT_CONFIG, OptimizeConfig
 from painter.persistent import DEFAULT_CLIP_CONFIG, ClipConfig, ClipFrame, paint_clip
 from painter.refine import Region, refine_steps
@@ -56,7 +56,7 @@ class Painter:
     Args:
         method: how strokes are found. `agent`: a policy and planning, under a second a face. `optimize`: gradient descent
             on the strokes. `hybrid`: the agent's strokes, optimised. `lines`: the agent paints masses, then ink lines
-            are traced on them.
+            are traced on them. `auto`: `hybrid` for a painting with a time budget (`seconds=`), else `agent`.
         brush: a name (`bezier`, `ink`, `flat+ink` ...), a checkpoint file, `module:Class`, or a `Brush`; differentiable.
         agent: the agent's checkpoint (name or file), `module:Class`, or a callable as `agents.registry.Agent`.
         device: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1` ...
@@ -69,7 +69,7 @@ class Painter:
 
     def __init__(
         self,
-        method: Method = "agent",
+        method: Method | Literal["auto"] = "auto",
         *,
         brush: str | Brush = "bezier",
         agent: str | Agent = "agent",
@@ -77,9 +77,9 @@ class Painter:
         config: OptimizeConfig = DEFAULT_CONFIG,
         planning: Planning = DEFAULT_PLANNING,
     ) -> None:
-        if method not in METHODS:
-            raise InputError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
-        self.method: Method = method
+        if method not in (*METHODS, AUTO):
+            raise InputError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}, or {AUTO}.")
+        self.method = method
         self.device = choose_device(device)
         self.brush = load_brush(brush, self.device) if isinstance(brush, str) else brush
         if not self.brush.differentiable:
@@ -195,7 +195,8 @@ class Painter:
         ]
         strokes = [task.target.new_zeros(0, self.brush.space.width) for task, _ in works]
         layers: list[Layers] = [[] for _ in works]
-        for i, step in batch_steps(self.method, [task for task, _ in works], self.brush, self.agent):
+        method = self._method(self._config(options.get("seconds")))
+        for i, step in batch_steps(method, [task for task, _ in works], self.brush, self.agent):
             layers[i] = layers_after(layers[i], step, len(strokes[i]))
             strokes[i] = step.strokes
             if on_step is not None:
@@ -241,10 +242,11 @@ class Painter:
             A new painting with the strokes of the old one, improved where they may be, and the added ones on top.
         """
         steps, task = self._refinement(painting, image, **options)
-        record: dict[str, Any] = {"refined_by": self.method, "strokes_before": len(painting.strokes)}
+        method = self._method(task.config)
+        record: dict[str, Any] = {"refined_by": method, "strokes_before": len(painting.strokes)}
         old = {key: value for key, value in painting.provenance.items() if key != "layers"}
         layers = painting.provenance.get("layers")
-        if layers and self.method in ("agent", "lines"):  # which leave the old strokes as they are
+        if layers and method in ("agent", "lines"):  # which leave the old strokes as they are
             added = task.count - len(painting.strokes)
             record["layers"] = [*layers, *([["refined", added]] if added else [])]
         return self._finish(steps, task, {**old, **record}, background=painting.background, on_step=on_step)
@@ -310,7 +312,11 @@ class Painter:
         return Painting.by(self.brush, step.strokes, step.background.shape[1:], (red, green, blue), record)
 
     def _run(self, task: Task) -> Iterator[Step]:
-        return method_steps(self.method, task, self.brush, self.agent)
+        return method_steps(self._method(task.config), task, self.brush, self.agent)
+
+    def _method(self, config: OptimizeConfig) -> Method:
+        """The method for a time budget, if there is one."""
+        return default_method(config.seconds) if self.method == "auto" else self.method
 
     def _task(
         self,
@@ -352,7 +358,7 @@ class Painter:
             times,
             check_amount(features),
         )
-        record = {"method": self.method, "seed": generator.initial_seed(), **limits.provenance()}
+        record = {"method": self._method(task.config), "seed": generator.initial_seed(), **limits.provenance()}
         return task, {**record, **(provenance or {})}
 
     def _refinement(
@@ -391,7 +397,9 @@ class Painter:
         if locked is not None:
             fixed[torch.as_tensor(locked) if not isinstance(locked, slice) else locked] = True
         start = painting.strokes.to(self.device)
-        return refine_steps(self.method, task, self.brush, self.agent, start, fixed.to(self.device), mask), task
+        return refine_steps(
+            self._method(task.config), task, self.brush, self.agent, start, fixed.to(self.device), mask
+        ), task
 
     def _config(self, seconds: float | None) -> OptimizeConfig:
         if seconds is None:

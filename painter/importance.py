@@ -7,6 +7,8 @@ from torch import Tensor
 
 from renderer.brush import Brush, Patches
 from renderer.checks import check_painting, check_pictures
+from renderer.ops import native
+from renderer.ops.composite import SOURCE, error_without
 from renderer.ops.triton_strokes import encode, importance_of_codes
 
 
@@ -45,6 +47,9 @@ def importance(strokes: Tensor, canvas: Tensor, target: Tensor, brush: Brush) ->
 
 def importance_of_patches(patches: Patches, canvas: Tensor, target: Tensor) -> Tensor:
     """`importance` of the strokes (N,) of one picture that are drawn already."""
+    drawn = patches.alpha, patches.colour
+    if patches.texture is None and native.load_for(SOURCE, canvas, target, *drawn) is not None:
+        return error_without(canvas, target, *drawn, patches.box, patches.start) / target.numel()
     canvas = canvas.clone()
     covered = []
     for i in range(len(patches)):

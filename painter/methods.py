@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from agents.registry import AdjustableAgent, Agent, BatchAgent
+from agents.registry import AdjustableAgent, Agent, BatchAgent, adjusted
 from painter.coarse_to_fine import optimize_coarse_to_fine
 from painter.faint_features import strengthen_features
 from painter.lines import remove_lines, trace_lines
@@ -23,6 +23,7 @@ from renderer.convert import translation
 
 Method = Literal["agent", "optimize", "hybrid", "lines"]
 METHODS: tuple[Method, ...] = get_args(Method)
+AUTO = "auto"  # of the methods, the one of `default_method`
 
 FEW_STROKES = 200  # up to which faint features are strengthened as asked
 MAX_LINE_SHARE = 0.6  # of all strokes, at most, become lines
@@ -99,6 +100,11 @@ class Step:
             return paint(self._start, self.strokes, self._brush).clamp(0, 1)
 
 
+def default_method(seconds: float | None) -> Method:
+    """The best method for a time budget, if there is one: measured in docs/agent.md, "Against the clock"."""
+    return "agent" if seconds is None else "hybrid"
+
+
 def method_steps(method: Method, task: Task, brush: Brush, agent: Agent | None) -> Iterator[Step]:
     """Paint by one of `METHODS`; the strokes of the last step are the painting.
 
@@ -132,7 +138,7 @@ def batch_steps(method: Method, tasks: Sequence[Task], brush: Brush, agent: Agen
     share = 1.0 if method == "agent" else AGENT_PROGRESS
     started, seconds = time.monotonic(), tasks[0].config.seconds if tasks else None
     if seconds is not None:
-        agent = _adjusted(agent, seconds=seconds)
+        agent = adjusted(agent, seconds=seconds)
     strokes = [task.target.new_zeros(0, brush.space.width) for task in tasks]
     rounds = [0] * len(tasks)
     for i, fresh in _agent_rounds(tasks, agent):
@@ -142,30 +148,33 @@ def batch_steps(method: Method, tasks: Sequence[Task], brush: Brush, agent: Agen
         yield i, Step(share * len(strokes[i]) / tasks[i].count, strokes[i], tasks[i].canvas, mean, layer)
     if method == "hybrid":
         used = (time.monotonic() - started) / len(tasks)
-        if seconds is not None and seconds - used < LEAST_TIME * used:
+        configs = [rest_of_budget(task.config, used) for task in tasks]
+        if None in configs:
             for i, task in enumerate(tasks):
                 yield i, Step(1.0, strokes[i], task.canvas, mean)
             return
-        tasks = [replace(task, config=_after_agent(task.config, used)) for task in tasks]
+        tasks = [replace(task, config=_after_agent(c, used)) for task, c in zip(tasks, configs, strict=True) if c]
         for i, step in _optimize(tasks, brush, strokes, agent):
             yield i, replace(step, progress=share + (1 - share) * step.progress)
 
 
-def _adjusted(agent: Agent, *, seconds: float | None = None, existing: int = 0) -> Agent:
-    """The agent for a time budget or a canvas with strokes, where it knows of them."""
-    return agent.adjusted(seconds=seconds, existing=existing) if isinstance(agent, AdjustableAgent) else agent
+def rest_of_budget(config: OptimizeConfig, used: float) -> OptimizeConfig | None:
+    """How to optimise after an agent that has taken `used` seconds of a time budget; None where too little is left."""
+    if config.seconds is None:
+        return config
+    left = config.seconds - used
+    return None if left < LEAST_TIME * used else replace(config, seconds=left)
 
 
 def _after_agent(config: OptimizeConfig, used: float) -> OptimizeConfig:
-    """How hybrid optimises, after an agent that has taken `used` seconds.
+    """How hybrid optimises in the rest of the budget, after an agent that has taken `used` seconds.
 
     The strokes are good already. Large steps would spoil them, unless there are enough steps to come to rest again.
     """
-    seconds = None if config.seconds is None else config.seconds - used
-    share = min(1.0, config.steps / ENOUGH_STEPS if seconds is None else seconds / (ENOUGH_TIME * used))
+    share = min(1.0, config.steps / ENOUGH_STEPS if config.seconds is None else config.seconds / (ENOUGH_TIME * used))
     lr = RELATIVE_LR * share if config.relative_lr is None else config.relative_lr
     relocations = RELOCATIONS * config.relocations if share == 1 else 0
-    return replace(config, seconds=seconds, relative_lr=lr, betas=BETAS, relocations=relocations)
+    return replace(config, relative_lr=lr, betas=BETAS, relocations=relocations)
 
 
 def _agent_rounds(tasks: Sequence[Task], agent: Agent) -> Iterator[tuple[int, Tensor]]:
@@ -236,7 +245,7 @@ def _lines(task: Task, brush: Brush, agent: Agent) -> Iterator[Step]:
     """Masses first, then lines with the last of several brushes, as the scrolls were painted (`painter.lines`)."""
     limits, started, seconds = task.constraints, time.monotonic(), task.config.seconds
     if seconds is not None:
-        agent = _adjusted(agent, seconds=LINES_AGENT_TIME * seconds)
+        agent = adjusted(agent, seconds=LINES_AGENT_TIME * seconds)
     traced = translation(brush, {"brush": 1.0})(trace_lines(task.target, int(MAX_LINE_SHARE * task.count)))
     strokes, canvas = task.target.new_zeros(0, brush.space.width), task.canvas
     broad = replace(limits, min_radius=max(limits.min_radius, min(MIN_MASS_RADIUS, limits.max_radius)), brush=0.0)

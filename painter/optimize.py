@@ -7,7 +7,11 @@
             add strokes to S, where |paint(canvas, S) - t|^2 is large       `painter.placement`
         `relocations` times, once all strokes are there:
             remove the strokes of least importance, and add as many anew    `painter.importance`
-        S <- Adam step on loss(lay(canvas, S), t) + penalty(S), projected onto the constraints
+        S <- Adam step on loss(lay(canvas, S), g) + penalty(S), projected onto the constraints
+
+    where g is t until half of the budget is used, and then, taken anew a few times (defect correction),
+        g <- t + lay(canvas, S) - what the reference brush draws of S
+    so that the errors of the learned brush are made up for. Losses on features see t.
 
 The style is not in the loss: it is the brush's. All strokes are optimised together.
 """
@@ -72,6 +76,12 @@ Proposer = Callable[[Tensor, Tensor, int], Tensor]
 """Canvas and target `(3, H, W)` and a number -> as many strokes `(n, P)` to add."""
 
 MAX_RELOCATION_TIME = 0.3  # of the time spent so far: with a time budget, relocations are left out where they take more
+
+
+# The learned brush is nearly, but not exactly, the reference brush that draws the painting at last.
+CORRECTED = (0.5, 0.95)  # of the budget, when the first and the last correction is made
+MOST_CORRECTIONS = 10
+MAX_CORRECTION_TIME = 0.1  # of the time spent so far, with a time budget
 
 
 @dataclass(frozen=True)
@@ -167,6 +177,7 @@ def optimize(
         return torch.cat((torch.where(locked[:, None], start[:, :n], nearest[:, :n]), nearest[:, n:]), 1)
 
     started, step, progress = time.monotonic(), 0, 0.0
+    goal = target.clone()  # what the brush has to draw so that the reference brush draws the target
     strokes = target.new_zeros(len(target), count, brush.space.width)
     painted = 0 if start is None else min(start.shape[1], count)  # strokes so far
     if start is not None:
@@ -183,13 +194,15 @@ def optimize(
         optimizer._warned_capturable_if_run_uncaptured = True
 
     weights = fused(brush, strokes, canvas, target) if loss is mse else None
+    reference = None if weights is None else brush.quick_reference()
+    corrections = [] if reference is None else _corrections(config)
 
     def gradient_step() -> None:
         current = allowed((scaled * lr)[:, :painted])
         if weights is None:
             value = loss(lay(canvas, current, brush), target)
         else:
-            value = squared_error(current, canvas, target, weights) / target[0].numel()
+            value = squared_error(current, canvas, goal, weights) / target[0].numel()
         if penalty is not None:
             value = value + penalty(current)
         (scaled.grad,) = torch.autograd.grad(value.sum(), scaled)
@@ -202,7 +215,7 @@ def optimize(
     record = on_gpu and loss is mse and penalty is None
     recorded: dict[int, RepeatedStep] = {}  # by the number of strokes painted
     placements = _schedule(config, count, painted)
-    relocation_time = 0.0
+    relocation_time = correction_time = 0.0
     while progress < 1 or painted < count:  # a budget that is over too early still gives all strokes
         while placements and progress >= placements[0].at:
             new, begun = placements.pop(0), time.monotonic()
@@ -239,6 +252,14 @@ def optimize(
                 painted += new.count
             if new.relocate:
                 relocation_time += time.monotonic() - begun
+        while reference is not None and corrections and painted == count and progress >= corrections[0]:
+            corrections.pop(0)
+            begun = time.monotonic()
+            if config.seconds is None or correction_time <= MAX_CORRECTION_TIME * (begun - started):
+                with torch.no_grad():
+                    current = allowed(scaled * lr)
+                    goal.copy_(target + lay(canvas, current, brush) - lay(canvas, current, reference))
+                correction_time += time.monotonic() - begun
         group, decay = optimizer.param_groups[0], 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
         group["lr"] = group["lr"].fill_(decay) if on_gpu else decay
         if painted not in recorded:
@@ -252,6 +273,13 @@ def optimize(
         used = step / config.steps if config.seconds is None else (time.monotonic() - started) / config.seconds
         progress = min(used, 1.0)
         yield OptimizeStep(step, progress, mean_loss.clone(), strokes[:, :painted])
+
+
+def _corrections(config: OptimizeConfig) -> list[float]:
+    """At which progress the difference between the brush and the reference brush is taken anew."""
+    first, last = CORRECTED
+    count = MOST_CORRECTIONS if config.seconds is not None else min(MOST_CORRECTIONS, config.steps // 30)
+    return [first + (last - first) * i / max(1, count - 1) for i in range(count)]
 
 
 @dataclass(frozen=True)

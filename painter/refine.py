@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
@@ -10,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.registry import Agent
-from painter.methods import AGENT_PROGRESS, Method, Step, Task
+from agents.registry import Agent, adjusted
+from painter.methods import AGENT_PROGRESS, Method, Step, Task, rest_of_budget
 from painter.optimize import optimize
 from renderer.brush import Brush
 from renderer.canvas import paint
@@ -103,14 +104,14 @@ def refine_steps(
 
     Args:
         method: agent and lines add strokes; optimize and hybrid also optimise the old ones that are not locked.
-        task: `task.count` counts old and new strokes.
+        task: `task.count` counts old and new strokes. A time budget of its configuration is that of all the work.
         brush: what the strokes are painted with.
         agent: adds strokes (agent, lines, hybrid).
         start: the old strokes, (N, P).
         locked: which of them stay as they are, (N,) bool.
         region: outside of it the canvas stays bit for bit; None for no limit.
     """
-    brush = brush.mean_brush()
+    begun, brush = time.monotonic(), brush.mean_brush()
     canvas, old = task.canvas, start
     before = _draw(canvas, old, brush)
     if region is not None:
@@ -124,12 +125,18 @@ def refine_steps(
     share = {"agent": 1.0, "lines": 1.0, "hybrid": AGENT_PROGRESS}.get(method, 0.0)
     if method != "optimize" and missing > 0:
         assert agent is not None, f"{method} needs an agent"
+        agent = adjusted(agent, seconds=task.config.seconds)
         for _, fresh in agent(before, task.target, missing, constraints=task.constraints):
             strokes = torch.cat((strokes, _without_leaks(fresh, brush, region)))
             yield Step(share * (len(strokes) - len(old)) / missing, strokes, canvas, brush)
     elif method in ("agent", "lines"):
         yield Step(1.0, strokes, canvas, brush)
     if method not in ("optimize", "hybrid"):
+        return
+    added = len(strokes) > len(old)
+    config = rest_of_budget(task.config, time.monotonic() - begun) if added else task.config
+    if config is None:
+        yield Step(1.0, strokes, canvas, brush)
         return
     fixed = torch.cat((locked, locked.new_zeros(len(strokes) - len(old))))
     if isinstance(task.constraints, WithinRegion):
@@ -139,7 +146,7 @@ def refine_steps(
         brush,
         task.count,
         canvas=canvas,
-        config=task.config,
+        config=config,
         loss=task.loss,
         start=strokes,
         generator=task.generator,

@@ -186,6 +186,13 @@ class Brush(ABC):
         """What `renderer.ops.refine_strokes` draws strokes from; None, the default, if it cannot draw this brush."""
         return None
 
+    def quick_reference(self) -> Brush | None:
+        """A brush that draws nearly as the reference brush does, in little time; None, the default, where there is none.
+
+        `painter.optimize` corrects what is learned by it.
+        """
+        return None
+
     def mean_brush(self) -> Brush:
         """The brush without per-stroke noise: the mean of a stochastic brush, and by default the brush itself.
 

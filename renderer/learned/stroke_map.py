@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from renderer.brush import Mark, Patches, Size, Window, box_of, layout
-from renderer.brushes.bezier import BezierBrush, colours, curves
+from renderer.brush import Brush, Mark, Patches, Size, Window, box_of, layout
+from renderer.brushes.bezier import BezierBrush, SampledBezier, boxes_of, colours, curves, polynomials
 from renderer.learned.learned_brush import MIRRORED, LearnedBrush, mix_mirrored
+from renderer.ops import native
 from renderer.ops.decode_stroke_map import MAX_GRID, decode_stroke_map
-from renderer.ops.refine_strokes import StrokeMapWeights
+from renderer.ops.draw_discs import SOURCE
+from renderer.ops.refine_strokes import StrokeMapWeights, pack
 from renderer.ops.triton_strokes import StrokeCodes, corners, encode_stroke_map
 
 
@@ -51,14 +53,12 @@ class StrokeMap(LearnedBrush, BezierBrush):
             nn.Linear(hidden, 2 * grid * grid),
         )
         self.sharpness = nn.Parameter(torch.tensor(4.5))
+        self._stroke_map: tuple[list[tuple[int, int]], StrokeMapWeights] | None = None  # and of which weights
 
     def forward(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
         self.check(strokes, size)
-        h, w = size if window is None else (window.height, window.width)
-        box = torch.tensor([0, 0, w, h], device=strokes.device).repeat(len(strokes), 1)
-        if window is not None:
-            box[:, 0], box[:, 1] = window.left, window.top
+        box, (h, w) = boxes_of(window, size, strokes)
         return Mark(self.patches(strokes, size, box).alpha.view(-1, 1, h, w), colours(strokes))
 
     def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
@@ -82,13 +82,30 @@ class StrokeMap(LearnedBrush, BezierBrush):
         return StrokeCodes(shapes, maps, self.sharpness, box, colour)
 
     def stroke_map(self) -> StrokeMapWeights | None:
-        """See `renderer.brush.Brush`; None where the weights need a gradient."""
-        weights = [*self.body.parameters()]
-        if torch.is_grad_enabled() and any(weight.requires_grad for weight in (*weights, self.sharpness)):
+        """See `renderer.brush.Brush`; None where the weights need a gradient.
+
+        Kept until the weights change; PyTorch does not count changes through `weight.data`.
+        """
+        layers: list[tuple[Tensor, Tensor]] = [
+            (layer.weight, layer.bias) for layer in self.body if isinstance(layer, nn.Linear)
+        ]
+        weights = [self.sharpness, *(weight for layer in layers for weight in layer)]
+        if torch.is_grad_enabled() and any(weight.requires_grad for weight in weights):
             return None
-        flat = torch.cat([weight.detach().flatten() for weight in weights])
+        if any(weight.is_inference() for weight in weights):  # whose changes are not counted
+            return self._packed(layers)
+        version = [(weight.data_ptr(), weight._version) for weight in weights]
+        if self._stroke_map is None or self._stroke_map[0] != version:
+            self._stroke_map = version, self._packed(layers)
+        return self._stroke_map[1]
+
+    def quick_reference(self) -> Brush | None:
+        """See `renderer.brush.Brush`."""
+        return SampledBezier() if self.device.type == "cpu" and native.load(SOURCE) is not None else None
+
+    def _packed(self, layers: list[tuple[Tensor, Tensor]]) -> StrokeMapWeights:
         radius = self.space.field("radius").high
-        return StrokeMapWeights(flat, len(weights[1]), self.grid, float(self.sharpness), radius, MIRRORED)
+        return StrokeMapWeights(pack(layers), len(layers[0][1]), self.grid, float(self.sharpness), radius, MIRRORED)
 
     def _geometry(self, strokes: Tensor, size: Size) -> tuple[Tensor, Tensor]:
         """The arguments `shapes` (B, 14) and `maps` (B, 2, G, G) of `decode_stroke_map`."""
@@ -99,12 +116,9 @@ class StrokeMap(LearnedBrush, BezierBrush):
         mirror = torch.where(half < 0, -1.0, 1.0)
         extent = half.abs().amax(-1, keepdim=True) + curve.radius.amax(-1, keepdim=True) + 1e-3
         maps = self._maps(half / extent, (curve.control - centre) / extent, curve.radius / extent, mirror)
-        polynomial = torch.stack(
-            (curve.start - 2 * curve.control + curve.end, 2 * (curve.control - curve.start), curve.start), -1
-        )  # (B, x and y, powers 2 1 0)
         ends = torch.stack((curve.radius, curve.opacity), 1)  # (B, radius and opacity, start and end)
         lines = torch.stack((ends[..., 0], ends[..., 1] - ends[..., 0]), -1)
-        shapes = torch.cat((centre, mirror / extent, polynomial.flatten(1), lines.flatten(1)), -1)
+        shapes = torch.cat((centre, mirror / extent, polynomials(curve).flatten(1), lines.flatten(1)), -1)
         return shapes, maps
 
     def _maps(self, half: Tensor, bend: Tensor, radius: Tensor, mirror: Tensor, axes: int = 2) -> Tensor:

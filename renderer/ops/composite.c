@@ -89,3 +89,36 @@ int64_t composite_backward(float *grad, const float *alpha, const float *colour,
     free(first);
     return 0;
 }
+
+// worth (N): by how much the squared error of the finished canvas grows without each stroke: see importance.py. canvas (3, H, W) comes
+// in as it is before the strokes and leaves as it is after them; before (3, T) and visible (H, W) are room, visible all ones.
+int64_t composite_without(float *canvas, const float *alpha, const float *colour, const int64_t *box, const int64_t *start,
+                          const int64_t *picture, float *before, const float *target, float *visible, float *worth, int64_t N,
+                          int64_t T, int64_t B, int64_t H, int64_t W, int threads) {
+    if (B != 1) return -1;
+    const int64_t bad = composite_forward(canvas, alpha, colour, box, start, picture, before, N, T, B, H, W, threads);
+    if (bad) return bad;
+    for (int64_t i = N - 1; i >= 0; i--) {
+        const int64_t left = box[4 * i], top = box[4 * i + 1], width = box[4 * i + 2], height = box[4 * i + 3];
+        double sum = 0;
+        for (int64_t y = 0; y < height; y++) {
+            const float *restrict a = alpha + start[i] + y * width;
+            float *restrict seen = visible + (top + y) * W + left;
+            float row = 0;
+            for (int c = 0; c < 3; c++) {
+                const int64_t at = (c * H + top + y) * W + left;
+                const float *restrict after = canvas + at, *restrict wanted = target + at;
+                const float *restrict covered = before + c * T + start[i] + y * width;
+                const float value = colour[3 * i + c];
+                for (int64_t x = 0; x < width; x++) {
+                    const float change = seen[x] * a[x] * (covered[x] - value);
+                    row += change * (2 * (after[x] - wanted[x]) + change);
+                }
+            }
+            for (int64_t x = 0; x < width; x++) seen[x] *= 1 - a[x];
+            sum += row;
+        }
+        worth[i] = (float)sum;
+    }
+    return 0;
+}

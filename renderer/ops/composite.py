@@ -46,6 +46,34 @@ def composite(
     return reference(canvas, alpha, colour, box, start, picture, texture)
 
 
+def error_without(canvas: Tensor, target: Tensor, alpha: Tensor, colour: Tensor, box: Tensor, start: Tensor) -> Tensor:
+    """Compute in C how much the squared error after all marks grows without each of them, as `painter.importance`.
+
+    Args:
+        canvas: `(3, H, W)`, before the marks.
+        target: `(3, H, W)`.
+        alpha: as of `composite`, like the others.
+        colour: `(N, 3)`.
+        box: `(N, 4)`.
+        start: `(N,)`.
+
+    Returns:
+        `(N,)`, sums over pixels and channels. No gradient.
+    """
+    sizes = (len(box), len(alpha), 1, *canvas.shape[1:])
+    marks = [tensor.detach().contiguous() for tensor in (alpha, colour, box, start, torch.zeros_like(start))]
+    worth = canvas.new_zeros(len(box))
+    operands = (
+        native.floats(canvas.detach().clone(memory_format=torch.contiguous_format), 3, *canvas.shape[1:]),
+        *_operands(*marks, canvas.new_empty(3, len(alpha)), *sizes),
+        native.floats(target.detach().contiguous(), *canvas.shape),
+        native.floats(torch.ones_like(canvas[0], memory_format=torch.contiguous_format), *canvas.shape[1:]),
+        native.floats(worth, len(box)),
+    )
+    native.call(SOURCE, "composite_without", operands, *sizes)
+    return worth
+
+
 def reference(
     canvas: Tensor,
     alpha: Tensor,

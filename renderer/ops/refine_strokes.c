@@ -9,7 +9,6 @@
 #define BAND 64             // rows of a canvas that are painted and differentiated as one; it fits into a cache
 #define FEW 20000           // pixels below which more threads would only wait for one another
 #define NO_MEMORY (-2)
-#define LANES_OF(pointer) (*(Lanes *)(pointer))
 
 typedef struct {
     Network net;
@@ -49,13 +48,12 @@ static int open_problem(Problem *q, const float *canvas, const float *target) {
     if (q->P == 0) q->palette = NULL;
     q->canvas = padded(canvas, q->B, q->H, q->W, q->stride);
     q->target = padded(target, q->B, q->H, q->W, q->stride);
-    return q->canvas && q->target && q->net.room;
+    return q->canvas && q->target;
 }
 
 static void close_problem(Problem *q) {
     free((void *)q->canvas);
     free((void *)q->target);
-    free(q->net.room);
 }
 
 static inline float limited(float x, float low, float high) { return fminf(fmaxf(x, low), high); }

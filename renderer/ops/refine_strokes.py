@@ -9,12 +9,14 @@ None.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 
 from renderer.errors import InputError
 from renderer.ops import native
@@ -25,12 +27,13 @@ if TYPE_CHECKING:
 
 SOURCE = native.FOLDER / "refine_strokes.c"
 COLUMNS = 13  # of a stroke
+LANES, PANEL = 16, 64  # columns of a vector and of a panel, as in stroke_map_pixels.h and stroke_map_network.h
 
 
 class StrokeMapWeights(NamedTuple):
     """What draws strokes: the weights of `renderer.learned.stroke_map.StrokeMap`, which must not need a gradient.
 
-    weights: `(n,)`, matrices `(out, in)` and biases of the four layers, one after another
+    weights: `(n,)`, those of `pack`
     hidden: width of the perceptron
     grid: nodes a side of the maps
     sharpness: of the outline
@@ -44,6 +47,32 @@ class StrokeMapWeights(NamedTuple):
     sharpness: float
     radius: float
     mirrored: float = 0.0
+
+
+def pack(layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Arrange the perceptron as the operations read it.
+
+    Args:
+        layers: Matrix `(out, in)` and bias `(out,)` of each layer.
+
+    Returns:
+        `(n,)`: of each layer, the matrices of the forward and the backward pass and the bias, all padded to whole vectors.
+    """
+    parts = []
+    for i, (matrix, bias) in enumerate(layers):
+        shift = 0.5 if i == len(layers) - 1 else 0.0  # maps are 0.5 + outputs
+        parts += [*_panels(matrix.mT), *_panels(matrix), *_panels(bias[None] + shift)]
+    return torch.cat(parts).contiguous()
+
+
+def _panels(matrix: Tensor) -> list[Tensor]:
+    """The columns of a matrix `(rows, columns)` in panels that lie together, each `(n,)`, padded to whole vectors."""
+    padded = pad(matrix.detach(), (0, _padded(matrix.shape[1]) - matrix.shape[1]))
+    return [panel.flatten() for panel in padded.split(PANEL, 1)]
+
+
+def _padded(columns: int) -> int:
+    return -(-columns // LANES) * LANES
 
 
 class Limits(NamedTuple):
@@ -146,7 +175,7 @@ def refine_together(
     lr: float,
     limits: Limits,
 ) -> tuple[Tensor, Tensor]:
-    """Descend the squared error after all strokes, as `agents.planner.refine_jointly`.
+    """Descend the squared error after all strokes, as `agents.planner.paint_refined`.
 
     Args:
         strokes: `(B, M, 13)` in [0, 1], in painting order.
@@ -237,8 +266,8 @@ def _pictures(strokes: Tensor, canvas: Tensor, target: Tensor, brush: StrokeMapW
         raise InputError(f"A stroke map has 2 to {MAX_GRID} nodes a side, not {brush.grid}.")
     if not abs(brush.sharpness) <= MAX_SHARPNESS:
         raise InputError(f"The sharpness of a stroke map is {brush.sharpness}; its weights are damaged.")
-    hidden, outputs = brush.hidden, 2 * brush.grid**2
-    count = 7 * hidden + 2 * hidden * (hidden + 1) + outputs * (hidden + 1)
+    sides = (6, brush.hidden, brush.hidden, brush.hidden, 2 * brush.grid**2)  # of the perceptron
+    count = sum((n + 1) * _padded(m) + m * _padded(n) for n, m in pairwise(sides))
     shape = (B, 3, *canvas.shape[-2:])
     return (
         native.floats(strokes, B, M, COLUMNS),

@@ -9,22 +9,24 @@
 #define MARGIN 1.0f       // pixels around a stroke for its soft edge
 #define BLOCK 16          // rows of the perceptron at a time
 
-#if defined(__AVX512F__)
-#define TILE 4  // vectors of columns at a time, so that the sums of four rows fit into registers
+#define PANEL 64          // columns of a matrix that lie together; those of the usual network fit into the nearest cache
+#define ROWS 6            // rows of the perceptron whose sums are kept in registers
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define TILE 4            // vectors of columns of these sums
 #else
 #define TILE 1
 #endif
 
-// The perceptron and what strokes mean on a canvas. Matrices are padded with zeros to whole vectors.
+// The perceptron and what strokes mean on a canvas. Matrices are padded with zeros to whole vectors and packed in panels: each
+// panel holds PANEL columns (the last one the rest) of all rows, row after row. See `pack` in refine_strokes.py.
 typedef struct {
     int G, hidden, outputs;           // outputs: 2 G G
     const float *forward[LAYERS];     // (in, padded out)
-    const float *bias[LAYERS];        // (padded out)
+    const float *bias[LAYERS];        // (padded out); of the last layer .5 more, since maps are .5 + outputs
     const float *backward[LAYERS];    // (out, padded in)
     float sharpness, width, height;   // of the canvas in pixels
     float radius;                     // pixels of a radius of 1
     float mirrored;                   // half of the side below which mirror images are mixed in; 0 for none
-    float *room;
 } Network;
 
 // Of a stroke, in its own frame: see stroke_map.py.
@@ -51,7 +53,7 @@ typedef struct {
 static inline int64_t inputs_of(const Network *net, int layer) { return layer == 0 ? INPUTS : net->hidden; }
 static inline int64_t outputs_of(const Network *net, int layer) { return layer == LAYERS - 1 ? net->outputs : net->hidden; }
 
-// A network from `weights`: the matrix (out, in) and the bias of each layer. Its `room` must be freed; null without memory.
+// A network from packed `weights`: of each layer its matrices forward and backward and its bias.
 static Network network_of(const float *weights, int64_t hidden, int64_t G, float sharpness, float radius, float mirrored,
                           int64_t H, int64_t W) {
     Network net = {.G = (int)G, .hidden = (int)hidden, .outputs = (int)(2 * G * G), .sharpness = sharpness};
@@ -59,58 +61,57 @@ static Network network_of(const float *weights, int64_t hidden, int64_t G, float
     net.mirrored = mirrored;
     net.width = W;
     net.height = H;
-    int64_t size = 0;
     for (int layer = 0; layer < LAYERS; layer++) {
         const int64_t in = inputs_of(&net, layer), out = outputs_of(&net, layer);
-        size += (in + 1) * PADDED(out) + out * PADDED(in);
-    }
-    float *at = net.room = calloc(size, sizeof(float));
-    for (int layer = 0; at && layer < LAYERS; layer++) {
-        const int64_t in = inputs_of(&net, layer), out = outputs_of(&net, layer);
-        float *forward = at, *bias = forward + in * PADDED(out), *backward = bias + PADDED(out);
-        for (int64_t j = 0; j < out; j++) {
-            memcpy(backward + j * PADDED(in), weights + j * in, sizeof(float) * in);
-            for (int64_t k = 0; k < in; k++) forward[k * PADDED(out) + j] = weights[j * in + k];
-            bias[j] = weights[out * in + j] + (layer == LAYERS - 1 ? 0.5f : 0);  // maps are 0.5 + outputs
-        }
-        net.forward[layer] = forward;
-        net.bias[layer] = bias;
-        net.backward[layer] = backward;
-        weights += out * in + out;
-        at = backward + out * PADDED(in);
+        net.forward[layer] = weights;
+        net.backward[layer] = weights += in * PADDED(out);
+        net.bias[layer] = weights += out * PADDED(in);
+        weights += PADDED(out);
     }
     return net;
 }
 
-// y (rows, columns) = x (rows, in) matrix (in, columns) + bias, for a tile of rows and vectors that fits into registers.
+// y (rows, columns) = x (rows, in) matrix (in, columns) + bias, for a tile of rows and vectors that fits into registers. Rows of
+// x, of the matrix and of y are x_step, width and y_step apart.
 static ALWAYS_INLINE void multiply_tile(const int rows, const int vectors, const float *x, int64_t x_step, int64_t in,
-                                        const float *matrix, int64_t step, const float *bias, float *y) {
-    Lanes sum[4][TILE];
+                                        const float *matrix, int64_t width, const float *bias, float *y, int64_t y_step) {
+    Lanes sum[ROWS][TILE];
     for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vectors; v++) sum[r][v] = bias ? *(const Lanes *)(bias + v * LANES) : (Lanes){0};
+        for (int v = 0; v < vectors; v++) sum[r][v] = bias ? LANES_OF(bias + v * LANES) : (Lanes){0};
     for (int64_t k = 0; k < in; k++)
         for (int r = 0; r < rows; r++)
-            for (int v = 0; v < vectors; v++) sum[r][v] += x[r * x_step + k] * *(const Lanes *)(matrix + k * step + v * LANES);
+            for (int v = 0; v < vectors; v++) sum[r][v] += x[r * x_step + k] * LANES_OF(matrix + k * width + v * LANES);
     for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vectors; v++) *(Lanes *)(y + r * step + v * LANES) = sum[r][v];
+        for (int v = 0; v < vectors; v++) *(Lanes *)(y + r * y_step + v * LANES) = sum[r][v];
 }
 
-static ALWAYS_INLINE void multiply_rows(const int rows, const float *x, int64_t x_step, int64_t in, const float *matrix,
-                                        int64_t step, const float *bias, float *y) {
-    int64_t column = 0;
-    for (; column + TILE * LANES <= step; column += TILE * LANES)
-        multiply_tile(rows, TILE, x, x_step, in, matrix + column, step, bias ? bias + column : NULL, y + column);
-    for (; column < step; column += LANES)
-        multiply_tile(rows, 1, x, x_step, in, matrix + column, step, bias ? bias + column : NULL, y + column);
+// The same for any number of rows, `vectors` at a time.
+static ALWAYS_INLINE void multiply_columns(int64_t rows, const int vectors, const float *x, int64_t x_step, int64_t in,
+                                           const float *matrix, int64_t width, const float *bias, float *y, int64_t y_step) {
+    for (; rows >= ROWS; rows -= ROWS, x += ROWS * x_step, y += ROWS * y_step)
+        multiply_tile(ROWS, vectors, x, x_step, in, matrix, width, bias, y, y_step);
+    if (rows >= 4) {
+        multiply_tile(4, vectors, x, x_step, in, matrix, width, bias, y, y_step);
+        rows -= 4, x += 4 * x_step, y += 4 * y_step;
+    }
+    if (rows >= 2) {
+        multiply_tile(2, vectors, x, x_step, in, matrix, width, bias, y, y_step);
+        rows -= 2, x += 2 * x_step, y += 2 * y_step;
+    }
+    if (rows == 1) multiply_tile(1, vectors, x, x_step, in, matrix, width, bias, y, y_step);
 }
 
 // y (rows, step) = x (rows, in) matrix (in, step) + bias; rows of x are x_step apart.
 static void multiply(int64_t rows, const float *x, int64_t x_step, int64_t in, const float *matrix, int64_t step,
                      const float *bias, float *y) {
-    for (; rows >= 4; rows -= 4, x += 4 * x_step, y += 4 * step) multiply_rows(4, x, x_step, in, matrix, step, bias, y);
-    if (rows == 3) multiply_rows(3, x, x_step, in, matrix, step, bias, y);
-    if (rows == 2) multiply_rows(2, x, x_step, in, matrix, step, bias, y);
-    if (rows == 1) multiply_rows(1, x, x_step, in, matrix, step, bias, y);
+    for (int64_t first = 0; first < step; first += PANEL, matrix += in * PANEL) {  // all rows, while the panel is in the cache
+        const int64_t width = step - first < PANEL ? step - first : PANEL;
+        int64_t column = 0;
+        for (; column + TILE * LANES <= width; column += TILE * LANES)
+            multiply_columns(rows, TILE, x, x_step, in, matrix + column, width, bias ? bias + first + column : NULL, y + first + column, step);
+        for (; column < width; column += LANES)
+            multiply_columns(rows, 1, x, x_step, in, matrix + column, width, bias ? bias + first + column : NULL, y + first + column, step);
+    }
 }
 
 // x sigmoid(x) in place, and its slope if that is not null.

@@ -25,6 +25,7 @@
 typedef float Lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef float Nodes __attribute__((vector_size(32), aligned(4), may_alias));  // a node row of the usual grid
 
+#define LANES_OF(pointer) (*(Lanes *)(pointer))
 #define PADDED(n) (((n) + LANES - 1) / LANES * LANES)
 
 // A stroke in pixels: centre and signed scale of its own frame, curve (a t + b) t + c, radius r0 + t dr, opacity w0 + t dw.

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from agents.optimal_colour import score_candidates
-from agents.planner import _adam, _adam_recorded, refine_independently, refine_jointly, top_k_per_cell
+from agents.planner import _adam, _adam_recorded, paint_refined, refine_independently, top_k_per_cell
 from renderer.brush import Brush, load_brush
 from renderer.canvas import paint
 from renderer.constraints import StrokeConstraints
@@ -104,13 +104,13 @@ def test_joint_refinement_lowers_the_error_of_overlapping_strokes(
 ) -> None:
     canvas, target, strokes = pair
     mask, kept = torch.ones(2, 2, dtype=torch.bool), strokes.clone()
-    refined = refine_jointly(strokes, canvas, target, brush, mask=mask, steps=30)
+    refined = paint_refined(strokes, canvas, target, brush, mask=mask, steps=30)[0]
     assert (error(canvas, target, refined, brush) < 0.2 * error(canvas, target, strokes, brush)).all()
     assert 0 <= refined.min() <= refined.max() <= 1
     assert torch.equal(strokes, kept)
     for i in range(2):
         one = slice(i, i + 1)
-        single = refine_jointly(strokes[one], canvas[one], target[one], brush, mask=mask[one], steps=30)
+        single = paint_refined(strokes[one], canvas[one], target[one], brush, mask=mask[one], steps=30)[0]
         torch.testing.assert_close(single[0], refined[i], rtol=0, atol=1e-3)
 
 
@@ -119,19 +119,19 @@ def test_joint_refinement_keeps_strokes_when_the_error_does_not_fall(
 ) -> None:
     canvas, target, strokes = pair
     mask = torch.ones(2, 2, dtype=torch.bool)
-    wild = refine_jointly(strokes, canvas, target, brush, mask=mask, steps=1, lr=50.0)
+    wild = paint_refined(strokes, canvas, target, brush, mask=mask, steps=1, lr=50.0)[0]
     assert torch.equal(wild, strokes)
     perfect = paint(canvas, strokes, brush)
-    assert torch.equal(refine_jointly(strokes, canvas, perfect, brush, mask=mask, steps=3), strokes)
+    assert torch.equal(paint_refined(strokes, canvas, perfect, brush, mask=mask, steps=3)[0], strokes)
 
 
 def test_blank_strokes_stay_blank(pair: tuple[Tensor, Tensor, Tensor], brush: Brush) -> None:
     canvas, target, strokes = pair
     mask = torch.tensor([[True, False], [False, False]])
     strokes = BEZIER.put(strokes, "opacity", BEZIER.get(strokes, "opacity") * mask[..., None])
-    refined = refine_jointly(
+    refined = paint_refined(
         strokes, canvas, target, brush, mask=mask, steps=5, constraints=StrokeConstraints(opaque=True)
-    )
+    )[0]
     assert (BEZIER.get(refined, "opacity")[~mask] == 0).all()
     assert (BEZIER.get(refined, "opacity")[mask] == 1).all()
     torch.testing.assert_close(paint(canvas, refined, brush)[1], canvas[1])
@@ -144,7 +144,7 @@ def test_refined_strokes_satisfy_constraints(pair: tuple[Tensor, Tensor, Tensor]
     )
     mask, cell = torch.ones(2, 2, dtype=torch.bool), torch.full((2, 2), 0.25)
     for refined in (
-        refine_jointly(strokes, canvas, target, brush, mask=mask, steps=10, constraints=constraints),
+        paint_refined(strokes, canvas, target, brush, mask=mask, steps=10, constraints=constraints)[0],
         refine_independently(strokes, canvas, target, brush, cell_size=cell, steps=10, constraints=constraints),
     ):
         torch.testing.assert_close(refined, constraints.apply(refined, BEZIER), rtol=0, atol=1e-7)

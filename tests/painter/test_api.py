@@ -283,6 +283,18 @@ def test_a_time_budget_is_for_the_whole_painting(method: str) -> None:
         assert time.monotonic() - started < seconds + 10  # the machine may be busy
 
 
+def test_without_a_method_hybrid_paints_within_a_time_budget() -> None:
+    painter, image = Painter(device="cpu"), photograph()
+    assert painter.paint(image, strokes=3, size=16).provenance["method"] == "agent"
+    painting = painter.paint(image, strokes=3, size=16, seconds=1e-6)
+    assert painting.provenance["method"] == "hybrid"
+    refined = painter.refine(painting, image, strokes=3, seconds=1e-6)
+    assert refined.provenance["refined_by"] == "hybrid"
+    assert len(refined.strokes) == 6
+    assert torch.equal(refined.strokes[:3], painting.strokes)  # no time was left to optimise them
+    assert painter.refine(painting, image, strokes=3).provenance["refined_by"] == "agent"
+
+
 def test_hybrid_is_no_worse_than_its_agent() -> None:
     image, errors = photograph(), []
     for method in ("agent", "hybrid"):

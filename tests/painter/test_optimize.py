@@ -1,6 +1,7 @@
 """Tests of the optimiser and of stroke placement."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from painter.losses.pixels import mse, total_variation
 from painter.optimize import OptimizeConfig, OptimizeStep, _reorder, optimize
 from painter.placement import _draw_positions, place
 from renderer.brush import Brush, load_brush
+from renderer.brushes.bezier import ExactBezier
 from renderer.canvas import blank, paint
 from renderer.constraints import StrokeConstraints
 from renderer.strokes import BEZIER
@@ -46,6 +48,21 @@ def run(target: Tensor, brush: Brush, count: int, config: OptimizeConfig = TINY,
 
 def error(strokes: Tensor, target: Tensor, brush: Brush) -> float:
     return float((paint(blank(SIZE), strokes, brush) - target).square().mean())
+
+
+def test_the_errors_of_the_learned_brush_are_made_up_for(
+    target: Tensor, brush: Brush, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the reference brush draws the strokes with about the error that was optimised."""
+    start = run(target, brush, 48)[-1].strokes
+    config = replace(TINY, steps=120, relocations=0, geometry_lr=0.004, colour_lr=0.01)
+    corrected = run(target, brush, 48, config, start=start)[-1]
+    monkeypatch.setattr(type(brush), "quick_reference", lambda self: None)
+    uncorrected = run(target, brush, 48, config, start=start)[-1]
+    drawn = [error(step.strokes, target, ExactBezier()) for step in (corrected, uncorrected)]
+    learned = [error(step.strokes, target, brush) for step in (corrected, uncorrected)]
+    assert drawn[0] - learned[0] < 0.6 * (drawn[1] - learned[1])
+    assert drawn[0] < drawn[1]
 
 
 def test_loss_falls(target: Tensor, brush: Brush) -> None:

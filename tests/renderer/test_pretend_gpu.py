@@ -14,7 +14,7 @@ from agents import huang2019
 from agents import mdp as dynamics
 from agents.huang2019 import LearningToPaint
 from agents.optimal_colour import paint_greedily, score_candidates
-from agents.planner import Planning, refine_independently, refine_jointly, top_k_per_cell
+from agents.planner import Planning, paint_refined, refine_independently, top_k_per_cell
 from agents.policy import Policy
 from agents.rollout import paint_picture, rollout_round
 from agents.train import TrainConfig, train_episode
@@ -182,8 +182,8 @@ def planning(device: Device) -> list[Tensor]:
     return [
         chosen,
         refine_independently(strokes, canvas, target, brush, cell_size=cell, steps=2, constraints=constraints),
-        refine_jointly(strokes, canvas, target, brush, mask=real, steps=2),
-        refine_jointly(strokes, canvas, target, brush, mask=real, steps=2, constraints=constraints),
+        paint_refined(strokes, canvas, target, brush, mask=real, steps=2)[0],
+        paint_refined(strokes, canvas, target, brush, mask=real, steps=2, constraints=constraints)[0],
     ]
 
 

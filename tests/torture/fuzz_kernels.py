@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from agents.optimal_colour import paint_greedily, score_candidates
-from agents.planner import refine_independently, refine_jointly
+from agents.planner import paint_refined, refine_independently
 from painter.importance import importance
 from renderer.brush import Brush, load_brush
 from renderer.canvas import blank, lay, paint, paint_steps
@@ -42,6 +42,7 @@ from renderer.ops.refine_strokes import (
     COLUMNS,
     Limits,
     StrokeMapWeights,
+    pack,
     refine_each,
     refine_together,
     score_strokes,
@@ -97,9 +98,9 @@ PUBLIC: dict[str, Callable[..., Any]] = {
         score_candidates(strokes, canvas, target, brush, palette=palette).gain
     ),
     "paint_greedily": _greedy,
-    "refine_jointly": lambda brush, canvas, target, strokes: refine_jointly(
+    "paint_refined": lambda brush, canvas, target, strokes: paint_refined(
         strokes, canvas, target, brush, mask=torch.ones(2, 4, dtype=torch.bool), steps=1
-    ),
+    )[0],
     "refine_independently": lambda brush, canvas, target, strokes: refine_independently(
         strokes, canvas, target, brush, cell_size=torch.full((2, 4), 0.2), steps=1
     ),
@@ -199,7 +200,7 @@ WANTED = {
     **dict.fromkeys(("patches", "stream", "call"), ("brush", "strokes", "size")),
     "score_candidates": ("brush", "canvas", "target", "strokes", "palette"),
     "paint_greedily": ("brush", "canvas", "target", "strokes", "order", "min_gain", "most", "palette"),
-    **dict.fromkeys(("refine_jointly", "refine_independently", "importance"), ("brush", "canvas", "target", "strokes")),
+    **dict.fromkeys(("paint_refined", "refine_independently", "importance"), ("brush", "canvas", "target", "strokes")),
 }
 
 
@@ -221,7 +222,8 @@ def _sound_operation(name: str, rand: Callable[..., Tensor]) -> Arguments:
     palette = {"palette": rand(3, 3)}
     if name in ("score_strokes", "squared_error", "refine_each", "refine_together"):
         strokes = rand(2, 4, COLUMNS)
-        weights = {"weights": rand(7 * 8 + 2 * 72 + 32 * 9) - 0.5}
+        sides = ((8, 6), (8, 8), (8, 8), (32, 8))  # of the perceptron of `_stroke_map`
+        weights = {"weights": pack([(rand(*side) - 0.5, rand(side[0]) - 0.5) for side in sides])}
         if name == "squared_error":
             return {"strokes": strokes.requires_grad_(), **pictures, **weights}
         steps = {} if name == "score_strokes" else {"step_size": rand(2, 4, COLUMNS) / 10}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from agents.optimal_colour import gains, score_candidates
-from agents.planner import refine_independently, refine_jointly
+from agents.planner import paint_refined, refine_independently
 from painter.optimize import OptimizeConfig, optimize
 from renderer.canvas import lay
 from renderer.constraints import StrokeConstraints
@@ -37,6 +37,18 @@ def weights_of(module: StrokeMap) -> StrokeMapWeights:
     weights = module.stroke_map()
     assert weights is not None
     return weights
+
+
+def test_weights_are_packed_anew_when_they_change() -> None:
+    module = brush()
+    before = weights_of(module)
+    assert weights_of(module) is before
+    with torch.no_grad():
+        module.body[0].weight.mul_(2)
+    changed = weights_of(module)
+    assert not torch.equal(changed.weights, before.weights)
+    module.load_state_dict(brush().state_dict())
+    assert torch.equal(weights_of(module).weights, before.weights)
 
 
 def scene(count: int, size: tuple[int, int], seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -144,9 +156,9 @@ def test_refinement_is_that_of_the_reference(monkeypatch: pytest.MonkeyPatch, co
         each = refine_independently(
             strokes, canvas, target, module, cell_size=cells, steps=3, lr=0.1, constraints=constraints
         )
-        together = refine_jointly(
+        together = paint_refined(
             strokes, canvas, target, module, mask=mask, steps=[2, 3], lr=0.05, constraints=constraints
-        )
+        )[0]
         return each, together
 
     actual = refined()
@@ -162,7 +174,7 @@ def test_refinement_never_raises_the_error() -> None:
     mask = torch.ones(2, 9, dtype=torch.bool)
     error = (lay(canvas, strokes, module) - target).square().sum((1, 2, 3))
     for lr in (0.05, 5.0):
-        refined = refine_jointly(strokes, canvas, target, module, mask=mask, steps=8, lr=lr)
+        refined = paint_refined(strokes, canvas, target, module, mask=mask, steps=8, lr=lr)[0]
         assert ((lay(canvas, refined, module) - target).square().sum((1, 2, 3)) <= error * (1 + 1e-6)).all()
 
 
@@ -177,7 +189,7 @@ def test_no_result_depends_on_the_number_of_threads(monkeypatch: pytest.MonkeyPa
             (
                 *value_and_gradient(lambda s: squared_error(s, canvas, target, weights_of(module)), strokes),
                 score_strokes(strokes, canvas, target, weights_of(module))[0],
-                refine_jointly(strokes, canvas, target, module, mask=mask, steps=2),
+                paint_refined(strokes, canvas, target, module, mask=mask, steps=2)[0],
                 refine_independently(strokes, canvas, target, module, cell_size=torch.full((2, 40), 0.2), steps=2),
             )
         )
