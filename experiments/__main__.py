@@ -60,6 +60,10 @@ FIGURES: dict[str, tuple[str, str]] = {
     "made-up-sheet": ("experiments.figures.made_up_sheet", "A made-up photograph of strokes, to try scan-brush."),
     "material-gallery": ("experiments.figures.material_gallery", "The gallery of all materials."),
     "scanned-brush": ("experiments.figures.scanned_brush", "How a sheet of strokes becomes a brush."),
+    "style-pairs": (
+        "experiments.figures.style_pairs",
+        "Images in the strokes of others, and who is recognised in them.",
+    ),
     "strip": ("experiments.figures.strip", "Stages of a painting by the number of strokes."),
 }
 GROUPS = {"train": TRAININGS, "figures": FIGURES}

@@ -7,9 +7,11 @@ import inspect
 import io
 import math
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -95,6 +97,22 @@ def _run(
     except KeyboardInterrupt:
         print("Stopped; everything finished so far is kept.", file=sys.stderr)
         sys.exit(130)
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    """Let Ctrl-C raise `KeyboardInterrupt` only after the block, so that what belongs together is done together.
+
+    For the main thread, where Python raises it.
+    """
+    waiting: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _one_line(

@@ -201,8 +201,11 @@ def write_folder(
     video_size: int | None,
     on_progress: OnProgress = ignore,
     timing: Timing = DEFAULT_TIMING,
+    also: Callable[[Path], object] = ignore,
 ) -> None:
     """`write_painting` to a folder that is whole or not there; Ctrl-C saves the strokes, see `save_unfinished`.
+
+    `also` is called with the folder, to write more files to it.
 
     Raises:
         InputError: the disk does not take it.
@@ -210,6 +213,7 @@ def write_folder(
     try:
         with new_folder(folder) as temporary:
             write_painting(painting, temporary, size, video_size, on_progress, timing)
+            also(temporary)
     except KeyboardInterrupt:
         save_unfinished(painting, folder, size)
         raise

@@ -27,7 +27,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from experiments.cli import KAOKORE, picture_path, require, run
+from experiments.cli import KAOKORE, ctrl_c_waits, picture_path, require, run
 from experiments.cores import available_cores
 from experiments.painting_options import PaintingOptions
 from experiments.painting_worker import PAINTINGS, Collection, Picture, Row, paint_task
@@ -123,8 +123,9 @@ class Manifest:
 
     def add(self, row: Row) -> None:
         """Add a finished picture. Raises `InputError` when the disk does not take it."""
-        self._append(row)
-        self.rows[row["path"]] = row
+        with ctrl_c_waits():  # else it could come between the file and the rows that become the table
+            self._append(row)
+            self.rows[row["path"]] = row
 
     def close(self) -> None:
         """Close the file and release its lock."""

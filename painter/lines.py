@@ -75,7 +75,7 @@ def trace_lines(target: Tensor, count: int) -> Tensor:
     for path in follow(skeletonize(mask)):
         if len(path) < max(3, MIN_LINE_LENGTH * short):
             continue
-        curves = fit_curves(_smooth(path + 0.5), TOLERANCE)
+        curves = fit_curves(smooth_path(path + 0.5), TOLERANCE)
         strokes = [_stroke(first, control, last, hat, half_width, picture) for first, control, last in curves]
         traced.append(strokes)
     traced.sort(key=lambda strokes: -sum(stroke[0] for stroke in strokes))
@@ -166,7 +166,7 @@ def fit_curves(path: Array, tolerance: float) -> list[tuple[Array, Array, Array]
     return fit_curves(path[: cut + 1], tolerance) + fit_curves(path[cut:], tolerance)
 
 
-def _smooth(path: Array, sigma: float = 1.5) -> Array:
+def smooth_path(path: Array, sigma: float = 1.5) -> Array:
     """Smooth the pixel steps of a path (n, 2); its ends stay."""
     import cv2
 

@@ -16,3 +16,9 @@ def _one_thread() -> Iterator[None]:
     yield
     torch.set_num_threads(threads[0])
     cv2.setNumThreads(threads[1])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: begun last, they would keep one process busy while the others have ended."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

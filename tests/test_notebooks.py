@@ -63,7 +63,7 @@ def test_the_quickstart_imports_the_public_packages_only() -> None:
 def test_it_runs_and_shows_pictures(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as in conftest.py: on a busy machine threads wait for each other
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("NOTEBOOK_STEPS", "40")  # of trainings and optimisation
+    monkeypatch.setenv("NOTEBOOK_STEPS", "30")  # of trainings and optimisation
     monkeypatch.setenv("KAOKORE_ROOT", str(tmp_path / "none"))
     folder = tmp_path / "notebooks"
     folder.mkdir()

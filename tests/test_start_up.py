@@ -36,7 +36,27 @@ SUBCOMMANDS = {
     "experiments.stylegan": ("train", "sample", "interpolate", "mix", "project", "evaluate"),
     "kaokore": ("download", "fetch", "info"),
 }
-# Importing torch takes most of the time, so that one process does it and a copy of it runs each command.
+IMPORTS = [f"import {name}" for name in ("renderer", "agents", "painter", "kaokore")] + ["from painter import Painter"]
+ORDERS = ["agents, gymnasium", "gymnasium, agents", "agents.policy, gymnasium, agents"]
+MADE = "import gymnasium\nprint(type(gymnasium.make('agents:KaoKorePaint-v0', size=36).unwrapped).__name__)"
+SPEC = "print(gymnasium.spec('KaoKorePaint-v0').vector_entry_point, len(gymnasium.registry) > 5)"
+CODES = {
+    **{code: f"{code}\nprint(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))" for code in IMPORTS},
+    **{order: f"import {order}\n{SPEC}" for order in ORDERS},
+    MADE: MADE,
+}
+# Importing torch takes most of the time, so that one process does it and copies of it run the rest.
+FORKED = """
+import contextlib, io, json, os, sys
+import torch
+for code in json.loads(sys.argv[1]).values():
+    if os.fork() == 0:
+        with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(io.StringIO()) as warned:
+            exec(code)
+        print(json.dumps([said.getvalue(), warned.getvalue()]), flush=True)
+        os._exit(0)
+    os.wait()
+"""
 HELP = """
 import json, os, runpy, sys, warnings
 import cv2, torch, tyro
@@ -65,12 +85,6 @@ def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=True)
 
 
-def imported(code: str) -> set[str]:
-    """The heavy packages that are imported after `code`."""
-    done = run(f"import json, sys\n{code}\nprint(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))")
-    return set(json.loads(done.stdout))
-
-
 @cache
 def help_of_all() -> dict[str, tuple[list[object], list[str]]]:
     """Exit codes and heavy packages by module, after --help of it and of its subcommands."""
@@ -87,28 +101,26 @@ def test_help_imports_nothing_heavy(module: str) -> None:
     assert not found, f"{module} --help imports {', '.join(found)}: import these where they are used"
 
 
-@pytest.mark.parametrize("package", ["renderer", "agents", "painter", "kaokore"])
-def test_importing_a_package_imports_nothing_heavy(package: str) -> None:
-    assert not imported(f"import {package}")
+@cache
+def outputs() -> dict[str, tuple[str, str]]:
+    """What each of `CODES` writes to stdout and stderr."""
+    lines = run(FORKED, json.dumps(CODES)).stdout.splitlines()
+    return dict(zip(CODES, (tuple(json.loads(line)) for line in lines), strict=True))
 
 
-def test_the_public_api_imports_nothing_heavy() -> None:
-    assert not imported("from painter import Painter, Painting")
+@pytest.mark.parametrize("code", IMPORTS)
+def test_importing_imports_nothing_heavy(code: str) -> None:
+    found, said = outputs()[code]
+    assert not json.loads(found), f"{code} imports {found}"
+    assert not said
 
 
-@pytest.mark.parametrize("first", ["agents, gymnasium", "gymnasium, agents", "agents.policy, gymnasium, agents"])
+@pytest.mark.parametrize("first", ORDERS)
 def test_the_environment_is_registered_whichever_is_imported_first(first: str) -> None:
-    done = run(
-        f"import {first}\nprint(gymnasium.spec('KaoKorePaint-v0').vector_entry_point, len(gymnasium.registry) > 5)"
-    )
-    assert done.stdout.split() == ["agents.vector_environment:KaoKorePaintVector", "True"]
-    assert not done.stderr, "registered once, so that gymnasium does not warn"
+    printed, said = outputs()[first]
+    assert printed.split() == ["agents.vector_environment:KaoKorePaintVector", "True"]
+    assert not said, "registered once, so that gymnasium does not warn"
 
 
 def test_the_environment_is_made_by_name_and_by_module() -> None:
-    code = """
-import gymnasium
-env = gymnasium.make("agents:KaoKorePaint-v0", size=36)
-print(type(env.unwrapped).__name__)
-"""
-    assert run(code).stdout.strip() == "KaoKorePaint"
+    assert outputs()[MADE][0].strip() == "KaoKorePaint"

@@ -515,9 +515,9 @@ class Painting:
 def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mapping[str, Any] | None = None) -> Brush:
     """The exact brush that strokes of `space` are meant for; of MYPAINT and MIXED, what `provenance` names.
 
-    The Bezier brush takes fewer samples a pixel and fewer discs on large canvases: its time grows with the samples, and
-    edges are finer anyway. Raises `SpaceError` for another space, `PaintingError` where MyPaint's brush or engine is
-    missing.
+    The Bezier brush takes fewer discs on canvases of over 512 pixels and fewer samples a pixel on those of over 1,024: its
+    time grows with both, and edges are finer anyway. Raises `SpaceError` for another space, `PaintingError` where
+    MyPaint's brush or engine is missing.
     """
     if space not in (MYPAINT, MIXED):
         if space != BEZIER:
@@ -525,7 +525,7 @@ def reference_brush(space: StrokeSpace, size: tuple[int, int], provenance: Mappi
                 f"There is no reference brush for strokes of the space {space.name!r}; choose the brush that painted them."
             )
         samples = 4 if max(size) <= 1024 else 2 if max(size) <= 4096 else 1
-        return ExactBezier(samples, 0.0 if max(size) <= 1024 else 1 / 16)
+        return ExactBezier(samples, 0.0 if max(size) <= 512 else 1 / 16)
     provenance = provenance or {}
     names, files = provenance.get("brush"), provenance.get("myb")
     if space == MYPAINT:

@@ -2,6 +2,7 @@
 
 import importlib
 import runpy
+import signal
 import sys
 import warnings
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 import tyro
 
-from experiments.cli import Command, renamed_options, require, run, run_subcommand
+from experiments.cli import Command, ctrl_c_waits, renamed_options, require, run, run_subcommand
 from renderer.errors import InputError
 
 
@@ -185,3 +186,18 @@ def test_a_seed_out_of_range(seed):
 def test_a_number_out_of_range(rate):
     with pytest.raises(InputError, match=r"--rate must be at least 0\.1"):
         require(Options(rate=rate), rate=0.1)
+
+
+def test_ctrl_c_waits_until_the_block_is_done():
+    done = []
+
+    def two_halves():
+        with ctrl_c_waits():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the second half")
+
+    with pytest.raises(KeyboardInterrupt):
+        two_halves()
+    assert done == ["the second half"]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)

@@ -46,6 +46,7 @@ def peaks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, int]
     return figures
 
 
+@pytest.mark.slow
 def test_an_image_takes_little_more_than_its_canvas(peaks: dict[str, tuple[int, int]]) -> None:
     """The canvas in floats, in bytes, and Pillow's copy of four bytes a pixel: 19 bytes a pixel, and marks of 20 strokes."""
     peak, before = peaks["render"]

@@ -486,6 +486,7 @@ def test_equal_pictures_measure_as_equal():
     assert compute_metrics(same, same, Perceptual()) == Metrics(0.0, float("inf"), pytest.approx(1.0), 0.0)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished(tmp_path, agent):
     folder, out = tmp_path / "faces", tmp_path / "out"
     folder.mkdir()

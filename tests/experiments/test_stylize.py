@@ -1,5 +1,6 @@
 """stylize and visualize: the files they write, and invalid input."""
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -106,9 +107,30 @@ def test_the_style_image_gives_its_colours_by_weight(tmp_path):
     assert bluer[0] > bluer[1] + 0.2
 
 
+def test_the_strokes_of_a_style_are_measured_and_painted(tmp_path, capsys):
+    source, style, out = picture(tmp_path / "face.png"), picture(tmp_path / "style.png", seed=1), tmp_path / "out"
+    config = Stylize(source, str(out), style=style, strokes=40, size=48, output_size=48, video=False)
+    stylize(config)
+    folder = out / "face"
+    painting = Painting.load(folder / "strokes.safetensors")
+    report = json.loads((folder / "style.json").read_text())
+    assert len(painting.strokes) <= 40
+    assert painting.finish.material == report["material"]
+    assert painting.provenance["layers"][0][0] == "strokes 1"
+    assert np.asarray(Image.open(folder / "style.png")).shape[2] == 3
+    assert "perceptual distance" in capsys.readouterr().out
+    stylize(replace(config, material="none", paper="none", out=str(tmp_path / "bare")))
+    bare = Painting.load(tmp_path / "bare" / "face" / "strokes.safetensors")
+    assert bare.finish.plain
+    assert torch.equal(bare.strokes, painting.strokes)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--method", "strokes", "--curve-weight", "1"], "--curve-weight belongs to --method losses"),
+        (["--layers", "9"], "1 to 8 layers"),
+        (["--material", "mud"], "There is no material 'mud'"),
         (["--content", "relu8_8"], "no layer 'relu8_8'; it has relu1_1"),
         (["--renderer", "exact"], "'exact' is not differentiable"),
         (["--curve-weight", "1"], "--field style requires --style"),
@@ -122,7 +144,7 @@ def test_the_style_image_gives_its_colours_by_weight(tmp_path):
     ],
 )
 def test_invalid_options_of_stylize(tmp_path, monkeypatch, capsys, options, message):
-    arguments = (picture(tmp_path / "face.png"), "--out", tmp_path / "out", "--steps", 1, *options)
+    arguments = (picture(tmp_path / "face.png"), "--out", tmp_path / "out", *options)
     code, said = command(monkeypatch, capsys, stylize_script, stylize, Stylize, *arguments)
     assert code == 2
     assert message in said

