@@ -85,14 +85,18 @@ def _draw_positions(weight: Tensor, count: int, distance: float, generator: torc
     lower = 2 * torch.log1p(
         -0.95 * torch.exp(-square / (2 * distance**2 + 1e-9))
     )  # of logarithms, which cannot underflow
-    width = W + 2 * reach  # with a border, so that all of the neighbourhood of a position can be indexed
-    key = torch.nn.functional.pad(weight.log() - noise.log().to(weight), (reach,) * 4, value=-torch.inf).flatten()
-    near = (offset[:, None] * width + offset).flatten()
+    # With a border, so that all of the neighbourhood of a position can be indexed.
+    key = torch.nn.functional.pad(weight.log() - noise.log().to(weight), (reach,) * 4, value=-torch.inf)
+    best = key.amax(1)  # of each row
     positions = torch.zeros(count, dtype=torch.long, device=weight.device)
     for i in range(count):
-        positions[i] = key.argmax()
-        key[positions[i] + near] += lower.flatten()
-    return (positions // width - reach) * W + positions % width - reach
+        y = best.argmax()
+        x = key[y].argmax()
+        positions[i] = (y - reach) * W + x - reach
+        rows = y + offset
+        key[rows[:, None], x + offset] += lower
+        best[rows] = key[rows].amax(1)
+    return positions
 
 
 def _blur(image: Tensor, sigma: float) -> Tensor:
