@@ -73,20 +73,29 @@ def _draw_positions(weight: Tensor, count: int, distance: float, generator: torc
     """Draw pixels, as indices (count,) into `weight` (H, W) flattened; each one lowers the weight around it.
 
     Weights divided by exponential noise are largest at a pixel with a probability proportional to its weight: so does
-    `torch.multinomial` draw on the CPU. Here the noise comes from the CPU, where the generator is, and nothing waits for
-    another device, which gets the same positions.
+    `torch.multinomial` draw on the CPU, and without replacement where the same noise is kept (Efraimidis and Spirakis 2006).
+    The noise comes from the CPU, where the generator is, and nothing waits for another device, which gets the same
+    positions. A position changes only weights near it, so that many of them on a large picture cost little.
     """
     H, W = weight.shape
-    y = torch.arange(H, device=weight.device)[:, None]
-    x = torch.arange(W, device=weight.device)
+    noise = torch.empty(H * W, dtype=weight.dtype).exponential_(generator=generator).clamp(min=1e-30).view(H, W)
+    reach = math.ceil(3.5 * distance)
+    offset = torch.arange(-reach, reach + 1, device=weight.device)
+    square = offset[:, None] ** 2 + offset**2
+    lower = 2 * torch.log1p(
+        -0.95 * torch.exp(-square / (2 * distance**2 + 1e-9))
+    )  # of logarithms, which cannot underflow
+    # With a border, so that all of the neighbourhood of a position can be indexed.
+    key = torch.nn.functional.pad(weight.log() - noise.log().to(weight), (reach,) * 4, value=-torch.inf)
+    best = key.amax(1)  # of each row
     positions = torch.zeros(count, dtype=torch.long, device=weight.device)
     for i in range(count):
-        noise = torch.empty(H * W, dtype=weight.dtype).exponential_(generator=generator).to(weight.device)
-        position = (weight.flatten() / noise).argmax()
-        positions[i] = position
-        square = (x - position % W) ** 2 + (y - position // W) ** 2
-        weight = weight * (1 - 0.95 * torch.exp(-square / (2 * distance**2 + 1e-9))) ** 2
-        weight = weight / weight.max()  # many strokes on a small picture would otherwise leave only zeros
+        y = best.argmax()
+        x = key[y].argmax()
+        positions[i] = (y - reach) * W + x - reach
+        rows = y + offset
+        key[rows[:, None], x + offset] += lower
+        best[rows] = key[rows].amax(1)
     return positions
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.huang2019 import PAPER, Actor
+from agents.mdp import State, observe
 from experiments.bench.config import Config
 from experiments.bench.renderer_speed import SIDE
 from experiments.bench.timing import Figures, in_turns, put, why_missing
@@ -23,6 +25,7 @@ from renderer.brush import Brush, Mark, load_brush
 from renderer.brushes.bezier import bounds
 from renderer.canvas import blank, over, paint
 from renderer.io.images import fit, read_image
+from renderer.learned.huang2019 import Huang2019
 from renderer.strokes import BEZIER
 
 FACE = Path(__file__).resolve().parents[2] / "docs" / "images" / "hikime.png"
@@ -135,7 +138,7 @@ def _peak_mib() -> float:
 
 
 def measure_agent(config: Config, renderer: Brush) -> Figures:
-    """Seconds that the agent takes for the shipped face, and its mean squared error."""
+    """Seconds of the agent and of the networks of Huang et al. for the shipped face, and the agent's mean squared error."""
     why = why_missing(config.agent)
     if why:
         note = f"{why} Train one with `python -m experiments.train_agent`."
@@ -146,9 +149,38 @@ def measure_agent(config: Config, renderer: Brush) -> Figures:
     def painted(count: int) -> None:
         *_, finished[str(count)] = painter.steps(target, strokes=count, size=SIDE)
 
-    times = in_turns({str(count): partial(painted, count) for count in config.agent_counts}, config.seconds_each)
+    theirs = learning_to_paint(config.seed)
+    calls: dict[str, Callable[[], object]] = {str(count): partial(painted, count) for count in config.agent_counts}
+    calls |= {f"huang2019 {count}": partial(theirs, target, count) for count in config.agent_counts}
+    times = in_turns(calls, config.seconds_each)
     seconds: Figures = {}
-    for count, values in times.items():
-        put(seconds, count, values)
+    for name, values in times.items():
+        put(seconds, name, values)
     mse = {count: (step.canvas - target).square().mean().item() for count, step in finished.items()}
-    return {"picture": FACE.name, "side": SIDE, "seconds": seconds, "mse": mse}
+    ratio: Figures = {"is": "the agent / actor (ResNet-18) and renderer of huang2019, 5 strokes a step, random weights"}
+    for count in map(str, config.agent_counts):
+        put(ratio, count, [a / b for a, b in zip(times[count], times[f"huang2019 {count}"], strict=True)])
+    return {"picture": FACE.name, "side": SIDE, "seconds": seconds, "mse": mse, "ratio": ratio}
+
+
+def learning_to_paint(seed: int) -> Callable[[Tensor, int], Tensor]:
+    """The painting loop of Huang et al. (2019) at 128 px, for its time: networks of the paper's shapes, random weights.
+
+    Returns:
+        A function that maps a target `(3, 128, 128)` and a number of strokes to a canvas of the same shape.
+    """
+    torch.manual_seed(seed)
+    actor = Actor(PAPER.size, PAPER.steps, PAPER.bundle, PAPER.blocks).eval()
+    renderer = Huang2019().eval()
+
+    @torch.no_grad()
+    def painted(target: Tensor, count: int) -> Tensor:
+        canvas = torch.ones_like(target)[None]
+        for step in range(-(-count // PAPER.bundle)):
+            state = State(canvas, target[None], torch.tensor([min(step, PAPER.steps - 1)]))
+            mark = renderer(actor(observe(state, PAPER.steps))[0], (PAPER.size, PAPER.size))
+            for alpha, colour in zip(mark.alpha.split(1), mark.colour.split(1), strict=True):
+                canvas = over(canvas, Mark(alpha, colour))
+        return canvas[0]
+
+    return painted

@@ -24,14 +24,14 @@ typedef struct {
     Encoding code;
     int64_t bands;         // of a picture
     int64_t *slot;         // (N) the first of a stroke's bands in the lists below
-    int64_t *begin;        // (slots) where the pixels of a stroke in a band begin in `kept`
+    int64_t *begin;        // (slots) where the pixels of a stroke in a band begin in what the band keeps
     float *maps;           // (slots, outputs padded), gradient
     Shape *shape;          // (slots), gradient
     float (*colour)[3];    // (slots), gradient
     double *error;         // (B, bands)
-    float *work, *kept;    // the canvas; alpha and the three channels below of every pixel of every stroke
-    int64_t slots, slot_room, kept_room;
-    int64_t *used;         // (B, bands) strokes in a band
+    float *work;           // the canvas
+    int64_t slots, slot_room;
+    int64_t *size;         // (B, bands) of what a band keeps: alpha and the three channels below of every pixel of its strokes
 } Painting;
 
 static float *padded(const float *pictures, int64_t B, int64_t H, int64_t W, int64_t stride) {
@@ -251,7 +251,7 @@ int64_t refine_each(float *strokes, const float *canvas, const float *target, co
 static inline int64_t band_of(int64_t y) { return y / BAND; }
 
 static void close_painting(Painting *t) {
-    void *all[] = {t->slot, t->begin, t->maps, t->shape, t->colour, t->error, t->work, t->kept, t->used};
+    void *all[] = {t->slot, t->begin, t->maps, t->shape, t->colour, t->error, t->work, t->size};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) free(all[k]);
     free_encoding(&t->code);
 }
@@ -262,13 +262,13 @@ static int open_painting(const Problem *q, Painting *t) {
     t->bands = (q->H + BAND - 1) / BAND;
     t->slot = malloc(sizeof(int64_t) * (q->B * q->M + 1));
     t->error = malloc(sizeof(double) * q->B * t->bands);
-    t->used = malloc(sizeof(int64_t) * q->B * t->bands);
+    t->size = malloc(sizeof(int64_t) * q->B * t->bands);
     t->work = malloc(sizeof(float) * q->B * q->H * 3 * q->stride);
-    return coded && t->slot && t->error && t->used && t->work;
+    return coded && t->slot && t->error && t->size && t->work;
 }
 
-// Where each stroke's pixels of each band are kept; `kept_room` floats in all. 0 without memory.
-static int lay_out(const Problem *q, Painting *t, int keep) {
+// Where each stroke's pixels of each band are kept. 0 without memory.
+static int lay_out(const Problem *q, Painting *t) {
     const Encoding *e = &t->code;
     t->slots = 0;
     for (int64_t i = 0; i < e->N; i++) {
@@ -289,21 +289,16 @@ static int lay_out(const Problem *q, Painting *t, int keep) {
         t->colour = malloc(sizeof(float[3]) * t->slot_room);
         if (!(t->begin && t->maps && t->shape && t->colour)) return 0;
     }
-    int64_t size = 0;
+    memset(t->size, 0, sizeof(int64_t) * q->B * t->bands);
     for (int64_t i = 0; i < e->N; i++) {
         const int64_t *box = e->box[i], bottom = box[1] + box[3];
         for (int64_t slot = t->slot[i], y = box[1]; slot < t->slot[i + 1]; slot++) {
             const int64_t end = (band_of(y) + 1) * BAND < bottom ? (band_of(y) + 1) * BAND : bottom;
-            t->begin[slot] = size;
-            size += (end - y) * 4 * PADDED(box[2]);
+            int64_t *size = t->size + i / q->M * t->bands + band_of(y);
+            t->begin[slot] = *size;
+            *size += (end - y) * 4 * PADDED(box[2]);
             y = end;
         }
-    }
-    if (keep && size > t->kept_room) {
-        free(t->kept);
-        t->kept_room = size + size / 4;
-        t->kept = malloc(sizeof(float) * t->kept_room);
-        if (!t->kept) return 0;
     }
     return 1;
 }
@@ -351,12 +346,11 @@ static int part_of(const Painting *t, int64_t i, int64_t band, Part *part) {
     return 1;
 }
 
-static void paint_part(const Problem *q, Painting *t, const Part *part, float *canvas, const float *colour, float *one_row) {
+static void paint_part(const Problem *q, Painting *t, const Part *part, float *canvas, const float *colour, float *kept, int one_row) {
     const Encoding *e = &t->code;
     const Shape *s = e->shape + part->i;
     const int64_t *box = e->box[part->i];
     Columns columns;
-    float *kept = one_row ? one_row : t->kept + t->begin[part->slot];
     for (int64_t first = 0; first < box[2]; first += CHUNK) {
         columns_of(&columns, s, e->maps + part->i * PADDED(q->net.outputs), q->net.G, box[0] + first, box[2] - first);
         for (int64_t y = part->top; y < part->bottom; y++) {
@@ -367,12 +361,12 @@ static void paint_part(const Problem *q, Painting *t, const Part *part, float *c
     }
 }
 
-static void paint_part_backward(const Problem *q, Painting *t, const Part *part, float *grad, const float *colour) {
+static void paint_part_backward(const Problem *q, Painting *t, const Part *part, float *grad, const float *colour, float *kept) {
     const Encoding *e = &t->code;
     const Shape *s = e->shape + part->i;
     const int64_t *box = e->box[part->i], outputs = PADDED(q->net.outputs);
     const float *maps = e->maps + part->i * outputs;
-    float *kept = t->kept + t->begin[part->slot], *grad_maps = t->maps + part->slot * outputs;
+    float *grad_maps = t->maps + part->slot * outputs;
     Shape *grad_shape = t->shape + part->slot;
     Columns columns;
     Sums sums = {0};
@@ -392,16 +386,19 @@ static void paint_part_backward(const Problem *q, Painting *t, const Part *part,
     for (int c = 0; c < 3; c++) t->colour[part->slot][c] = total((float *)(grad_colour + c));
 }
 
-// Paint a band of picture p, add up its error and, where `differentiate`, go back through its strokes.
-static void paint_band(const Problem *q, Painting *t, const float *strokes, int64_t p, int64_t band, int differentiate) {
+// Paint a band of picture p, add up its error and, where `differentiate`, go back through its strokes. What it keeps for that is
+// freed at once, so that large pictures need little memory. 0 without memory.
+static int paint_band(const Problem *q, Painting *t, const float *strokes, int64_t p, int64_t band, int differentiate) {
     const int64_t low = band * BAND, high = low + BAND < q->H ? low + BAND : q->H, row = 3 * q->stride, size = (high - low) * row;
     float *work = t->work + p * q->H * row;  // of the picture
     const float *target = q->target + (p * q->H + low) * row;
-    float one_row[4 * CHUNK];
+    float one_row[4 * CHUNK], *all = differentiate ? malloc(sizeof(float) * (t->size[p * t->bands + band] + 1)) : one_row;
     Part part;
+    if (!all) return 0;
     memcpy(work + low * row, q->canvas + (p * q->H + low) * row, sizeof(float) * size);
     for (int64_t i = p * q->M; i < (p + 1) * q->M; i++)
-        if (part_of(t, i, band, &part)) paint_part(q, t, &part, work, strokes + COLUMNS * i + 10, differentiate ? NULL : one_row);
+        if (part_of(t, i, band, &part))
+            paint_part(q, t, &part, work, strokes + COLUMNS * i + 10, differentiate ? all + t->begin[part.slot] : one_row, !differentiate);
     double error = 0;
     for (int64_t y = 0; y < high - low; y++) {
         Lanes sum = {0};
@@ -414,7 +411,10 @@ static void paint_band(const Problem *q, Painting *t, const float *strokes, int6
     }
     t->error[p * t->bands + band] = error;
     for (int64_t i = (p + 1) * q->M - 1; differentiate && i >= p * q->M; i--)
-        if (part_of(t, i, band, &part)) paint_part_backward(q, t, &part, work, strokes + COLUMNS * i + 10);
+        if (part_of(t, i, band, &part))
+            paint_part_backward(q, t, &part, work, strokes + COLUMNS * i + 10, all + t->begin[part.slot]);
+    if (differentiate) free(all);
+    return 1;
 }
 
 // Add up the bands of stroke i, in their order.
@@ -437,7 +437,7 @@ static int64_t error_of(const Problem *q, Painting *t, const float *strokes, flo
     const Network *net = &q->net;
     int64_t bad = place_all(net, e, strokes);
     if (bad) return bad;
-    if (!lay_out(q, t, grad != NULL)) return NO_MEMORY;
+    if (!lay_out(q, t)) return NO_MEMORY;
     int64_t pixels = 0;
     for (int64_t i = 0; i < e->N; i++) pixels += e->box[i][2] * e->box[i][3];
     threads = pixels < FEW ? 1 : threads;
@@ -457,7 +457,11 @@ static int64_t error_of(const Problem *q, Painting *t, const float *strokes, flo
     if (bad) return bad;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1) collapse(2)
     for (int64_t p = 0; p < q->B; p++)
-        for (int64_t band = 0; band < t->bands; band++) paint_band(q, t, strokes, p, band, grad != NULL);
+        for (int64_t band = 0; band < t->bands; band++)
+            if (!paint_band(q, t, strokes, p, band, grad != NULL))
+#pragma omp critical
+                bad = NO_MEMORY;
+    if (bad) return bad;
     for (int64_t p = 0; p < q->B; p++) {
         double sum = 0;
         for (int64_t band = 0; band < t->bands; band++) sum += t->error[p * t->bands + band];

@@ -10,8 +10,7 @@ from torch import Tensor
 from painter.losses.pixels import mse, total_variation
 from painter.optimize import OptimizeConfig, OptimizeStep, _reorder, optimize
 from painter.placement import _draw_positions, place
-from renderer.brush import Brush, load_brush
-from renderer.brushes.bezier import ExactBezier
+from renderer.brush import Brush, Mark, Window, load_brush
 from renderer.canvas import blank, paint
 from renderer.constraints import StrokeConstraints
 from renderer.strokes import BEZIER
@@ -50,19 +49,28 @@ def error(strokes: Tensor, target: Tensor, brush: Brush) -> float:
     return float((paint(blank(SIZE), strokes, brush) - target).square().mean())
 
 
+class Fainter(Brush):
+    """A reference brush whose marks are fainter than what a brush has learned."""
+
+    space = BEZIER
+
+    def __init__(self, learned: Brush) -> None:
+        self.learned = learned
+
+    def __call__(self, strokes: Tensor, size: tuple[int, int], window: Window | None = None) -> Mark:
+        mark = self.learned(strokes, size, window)
+        return Mark(0.9 * mark.alpha, mark.colour)
+
+
 def test_the_errors_of_the_learned_brush_are_made_up_for(
     target: Tensor, brush: Brush, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that the reference brush draws the strokes with about the error that was optimised."""
-    start = run(target, brush, 48)[-1].strokes
-    config = replace(TINY, steps=120, relocations=0, geometry_lr=0.004, colour_lr=0.01)
-    corrected = run(target, brush, 48, config, start=start)[-1]
-    monkeypatch.setattr(type(brush), "quick_reference", lambda self: None)
-    uncorrected = run(target, brush, 48, config, start=start)[-1]
-    drawn = [error(step.strokes, target, ExactBezier()) for step in (corrected, uncorrected)]
-    learned = [error(step.strokes, target, brush) for step in (corrected, uncorrected)]
-    assert drawn[0] - learned[0] < 0.6 * (drawn[1] - learned[1])
-    assert drawn[0] < drawn[1]
+    reference, errors = Fainter(brush), []
+    for known in (reference, None):
+        monkeypatch.setattr(type(brush), "quick_reference", lambda self, known=known: known)
+        strokes = run(target, brush, 8, replace(TINY, steps=60, relocations=0))[-1].strokes
+        errors.append(error(strokes, target, reference))
+    assert errors[0] < 0.8 * errors[1]
 
 
 def test_loss_falls(target: Tensor, brush: Brush) -> None:
@@ -93,8 +101,8 @@ def test_constraints_hold_at_every_step(target: Tensor, brush: Brush) -> None:
     steps = run(target, brush, 6, constraints=constraints)
     for step in steps:
         torch.testing.assert_close(constraints.apply(step.strokes, BEZIER), step.strokes, rtol=0, atol=1e-7)
-    first, last = (error(steps[i].strokes, target, brush) for i in (len(steps) // 2, -1))
-    assert last < first, "the error falls within the constraints"
+    first, last = (error(steps[i].strokes, target, brush) for i in (0, -1))
+    assert last < 0.8 * first, "the error falls within the constraints"
 
 
 def test_optimisation_is_deterministic(target: Tensor, brush: Brush) -> None:

@@ -212,6 +212,7 @@ def test_a_session_by_keyboard(server: Server, browser: Any) -> None:
     for _ in range(3):
         press("ArrowLeft")
     press("Enter")
+    expect(person.get("#erase")).to_be_visible()  # the stroke is selected and not only looked at
     expect(person.get("#stroke-title")).to_contain_text("locked")
     press("Delete")
     person.says("locked stroke cannot be erased")
