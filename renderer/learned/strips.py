@@ -93,7 +93,8 @@ def endless(strips: Strips) -> tuple[Tensor, Tensor | None]:
     pressures, seeds, rows, _ = ranks.shape
     overlap = max(1, min(OVERLAP, rows // 3))
     colours = None if strips.colours is None else strips.colours.numpy()
-    loops, colour_loops = [], []
+    loops: list[list[Array]] = []
+    colour_loops: list[list[Array]] = []
     for pressure in range(pressures):
         # From strip k to the next: which rows of each column are still those of strip k.
         kept = [_before_cut(ranks[pressure, k - 1][-overlap:], ranks[pressure, k][:overlap]) for k in range(seeds)]
