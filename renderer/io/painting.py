@@ -24,7 +24,7 @@ from torch.nn.functional import avg_pool2d
 
 from renderer.brush import Brush, Patches, ReferenceBrush, box_of, load_brush
 from renderer.brushes.bezier import ExactBezier
-from renderer.brushes.mixed import MIXED, mixed
+from renderer.brushes.mixed import MAX_BRUSHES, MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.brushes.scanned import Scanned, is_strips
 from renderer.canvas import blank, magnification
@@ -58,7 +58,6 @@ LARGEST = 16_384  # pixels on the long side
 MAX_BYTES = 256 * 2**20  # of a file: some four million strokes
 MAX_STROKES = 5_000_000
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)  # of strokes
-MAX_BRUSHES = 64  # of a mixture
 FINISHED_CHUNK = 16  # strokes whose marks are in memory at once
 AT_ONCE = 16_000_000  # pixels of marks in memory at once, if every stroke covered the canvas
 
