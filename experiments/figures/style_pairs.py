@@ -50,6 +50,8 @@ class Config:
     """The sheet, a JPEG: content, style and painting of each pair, two pairs in a row."""
     faces: int = 0
     """Classify the gender of so many dev faces, plain and in the styles in turn."""
+    bare: bool = False
+    """Classify bare strokes only; drawing them in a material takes three times as long as painting."""
     seed: int = 0
     root: str | None = None
     """KaoKore's folder; by default KAOKORE_ROOT, or data/kaokore."""
@@ -82,7 +84,7 @@ def _recognise(config: Config, styles: list[str], brush: Brush, plain: Painter) 
     classifier = load_classifier("kaokore-gender")
     pictures = [_read(style, config) for style in styles]
     analyses = [analyse_style(picture) for picture in pictures]
-    right: dict[str, list[bool]] = {name: [] for name in ("unpainted", "plain", "stylized", "stylized, with material")}
+    right: dict[str, list[bool]] = {}
     for i, (pixels, label) in enumerate(
         zip(tqdm(loaded.images, desc="faces", disable=None), loaded.labels, strict=True)
     ):
@@ -92,14 +94,15 @@ def _recognise(config: Config, styles: list[str], brush: Brush, plain: Painter) 
             "unpainted": face,
             "plain": _plain(face, plain, config).render(WORKING),
             "stylized": painting.render(WORKING),
-            "stylized, with material": painting.render(WORKING, finish=Finish(analysis.material)),
         }
+        if not config.bare:
+            images["stylized, with material"] = painting.render(WORKING, finish=Finish(analysis.material))
         for name, image in images.items():
-            right[name].append(int(classifier.scores(image[None])[0].argmax()) == int(label))
+            right.setdefault(name, []).append(int(classifier.scores(image[None])[0].argmax()) == int(label))
     for name, answers in right.items():
         print(f"{name}: {sum(answers)} of {len(answers)}")
     for k, style in enumerate(styles):
-        part = right["stylized, with material"][k :: len(styles)]
+        part = right["stylized"][k :: len(styles)]
         print(f"{style}: {sum(part)} of {len(part)}")
 
 

@@ -17,7 +17,7 @@ from renderer.learned.curve_coordinates import sweeps
 from renderer.learned.load import load_learned_brush
 from renderer.learned.neural_brush import NeuralBrush
 from renderer.learned.stochastic import StrokeNoise
-from renderer.learned.strips import PRESSURES, UNIT, Strips
+from renderer.learned.strips import PRESSURES, UNIT, Strips, endless
 from renderer.ops.patch_pixels import lookup, pixels_of
 from renderer.strokes import MYPAINT
 
@@ -45,9 +45,11 @@ class StripBrush(Brush):
         self.mean, self.strips, self.seed = mean.mean_brush(), strips, seed
         self.textured = strips.colours is not None
         seeds = strips.ranks.shape[1]
-        self._ranks = strips.ranks.flatten(0, 1).float() / 255  # (pressures * seeds, rows, columns)
+        ranks, colours = endless(strips)
+        # The first row again at the end, so that values between the last and the first are found.
+        self._ranks = _closed(ranks.flatten(0, 1).float() / 255)  # (pressures * seeds, rows + 1, columns)
         self._alphas = strips.alphas.float()[None] / 255
-        self._colours = None if strips.colours is None else strips.colours.flatten(0, 1).float() / 127
+        self._colours = None if colours is None else _closed(colours.flatten(0, 1).float() / 127)
         self._seeds = seeds
 
     @property
@@ -123,18 +125,16 @@ class StripBrush(Brush):
         return alpha, _recoloured(MYPAINT.get(strokes, "colour")[owner].T, torch.stack(changes))
 
     def _rank(self, strips: Tensor, strip: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Values (T,) of strips at rows, which are mirrored at both ends, and columns."""
-        last = strips.shape[1] - 1
-        row = last - ((row.remainder(2 * last)) - last).abs()
-        return lookup(strips, strip, row, column.clamp(0, strips.shape[2] - 1))
+        """Values (T,) of strips at rows, which go round in loops, and columns."""
+        return lookup(strips, strip, row.remainder(strips.shape[1] - 1), column.clamp(0, strips.shape[2] - 1))
 
     def _choose(self, strokes: Tensor) -> tuple[Tensor, Tensor]:
         """The seed of each stroke's strips, (B,), and where they begin, (B,) in cells."""
         shape = strokes[:, : MYPAINT.columns("opacity").start].float().cpu().contiguous().numpy()
         hashes = [zlib.crc32(row.tobytes(), self.seed & 0xFFFFFFFF) for row in shape]
-        rows = self._ranks.shape[1]
+        rows = self._ranks.shape[1] - 1
         seeds = torch.tensor([number % self._seeds for number in hashes], dtype=torch.long, device=strokes.device)
-        begins = [number // self._seeds % (2 * rows) for number in hashes]
+        begins = [number // self._seeds % rows for number in hashes]
         return seeds, torch.tensor(begins, dtype=strokes.dtype, device=strokes.device)
 
 
@@ -147,6 +147,11 @@ def load_strips(name: str) -> StripBrush:
     if not isinstance(mean, NeuralBrush):
         raise InputError(f"The brush {name} has no mean that strips can break up.")
     return StripBrush(mean, Strips.load(f"{name}{SUFFIX}"))
+
+
+def _closed(loops: Tensor) -> Tensor:
+    """Loops (n, rows, ...) with their first row again at the end."""
+    return torch.cat((loops, loops[:, :1]), 1)
 
 
 def _nearest(strokes: Tensor, owner: Tensor, t: Tensor) -> Tensor:

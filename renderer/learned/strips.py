@@ -35,6 +35,7 @@ PRESSURES = (0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
 SEEDS = 3  # strips of each pressure
 SAMPLES = 24  # strokes of each pressure from which ranks are counted
 MEANS, RANKS = 33, 65  # nodes of the table of alphas
+OVERLAP = 3 * UNIT  # rows in which one strip is joined to the next
 RARE = 0.03  # share of paint below which values say nothing of grains
 MOST_CELLS = 2**22  # of all strips
 PROBE = (0.75, 0.5, 0.5)  # the colour from which changes of hue are measured: all of them are seen there
@@ -75,6 +76,62 @@ class Strips:
         checkpoint = Checkpoint.load(path_or_name, KIND)
         with guarded(checkpoint.path or path_or_name, CheckpointError, "holds no strips of a brush"):
             return cls(checkpoint.tensors["ranks"], checkpoint.tensors["alphas"], checkpoint.tensors.get("colours"))
+
+
+def endless(strips: Strips) -> tuple[Tensor, Tensor | None]:
+    """Join the strips of each pressure to loops, without a seam to be seen.
+
+    Where two strips overlap, the cut runs where they differ least (Efros and Freeman 2001, "Image Quilting"), so that
+    grains stay whole. A loop repeats only after all strips of its pressure; a strip that is mirrored would show an
+    axis of symmetry on every broad stroke.
+
+    Returns:
+        Ranks (pressures, seeds, rows, columns) of uint8, a loop beginning with each seed, and changes of colour
+        (pressures, seeds, rows, columns, 3) of int8 of a textured brush, else None.
+    """
+    ranks = strips.ranks.numpy()
+    pressures, seeds, rows, _ = ranks.shape
+    overlap = max(1, min(OVERLAP, rows // 3))
+    colours = None if strips.colours is None else strips.colours.numpy()
+    loops: list[list[Array]] = []
+    colour_loops: list[list[Array]] = []
+    for pressure in range(pressures):
+        # From strip k to the next: which rows of each column are still those of strip k.
+        kept = [_before_cut(ranks[pressure, k - 1][-overlap:], ranks[pressure, k][:overlap]) for k in range(seeds)]
+        for values, loop in ((ranks, loops), (colours, colour_loops)):
+            if values is None:
+                continue
+            parts = []
+            for k in range(seeds):
+                own, before = values[pressure, k], values[pressure, k - 1][-overlap:]
+                stays = kept[k] if own.ndim == 2 else kept[k][..., None]
+                parts.append(np.concatenate((np.where(stays, before, own[:overlap]), own[overlap:-overlap])))
+            loop.append([np.concatenate(parts[k:] + parts[:k]) for k in range(seeds)])
+    joined = None if colours is None else torch.from_numpy(np.array(colour_loops))
+    return torch.from_numpy(np.array(loops)), joined
+
+
+def _before_cut(first: Array, second: Array) -> Array:
+    """Where values (rows, columns) of `first` stay, as booleans: before the cut along which both differ least.
+
+    The cut goes through one row of each column, and by one row at most from one column to the next.
+    """
+    rows, columns = first.shape
+    cost = np.square(first.astype(np.float64) - second)
+    reached = cost[:, 0]
+    steps = np.zeros((columns, rows), int)
+    for column in range(1, columns):
+        padded = np.pad(reached, 1, constant_values=np.inf)
+        choices = np.stack((padded[1:-1], padded[:-2], padded[2:]))
+        best = choices.argmin(0)
+        steps[column] = np.array([0, -1, 1])[best]
+        reached = cost[:, column] + choices[best, np.arange(rows)]
+    at = int(reached.argmin())
+    cut = np.zeros(columns, int)
+    for column in range(columns - 1, -1, -1):
+        cut[column] = at
+        at += steps[column, at]
+    return np.arange(rows)[:, None] < cut
 
 
 def fit_strips(brush: ReferenceBrush, reach: float, generator: torch.Generator) -> Strips:

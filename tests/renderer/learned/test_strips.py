@@ -15,7 +15,7 @@ from renderer.learned import strips as module
 from renderer.learned.fidelity import appearance_distance
 from renderer.learned.neural_brush import NeuralBrush
 from renderer.learned.strip_brush import StripBrush, load_strips
-from renderer.learned.strips import MEANS, PRESSURES, RANKS, Strips, fit_strips
+from renderer.learned.strips import MEANS, PRESSURES, RANKS, Strips, _before_cut, endless, fit_strips
 from tests.renderer.brushes.test_mypaint import engine
 
 SHIPPED = [path.stem.removesuffix("-strips") for path in sorted(FOLDER.glob("*-strips.safetensors"))]
@@ -61,6 +61,32 @@ def test_no_lattice(name: str, radius: float) -> None:
     power = power[12:]  # grains are shorter than a twelfth
     around = power.unfold(0, 15, 1).median(1).values
     assert (power[7:-7] / around.clamp(min=1e-3 * float(power.max()))).max() < 8
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_loops_show_neither_seams_nor_mirror_images(name: str) -> None:
+    strips = Strips.load(f"{name}-strips")
+    loops, colours = endless(strips)
+    assert (colours is None) == (strips.colours is None)
+    assert loops.shape[2] > 2.5 * strips.ranks.shape[2], "a loop goes through all strips of a pressure"
+    half = 24  # rows on both sides of an axis
+    for group, cut in zip(loops[-3:].float(), strips.ranks[-3:].float(), strict=True):  # by pressure
+        usual = (cut[:, 1:] - cut[:, :-1]).abs().mean(2).max()
+        for loop in group:
+            rows = torch.arange(len(loop))
+            around = loop[(rows[:, None] + torch.arange(-half, half + 1)) % len(loop)]
+            unlike = (around[:, half + 1 :] - around[:, :half].flip(1)).abs().mean((1, 2))
+            assert unlike.min() > 0.3 * unlike.mean()
+            assert (loop.roll(-1, 0) - loop).abs().mean(1).max() < 1.3 * usual, "nowhere more than in a strip itself"
+
+
+def test_the_cut_between_strips_runs_where_they_are_equal() -> None:
+    first, second = torch.zeros(2, 9, 5).numpy()
+    second[:] = 9.0
+    for column, row in enumerate((3, 4, 5, 5, 4)):
+        second[row, column] = 0
+    kept = _before_cut(first, second)
+    assert kept.sum(0).tolist() == [3, 4, 5, 5, 4]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
