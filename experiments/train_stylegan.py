@@ -68,15 +68,16 @@ CPU = Train(networks=NetworkConfig(noise=False), training=TrainConfig(projected=
 REFINE = Train(
     training=TrainConfig(
         batch=32,
-        learning_rate=0.0005,
+        learning_rate=0.001,
         balance=0.5,
         own=0.0,
         projected=1.0,
+        classify=0.5,
         view=96,
         alone=3.0,
         path=0.0,
         mixing=0.5,
-        ema=5.0,
+        ema=4.0,
     ),
     start="stylegan",
     images=200.0,
@@ -212,7 +213,7 @@ def _check(config: Train) -> None:
     require(config, images=0.001, evaluate_every=0, evaluate_faces=2)
     require(sizes, channels=1, most_channels=1, latent=1, mapping=1)
     require(training, batch=2, balance=0, own=0, projected=0, projected_from=0, view=32, alone=0)
-    require(training, r1=0, r1_every=1, path=0, path_every=1, mixing=0, ema=0, ada=-1, ada_speed=0.001)
+    require(training, classify=0, r1=0, r1_every=1, path=0, path_every=1, mixing=0, ema=0, ada=-1, ada_speed=0.001)
     if not (training.own or training.projected):
         raise InputError("--own and --projected must not both be 0: there would be no discriminator.")
     for name in ("learning_rate", "projected_rate"):

@@ -304,9 +304,12 @@ def load_brush(name: str = "bezier", device: torch.device | str = "cpu") -> Brus
     if os.path.isfile(name):
         return _load_checkpoint(name, device)
     if "+" in name and not name.startswith("solid:"):  # which takes the name of a mixture, too
-        from renderer.brushes.mixed import mixed
+        from renderer.brushes.mixed import MAX_BRUSHES, mixed
 
-        return mixed([load_brush(part, device) for part in name.split("+")])
+        parts = name.split("+")
+        if len(parts) > MAX_BRUSHES:  # before they are loaded
+            raise InputError(f"A mixture has at most {MAX_BRUSHES} brushes, not {len(parts):,}.")
+        return mixed([load_brush(part, device) for part in parts])
     if is_address(name):
         return _load_checkpoint(name, device)
     family, colon, text = name.partition(":")

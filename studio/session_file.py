@@ -20,7 +20,6 @@ from renderer.io.images import fitted_size, to_bytes
 from renderer.io.painting import LARGEST, Painting
 from renderer.io.read import guarded, parse_json
 from renderer.io.tensor_file import read_header, read_tensors, write_tensors
-from renderer.strokes import StrokeSpace
 from studio.presets import MAX_STROKES, Settings
 
 FORMAT = "kaokore-session/1"
@@ -86,11 +85,7 @@ def write_session(
     painting = state.painting
     record = {
         "format": FORMAT,
-        "space": json.loads(painting.space.to_json()),
-        "height": painting.height,
-        "width": painting.width,
-        "background": painting.background,
-        "made_by": painting.provenance,
+        **painting.record(),
         "settings": asdict(state.settings),
         "goal": state.goal,
         "rest": state.rest,
@@ -118,11 +113,7 @@ def read_session(path: str | Path) -> tuple[State, Tensor | None, dict[str, Any]
         record = parse_json(metadata.get("session", "{}"))
         if record.get("format") != FORMAT:
             raise SessionError(f"{path} is not a session of the studio, or of another version of it.")
-        space = StrokeSpace.from_json(json.dumps(record["space"]))
-        height, width = (from_json(int, record[name], name) for name in ("height", "width"))
-        red, green, blue = from_json(tuple[float, ...], record["background"], "background")
-        made_by = from_json(dict, record["made_by"], "made_by")
-        painting = Painting(tensors["strokes"].float(), space, height, width, (red, green, blue), made_by)
+        painting = Painting.from_record(tensors["strokes"].float(), record)
         mask = None
         if "mask" in tensors:
             mask = torch.from_numpy(_pixels(tensors["mask"], LARGEST)[:, :, 0] > 127)
@@ -138,8 +129,8 @@ def read_session(path: str | Path) -> tuple[State, Tensor | None, dict[str, Any]
         if "target" in tensors:
             pixels = _pixels(tensors["target"], MAX_SIDE)
             target = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
-            wanted = fitted_size((target.shape[1], target.shape[2]), max(height, width))
-            if max(abs(a - b) for a, b in zip(wanted, (height, width), strict=True)) > 1:
+            wanted = fitted_size((target.shape[1], target.shape[2]), max(painting.size()))
+            if max(abs(a - b) for a, b in zip(wanted, painting.size(), strict=True)) > 1:
                 raise ValueError("its picture has another shape than its painting")
         return state, target, from_json(dict, record["about"], "about")
 

@@ -70,5 +70,7 @@ def group_deviation(x: Tensor) -> Tensor:
     """
     B, _, H, W = x.shape
     group = GROUP if B % GROUP == 0 else B
-    deviation = (x.unflatten(0, (B // group, group)).var(1, unbiased=False) + EPSILON).sqrt()
+    grouped = x.unflatten(0, (B // group, group))
+    variance = (grouped - grouped.mean(1, keepdim=True)).square().mean(1)  # `var` takes five times as long on a CPU
+    deviation = (variance + EPSILON).sqrt()
     return deviation.mean((1, 2, 3)).repeat_interleave(group)[:, None, None, None].expand(B, 1, H, W)

@@ -118,13 +118,13 @@ class ModulatedConv(nn.Module):
         style = self.style(w)
         if not self.demodulate:  # then the weights keep their equalised scale
             style = style / math.sqrt(self.weight[0].numel())
-        x = x * style[:, :, None, None]
+        x = x * style[:, :, None, None].to(x.dtype)
         if self.up:
             # Three quarters of the upsampled input are zeros, hence the factor 4. The result has 2 H + 1 rows.
             x = smooth(F.conv_transpose2d(x, 4 * self.weight.transpose(0, 1), stride=2))
         else:
             x = F.conv2d(x, self.weight, padding=self.weight.shape[-1] // 2)
-        return x * self.demodulation(style)[:, :, None, None] if self.demodulate else x
+        return x * self.demodulation(style)[:, :, None, None].to(x.dtype) if self.demodulate else x
 
     def demodulation(self, style: Tensor) -> Tensor:
         """Compute one over the norm of each output channel's modulated weights: (B, before) -> (B, after)."""

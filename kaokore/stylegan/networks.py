@@ -104,7 +104,7 @@ class StyledConv(nn.Module):
         x = self.conv(x, w)
         if noise is not None:
             x = x + noise * self.strength
-        return activate(x + self.bias[:, None, None])
+        return activate(x + self.bias[:, None, None].to(x.dtype))  # or half precision would end here
 
 
 class ToRGB(nn.Module):

@@ -24,13 +24,14 @@ from torch.nn.utils.parametrizations import spectral_norm
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, SameConv, imagenet_weights
 from kaokore.stylegan.discriminator import group_deviation
 from kaokore.stylegan.layers import Linear
-from kaokore.stylegan.networks import NetworkConfig, encode, normalise
+from kaokore.stylegan.networks import CLASSES, NetworkConfig, encode, normalise
 from kaokore.versions import GENDERS, STATUSES
 
 ENDS = (4, 6, 12, 17)  # parts of Lite0 after which features have 1/4, 1/8, 1/16 and 1/32 of the image's side
 CHANNELS = (24, 40, 112, 320)  # of these features
 WIDTHS = (32, 64, 128, 256)  # channels after mixing
 DEVIATIONS = (10.0, 8.0, 6.0, 4.0)  # typical standard deviations of mixed features of faces, which they are divided by
+SHARPNESS = 3.0  # of the softmax over classes: the relativistic loss keeps logits within a few units
 MAX_MAP, WIDEST = (
     8,
     128,
@@ -64,13 +65,30 @@ class Projected(nn.Module):
             images = F.interpolate(images, (self.view, self.view), mode="bilinear", align_corners=False)
         return self.project(images.contiguous(memory_format=torch.channels_last))
 
-    def logits(self, features: list[Tensor], classes: Tensor) -> list[Tensor]:
-        """Compute logits (B, K) at the K positions of each depth's mixed features."""
-        return [judge(x, classes) for judge, x in zip(self.judges, features, strict=True)]
+    def logits(self, features: list[Tensor]) -> list[Tensor]:
+        """Compute logits (B, CLASSES, K), for each class, at the K positions of each depth's mixed features.
+
+        (B, 1, K) when unconditional. See `of_classes`.
+        """
+        return [judge(x) for judge, x in zip(self.judges, features, strict=True)]
 
     def forward(self, images: Tensor, classes: Tensor) -> list[Tensor]:
         """See the class."""
-        return self.logits(self.features(images), classes)
+        return of_classes(self.logits(self.features(images)), classes)
+
+
+def of_classes(logits: list[Tensor], classes: Tensor) -> list[Tensor]:
+    """Select from each depth's logits (B, CLASSES or 1, K) those of the images' own classes (B,): (B, K)."""
+    return [x[torch.arange(len(x), device=x.device), classes if x.shape[1] > 1 else 0] for x in logits]
+
+
+def classification_loss(logits: list[Tensor], classes: Tensor) -> Tensor:
+    """Compute the cross-entropy of the classes (B,) by each depth's logits (B, CLASSES, K), averaged over depths: ().
+
+    Makes the logits of an image's own class higher than those of the others (Odena et al. 2017, "Conditional Image
+    Synthesis with Auxiliary Classifier GANs", but by the discriminator's own logits).
+    """
+    return torch.stack([F.cross_entropy(SHARPNESS * x.mean(2), classes) for x in logits]).mean()
 
 
 class Projection(nn.Module):
@@ -107,7 +125,7 @@ class Projection(nn.Module):
 
 
 class FeatureDiscriminator(nn.Module):
-    """(B, width, side, side) and classes (B,) -> logits (B, positions): halves to 8x8; convolutions have norm 1."""
+    """(B, width, side, side) -> logits (B, CLASSES or 1, positions): halves to 8x8; convolutions have norm 1."""
 
     def __init__(self, width: int, side: int, latent: int, conditional: bool) -> None:
         super().__init__()
@@ -128,16 +146,16 @@ class FeatureDiscriminator(nn.Module):
         self.out = _conv(WIDEST, outputs, 1, 1)
         self.embed = Linear(len(GENDERS) + len(STATUSES), outputs) if conditional else None
 
-    def forward(self, x: Tensor, classes: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         x = self.body(x)
         # Added, not concatenated: a channel more than a multiple of 16 costs a quarter of the training's time.
         x = x + (self.variety * group_deviation(x.float())).to(x.dtype)
-        x = self.out(self.last(x)).float()
+        x = self.out(self.last(x)).float().flatten(2)
         if self.embed is not None:  # projection (Miyato and Koyama 2018), at each position
-            wanted = normalise(self.embed(encode(classes)).float())
-            x = (x * wanted[:, :, None, None]).sum(1) / math.sqrt(x.shape[1])
-        return x.flatten(1)
+            every = encode(torch.arange(CLASSES, device=x.device))
+            x = normalise(self.embed(every).float()) @ x / math.sqrt(x.shape[1])
+        return x
 
 
 class FrozenDepthwise(nn.Module):

@@ -26,7 +26,8 @@ from kaokore.stylegan.augment import Changes, View, adapt, augment, draw_changes
 from kaokore.stylegan.data import Faces
 from kaokore.stylegan.discriminator import Discriminator
 from kaokore.stylegan.networks import Generator, NetworkConfig
-from kaokore.stylegan.projected_discriminator import Projected
+from kaokore.stylegan.projected_discriminator import Projected, classification_loss, of_classes
+from renderer.errors import InputError
 from renderer.learned.ema import update_ema
 from renderer.learned.processes import ALONE, Processes
 
@@ -56,6 +57,8 @@ class TrainConfig:
     """Thousands of training images after which it is used."""
     projected_rate: float = 0.0005
     """Its learning rate."""
+    classify: float = 0.0
+    """Weight of a cross-entropy by which the projected discriminator tells classes apart, for it and the generator."""
     view: int = 64
     """Pixels that smaller images are enlarged to for it."""
     alone: float = 0.0
@@ -104,11 +107,14 @@ class Networks(nn.Module):
     measured. Initial weights are drawn from PyTorch's global generator of random numbers.
 
     Raises:
-        InputError: The projected discriminator is wanted and Lite0's weights are not installed.
+        InputError: The projected discriminator is wanted and Lite0's weights are not installed, or classes are to be told
+            apart (`config.classify`) by networks without classes.
     """
 
     def __init__(self, networks: NetworkConfig, config: TrainConfig) -> None:
         super().__init__()
+        if config.classify > 0 and not networks.conditional:
+            raise InputError("--classify requires networks that are conditional on gender and status.")
         self.generator = Generator(networks)
         self.discriminator = Discriminator(networks) if config.own > 0 else None
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
@@ -266,9 +272,16 @@ def update_networks(
     if projected is not None:
         projected.judges.requires_grad_(False)
         with low():
+            with torch.no_grad():
+                real_seen = projected.features(see(reals, _part(View, batch, "reals seen ")))
+                real_logits = of_classes(projected.logits(real_seen), classes)
             seen = projected.features(see(fakes, _part(View, batch, "fakes seen ")))
-            logits = projected.logits(seen, classes)
-        loss = loss - config.projected * mean_of_depths(logits)
+            logits = projected.logits(seen)
+        loss = loss + config.projected * relativistic(of_classes(logits, classes), real_logits)
+        if config.classify > 0:
+            part = classification_loss(logits, classes)
+            losses["class"] = part.detach()
+            loss = loss + config.classify * part
     if path:
         half = len(batch["direction"])
         few = w[::2][:half].float()
@@ -299,20 +312,23 @@ def update_networks(
     if projected is not None:
         projected.judges.requires_grad_(True)
         with low():
-            with torch.no_grad():
-                real_features = projected.features(see(reals, _part(View, batch, "reals seen ")))
-            real_logits = projected.logits(real_features, classes)
-            logits = projected.logits([features.detach() for features in seen], classes)
-        loss = mean_of_depths([F.relu(1 - x) for x in real_logits])  # hinge
-        loss = loss + mean_of_depths([F.relu(1 + x) for x in logits])
+            real_all, fake_all = projected.logits(real_seen), projected.logits([x.detach() for x in seen])
+        loss = relativistic(of_classes(real_all, classes), of_classes(fake_all, classes))
         losses["projected"] = loss.detach()
+        if config.classify > 0:
+            loss = loss + config.classify * classification_loss(real_all, classes)
         _descend(optimizers["projected"], loss, processes)
     return dict(zip(losses, processes.average((), *losses.values()), strict=True))
 
 
-def mean_of_depths(logits: list[Tensor]) -> Tensor:
-    """Average numbers (B, K) of several depths to (), each depth counting the same whatever its number K of positions."""
-    return torch.stack([depth.mean() for depth in logits]).mean()
+def relativistic(mine: list[Tensor], theirs: list[Tensor]) -> Tensor:
+    """Compute the loss () of logits (B, K) at several depths that should be above others, pair by pair.
+
+    Jolicoeur-Martineau (2019), "The Relativistic Discriminator"; Huang et al. (2024), "The GAN is dead; long live the
+    GAN!": each generated face is compared with a real one, so that a generator that omits some real faces loses more than
+    by a common threshold. Each depth counts the same, whatever its number K of positions.
+    """
+    return torch.stack([F.softplus(b - a).mean() for a, b in zip(mine, theirs, strict=True)]).mean()
 
 
 def draw_mixing(n: int, styles: int, mixing: float, draws: torch.Generator) -> Tensor:

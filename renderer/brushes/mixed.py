@@ -17,6 +17,8 @@ from renderer.errors import InputError
 from renderer.strokes import MIXED as MIXED
 from renderer.strokes import MYPAINT
 
+MAX_BRUSHES = 64  # of a mixture
+
 
 def mixed(brushes: Sequence[Brush]) -> Mixed:
     """Combine two or more brushes, all learned or all reference brushes, to a brush of strokes of MIXED.

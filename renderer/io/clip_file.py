@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +23,6 @@ from renderer.io.images import fitted_size
 from renderer.io.painting import Painting, PaintingError
 from renderer.io.read import guarded, opened, parse_json, to_json
 from renderer.io.tensor_file import read_tensors, write_tensors
-from renderer.strokes import StrokeSpace
 
 CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv", ".ts")
 FORMAT = "kaokore-clip/1"
@@ -184,9 +182,7 @@ class PaintedClip:
         """Write one safetensors file, whole or not at all. Raises `InputError`."""
         about = {
             "format": FORMAT,
-            "space": json.loads(self.first.space.to_json()),
-            "height": self.first.height,
-            "width": self.first.width,
+            **{name: value for name, value in self.first.record().items() if name in ("space", "height", "width")},
             "fps": [self.fps.numerator, self.fps.denominator],
             "brush": self.first.provenance,
             "made_by": self.provenance,
@@ -212,11 +208,8 @@ class PaintedClip:
                 raise PaintingError(f"{path} is damaged: strokes are numbers between 0 and 1.")
             if not bool(((backgrounds >= 0) & (backgrounds <= 1)).all()):
                 raise PaintingError(f"{path} is damaged: backgrounds are numbers between 0 and 1.")
-            red, green, blue = backgrounds[0].tolist()
             numerator, denominator = from_json(tuple[int, ...], about["fps"], "fps")
-            space = StrokeSpace.from_json(json.dumps(about["space"]))
-            height, width = (from_json(int, about[name], name) for name in ("height", "width"))
-            brush = from_json(dict, about["brush"], "brush")
-            first = Painting(strokes[0], space, height, width, (red, green, blue), brush)
+            record = {**about, "background": backgrounds[0].tolist(), "made_by": about["brush"]}
+            first = Painting.from_record(strokes[0], record)
             made_by = from_json(dict, about["made_by"], "made_by")
             return cls(strokes, backgrounds, first, Fraction(numerator, denominator), made_by)

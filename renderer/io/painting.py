@@ -24,7 +24,7 @@ from torch.nn.functional import avg_pool2d
 
 from renderer.brush import Brush, Patches, ReferenceBrush, box_of, load_brush
 from renderer.brushes.bezier import ExactBezier
-from renderer.brushes.mixed import MIXED, mixed
+from renderer.brushes.mixed import MAX_BRUSHES, MIXED, mixed
 from renderer.brushes.mypaint import MYPAINT, MyPaint
 from renderer.brushes.scanned import Scanned, is_strips
 from renderer.canvas import blank, magnification
@@ -58,7 +58,6 @@ LARGEST = 16_384  # pixels on the long side
 MAX_BYTES = 256 * 2**20  # of a file: some four million strokes
 MAX_STROKES = 5_000_000
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)  # of strokes
-MAX_BRUSHES = 64  # of a mixture
 FINISHED_CHUNK = 16  # strokes whose marks are in memory at once
 AT_ONCE = 16_000_000  # pixels of marks in memory at once, if every stroke covered the canvas
 
@@ -156,14 +155,7 @@ class Painting:
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file, whole or not at all; equal paintings give equal bytes. Raises `InputError`."""
-        about = {
-            "format": FORMAT,
-            "space": json.loads(self.space.to_json()),
-            "height": self.height,
-            "width": self.width,
-            "background": self.background,
-            "made_by": self.provenance,
-        }
+        about = {"format": FORMAT, **self.record()}
         write_tensors(path, {"strokes": self.strokes}, {"painting": json.dumps(about)})
 
     @classmethod
@@ -177,17 +169,29 @@ class Painting:
             about = parse_json(metadata.get("painting", "{}"))
             if about.get("format") != FORMAT:
                 raise PaintingError(f"{path} is not a painting of Kaokore Painter, or of another version of it.")
-            space = StrokeSpace.from_json(json.dumps(about["space"]))
-            height, width = (from_json(int, about[name], name) for name in ("height", "width"))
-            red, green, blue = from_json(tuple[float, ...], about["background"], "background")
-            return cls(
-                tensors["strokes"],
-                space,
-                height,
-                width,
-                (red, green, blue),
-                from_json(dict, about["made_by"], "made_by"),
-            )
+            return cls.from_record(tensors["strokes"], about)
+
+    def record(self) -> dict[str, Any]:
+        """All but the strokes, as JSON can hold it."""
+        return {
+            "space": json.loads(self.space.to_json()),
+            "height": self.height,
+            "width": self.width,
+            "background": self.background,
+            "made_by": self.provenance,
+        }
+
+    @classmethod
+    def from_record(cls, strokes: Tensor, record: Mapping[str, Any]) -> Painting:
+        """The painting of strokes (N, P) and of what `record` returned.
+
+        Raises `PaintingError`, `SpaceError`, `KeyError`, `TypeError` or `ValueError` for a damaged record; see `guarded`.
+        """
+        space = StrokeSpace.from_json(json.dumps(record["space"]))
+        height, width = (from_json(int, record[name], name) for name in ("height", "width"))
+        red, green, blue = from_json(tuple[float, ...], record["background"], "background")
+        made_by = from_json(dict, record["made_by"], "made_by")
+        return cls(strokes, space, height, width, (red, green, blue), made_by)
 
     def size(self, longest: int | None = None) -> tuple[int, int]:
         """(height, width) with `longest` pixels on the long side; as it was painted for None. Raises `PaintingError`."""

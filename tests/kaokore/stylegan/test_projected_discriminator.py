@@ -1,5 +1,8 @@
 """The projected discriminator: the frozen network is EfficientNet-Lite0, the rest learns."""
 
+import dataclasses
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +10,13 @@ from torch import nn
 from kaokore.classify.efficientnet_lite import EfficientNetLite0, SameConv, imagenet_weights
 from kaokore.stylegan import projected_discriminator as projected
 from kaokore.stylegan.networks import CLASSES
-from kaokore.stylegan.projected_discriminator import FrozenDepthwise, Projected, Projection
+from kaokore.stylegan.projected_discriminator import (
+    FrozenDepthwise,
+    Projected,
+    Projection,
+    classification_loss,
+    of_classes,
+)
 from tests.kaokore.stylegan.examples import SMALL, draws
 
 
@@ -78,3 +87,23 @@ def test_a_larger_view_shows_the_network_more(view):
         view // 16,
         view // 32,
     ]
+
+
+def test_classes_are_told_apart_by_the_logits_of_the_image_s_own_class():
+    """The cross-entropy is low where the logits of the own class are the highest, and `of_classes` selects these."""
+    classes = torch.arange(16) % CLASSES
+    clear = [8 * nn.functional.one_hot(classes, CLASSES)[:, :, None].float().expand(-1, -1, k) for k in (1, 64)]
+    assert classification_loss(clear, classes) < 1e-3
+    assert classification_loss(clear, (classes + 1) % CLASSES) > 8
+    assert classification_loss([torch.zeros(16, CLASSES, 4)], classes) == pytest.approx(math.log(CLASSES), rel=1e-5)
+    assert [x.tolist() for x in of_classes(clear, classes)] == [[[8.0]] * 16, [[8.0] * 64] * 16]
+    only = torch.randn(16, 1, 4)
+    assert torch.equal(of_classes([only], classes)[0], only[:, 0])
+
+
+def test_an_unconditional_network_has_one_logit_for_all_classes():
+    network = Projected(dataclasses.replace(SMALL, conditional=False)).eval()
+    x = torch.rand(2, 3, 8, 8, generator=draws()) - 0.5
+    assert [y.shape[1] for y in network.logits(network.features(x))] == [1] * 4
+    for a, b in zip(network(x, torch.tensor([0, 1])), network(x, torch.tensor([5, 2])), strict=True):
+        assert torch.equal(a, b)

@@ -15,11 +15,14 @@ from kaokore.stylegan.discriminator import Discriminator
 from kaokore.stylegan.generator import FaceGenerator
 from kaokore.stylegan.networks import CLASSES, Generator
 from kaokore.stylegan.train import (
+    Networks,
     State,
     TrainConfig,
     path_lengths,
     r1,
+    relativistic,
 )
+from renderer.errors import InputError
 from tests.kaokore.stylegan.examples import SMALL, draws, make_networks, make_update, noisy_faces, step, styles
 from tests.renderer.pretend_gpu import Recording, pretend_gpu
 
@@ -278,13 +281,28 @@ def test_the_projected_discriminator_changes_the_generator_only():
 def test_a_trained_generator_is_refined_without_stylegans_discriminator():
     """First the judges learn alone; then the generator takes part. There is neither R1 nor adaptive augmentation."""
     learning = TrainConfig(batch=4, own=0.0, projected=1.0, alone=0.006, path=0.0, balance=0.5, precision="bfloat16")
+    learning = dataclasses.replace(learning, classify=0.5)
     both, state, source = make_networks(learning=learning), State(), draws()
     assert both.discriminator is None
     update, first = make_update(both, learning), both.generator.constant.clone()
     for number, same in enumerate((True, True, False)):
         losses = step(update, both, noisy_faces(), learning, number, state, source)
-        assert losses.keys() == {"projected"}
-        assert torch.isfinite(losses["projected"])
+        assert losses.keys() == {"projected", "class"}
+        assert all(map(torch.isfinite, losses.values()))
         assert torch.equal(both.generator.constant, first) == same
         assert torch.equal(both.average.constant, first) == same
     assert (state.p, state.r_t) == (0, 0)
+
+
+def test_classes_cannot_be_told_apart_without_labels():
+    with pytest.raises(InputError, match="conditional"):
+        Networks(dataclasses.replace(SMALL, conditional=False), TrainConfig(classify=1.0))
+
+
+def test_a_pair_costs_the_relativistic_discriminator_what_separates_it():
+    """The loss falls with the margin of each pair, not with the mean of all; depths count the same."""
+    even = relativistic([torch.ones(4, 1), torch.ones(4, 64)], [torch.zeros(4, 1), torch.zeros(4, 64)])
+    assert even.item() == pytest.approx(math.log(1 + math.exp(-1)))
+    mine = torch.tensor([[5.0], [-3.0], [1.0], [1.0]])  # the same mean
+    assert relativistic([mine], [torch.zeros(4, 1)]) > even
+    assert relativistic([torch.zeros(4, 1)], [mine]) > relativistic([torch.ones(4, 1)], [torch.zeros(4, 1)])

@@ -107,6 +107,8 @@ def test_load_by_names() -> None:
     assert mixture.provenance()["brush"] == ["ink", "ink"]
     with pytest.raises(InputError, match="nowhere"):
         load_brush("ink+nowhere")
+    with pytest.raises(InputError, match="at most 64 brushes, not 1,001"):
+        load_brush("nowhere" + "+nowhere" * 1000)
 
 
 def test_constraints_fix_the_brush() -> None:
