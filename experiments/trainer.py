@@ -179,6 +179,7 @@ class Trainer:
                 saved = time.monotonic()
             if self._stopping:
                 break
+        self.processes.agree(False)  # none returns, and may resume, before the first one has saved
         if self.done < total and not self.finished:
             self._bar.close()
             print(f"{self.folder}: {self.done:,} of {total:,} {unit}s; continue with --resume {self.folder}.")
