@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,13 +93,16 @@ class Checkpoint:
         """
         try:
             make = kinds[self.kind]
-            with torch.device("meta"):
+            with torch.device("meta"), warnings.catch_warnings():
+                warnings.filterwarnings(
+                    "error", "Initializing zero-element tensors"
+                )  # a layer of no elements is a mistake
                 plan = call_with_json(make, self.config)
             self._require_fit(plan)
             module = call_with_json(make, self.config)
         except CheckpointError:
             raise
-        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, UserWarning) as error:
             raise CheckpointError(
                 f"{self._origin}This version cannot build a {one_line(self.kind)} network: {reason(error)}."
             ) from error

@@ -226,3 +226,12 @@ def test_path_below_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Cannot write") as error:
         make().save(tmp_path / "file" / "some.safetensors")
     one_sentence(error)
+
+
+def test_a_layer_of_no_elements_is_refused():
+    def make(width: int) -> torch.nn.Linear:
+        return torch.nn.Linear(width, 2)
+
+    tensors = {"weight": torch.zeros(2, 0), "bias": torch.zeros(2)}
+    with pytest.raises(CheckpointError, match="cannot build a toy network"):
+        Checkpoint("toy", {"width": 0}, tensors, BEZIER).build({"toy": make})
