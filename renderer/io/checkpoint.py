@@ -94,9 +94,8 @@ class Checkpoint:
         try:
             make = kinds[self.kind]
             with torch.device("meta"), warnings.catch_warnings():
-                warnings.filterwarnings(
-                    "error", "Initializing zero-element tensors"
-                )  # a layer of no elements is a mistake
+                # A layer of no elements is a mistake.
+                warnings.filterwarnings("error", "Initializing zero-element tensors")
                 plan = call_with_json(make, self.config)
             self._require_fit(plan)
             module = call_with_json(make, self.config)
