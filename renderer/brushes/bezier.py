@@ -63,13 +63,13 @@ def polynomials(curve: Curves) -> Tensor:
     )
 
 
-def boxes_of(window: Window | None, size: Size, strokes: Tensor) -> tuple[Tensor, Size]:
-    """The boxes `(B, 4)` that `strokes` (B, P) are drawn on, all alike, and their height and width."""
+def mark_of_patches(brush: Brush, strokes: Tensor, size: Size, window: Window | None) -> Mark:
+    """The mark of a brush that draws patches: on boxes that are all alike, the canvas or the windows."""
     h, w = size if window is None else (window.height, window.width)
     box = torch.tensor([0, 0, w, h], device=strokes.device).repeat(len(strokes), 1)
     if window is not None:
         box[:, 0], box[:, 1] = window.left, window.top
-    return box, (h, w)
+    return Mark(brush.patches(strokes, size, box).alpha.view(-1, 1, h, w), colours(strokes))
 
 
 def colours(strokes: Tensor, space: StrokeSpace = BEZIER) -> Tensor:
@@ -178,8 +178,7 @@ class SampledBezier(BezierBrush):
 
     def __call__(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
-        box, (h, w) = boxes_of(window, size, strokes)
-        return Mark(self.patches(strokes, size, box).alpha.view(-1, 1, h, w), colours(strokes))
+        return mark_of_patches(self, strokes, size, window)
 
     def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
         """See `renderer.brush.Brush`: all boxes at once."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from renderer.brush import Brush, Mark, Patches, Size, Window, box_of, layout
-from renderer.brushes.bezier import BezierBrush, SampledBezier, boxes_of, colours, curves, polynomials
+from renderer.brushes.bezier import BezierBrush, SampledBezier, curves, mark_of_patches, polynomials
 from renderer.learned.learned_brush import MIRRORED, LearnedBrush, mix_mirrored
 from renderer.ops import native
 from renderer.ops.decode_stroke_map import MAX_GRID, decode_stroke_map
@@ -58,8 +58,7 @@ class StrokeMap(LearnedBrush, BezierBrush):
     def forward(self, strokes: Tensor, size: Size, window: Window | None = None) -> Mark:
         """See `renderer.brush.Brush`."""
         self.check(strokes, size)
-        box, (h, w) = boxes_of(window, size, strokes)
-        return Mark(self.patches(strokes, size, box).alpha.view(-1, 1, h, w), colours(strokes))
+        return mark_of_patches(self, strokes, size, window)
 
     def patches(self, strokes: Tensor, size: Size, box: Tensor | None = None) -> Patches:
         """See `renderer.brush.Brush`: all boxes at once."""
