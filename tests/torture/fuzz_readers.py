@@ -536,7 +536,7 @@ def try_reading(target: Target, path: Path) -> str:
             assert "\n" not in text, "an error of several lines"
             assert len(text) < 2000 + len(str(path)), "a long error"
             assert path.name in text or str(path.parent) in text or not target.names_file, f"names no file: {text}"
-            if isinstance(cause, MemoryError) or "alloc" in str(cause):
+            if isinstance(cause, MemoryError) or "alloc" in str(cause).partition("\nException raised from ")[0]:
                 raise MemoryError(str(cause)) from error
             return "refused"
     return "read"
