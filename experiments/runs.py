@@ -233,7 +233,7 @@ def _moments_of_two(optimizer: torch.optim.Optimizer, options: Mapping[str, Any]
     parameter = torch.nn.Parameter(torch.zeros(2, dtype=first.dtype, device=first.device))
     parameter.grad = torch.zeros_like(parameter)
     known = inspect.signature(type(optimizer)).parameters
-    trial = type(optimizer)([parameter], **{name: value for name, value in options.items() if name in known})  # type: ignore[call-arg]
+    trial = type(optimizer)([parameter], **{name: value for name, value in options.items() if name in known})
     trial.step()
     for name, value in trial.param_groups[0].items():
         if name in options and value != options[name]:  # the constructor has cut it to what it knows
