@@ -30,20 +30,9 @@ from renderer.io.video import LARGEST_VIDEO, MAX_FPS, write_clip
 
 # Every option that a painted clip depends on.
 RESULT_OPTIONS = (
-    *(
-        "method",
-        "strokes",
-        "size",
-        "renderer",
-        "blend",
-        "agent",
-        "steps",
-        "opaque",
-        "min_radius",
-        "max_radius",
-        "palette",
-    ),
-    *("background", "features", "seed", "start_frame", "frames", "every", "frame_steps", "cut", "video_size"),
+    *("method", "strokes", "size", "renderer", "blend", "agent", "steps", "opaque", "min_radius", "max_radius"),
+    *("palette", "background", "features", "seed"),
+    *("start_frame", "frames", "every", "frame_steps", "cut", "video_size"),
 )
 
 
