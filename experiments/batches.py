@@ -31,9 +31,7 @@ from renderer.io.images import read_image, resize
 from renderer.io.painting import Painting
 from renderer.io.video import DEFAULT_TIMING, Timing
 
-CPU_BATCH = (
-    16  # images of CPU_SIDE pixels; more gain nothing, and where operations are compiled, even these gain little
-)
+CPU_BATCH = 16  # images of CPU_SIDE pixels; where operations are compiled, more images at once gain little
 CPU_SIDE = 128
 PAINTING_SHARE = {"agent": 0.25}  # of the time for an image with its video; other methods paint for longer
 GPU_BATCH = 1024

@@ -9,9 +9,10 @@ frame. It is painted frame by frame, so that a long clip needs little memory. Ct
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import tyro
 from tqdm.auto import tqdm
@@ -30,18 +31,8 @@ from renderer.io.video import LARGEST_VIDEO, MAX_FPS, write_clip
 # Every option that a painted clip depends on.
 RESULT_OPTIONS = (
     *("method", "strokes", "size", "renderer", "blend", "agent", "steps", "opaque", "min_radius", "max_radius"),
-    *(
-        "palette",
-        "background",
-        "features",
-        "seed",
-        "start_frame",
-        "frames",
-        "every",
-        "frame_steps",
-        "cut",
-        "video_size",
-    ),
+    *("palette", "background", "features", "seed"),
+    *("start_frame", "frames", "every", "frame_steps", "cut", "video_size"),
 )
 
 
@@ -69,10 +60,18 @@ class Config(PaintingOptions):
     """Repaint what is painted already with the same options."""
 
 
-def repaint_clip(config: Config) -> None:
-    """Repaint a video clip with strokes that persist from frame to frame."""
+def repaint_clip(config: Config, say: Callable[[str], object] = print) -> dict[str, Any]:
+    """Repaint a video clip with strokes that persist from frame to frame.
+
+    Args:
+        config: The options.
+        say: Called with the line that reports the result.
+
+    Returns:
+        The result for a program: `status`, `folder` and, unless it was painted already, `frames`, `strokes`, `cuts` and
+        `mse`, the mean over the frames.
+    """
     chosen = _check(config)
-    config = replace(config, size=config.working_size())  # what is recorded
     config = replace(config, size=config.working_size())  # what is recorded
     path, out = Path(config.input), Path(config.out)
     info = clip_info(path, chosen)
@@ -91,8 +90,8 @@ def repaint_clip(config: Config) -> None:
     record = {"input": printable(path.name), **options, "fingerprint": mark}
     folder, done = find_folder(out, path.stem, mark)
     if done and not config.again and _complete(folder):
-        print(f"{folder}: painted already; --again repaints it.")
-        return
+        say(f"{folder}: painted already; --again repaints it.")
+        return {"status": "painted already", "folder": str(folder)}
     paintings, errors, stopped, cuts = list[Painting](), list[float](), list[BaseException](), 0
     with (
         new_folder(folder) as temporary,
@@ -128,9 +127,11 @@ def repaint_clip(config: Config) -> None:
         for name, painting in (("first", paintings[0]), ("last", paintings[-1])):
             write_png(painting.render(config.video_size), temporary / f"{name}.png")
     mean = sum(errors) / len(errors)
-    print(f"{folder}: {len(paintings)} frames of {config.strokes} strokes, {cuts} scene cuts, mean mse {mean:.5f}")
+    say(f"{folder}: {len(paintings)} frames of {config.strokes} strokes, {cuts} scene cuts, mean mse {mean:.5f}")
     if stopped:
         raise stopped[0]
+    about = {"frames": len(paintings), "strokes": config.strokes, "cuts": cuts, "mse": mean}
+    return {"status": "painted", "folder": str(folder), **about}
 
 
 def _check(config: Config) -> ClipRange:

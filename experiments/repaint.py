@@ -109,7 +109,7 @@ class Config(PaintingOptions, FinishOptions):
     contact_sheet: bool = True
     """Draw contact_sheet.png: the first inputs, stages of their paintings, and the paintings."""
     json: bool = False
-    """Print one line of JSON for each image on standard output, and nothing else there."""
+    """Print one line of JSON for each input on standard output, and nothing else there."""
     root: str | None = None
     """KaoKore's folder for kaokore:ID; else KAOKORE_ROOT, else data/kaokore."""
 
@@ -252,7 +252,11 @@ def _repaint_clips(config: Config) -> None:
         )
     for name in config.input:
         shared = {item.name: getattr(config, item.name) for item in fields(PaintingOptions)}
-        repaint_clip(ClipOptions(name, config.out, video_size=config.video_size, again=config.again, **shared))
+        options = ClipOptions(name, config.out, video_size=config.video_size, again=config.again, **shared)
+        if config.json:
+            print(json_line({"input": name, **repaint_clip(options, say=lambda line: None)}))
+        else:
+            repaint_clip(options)
 
 
 def _check(config: Config) -> None:

@@ -1,5 +1,6 @@
 """What every test runs under."""
 
+import signal
 from collections.abc import Iterator
 
 import cv2
@@ -16,6 +17,12 @@ def _one_thread() -> Iterator[None]:
     yield
     torch.set_num_threads(threads[0])
     cv2.setNumThreads(threads[1])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Shells start what runs in the background with Ctrl-C ignored, which the processes of the tests would inherit."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

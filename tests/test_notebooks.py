@@ -2,12 +2,17 @@
 
 import ast
 import re
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.manager import KernelManager
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
+
+from renderer import fit, read_image
+from renderer.io.images import write_png
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -56,21 +61,36 @@ def test_the_quickstart_imports_the_public_packages_only() -> None:
     assert not [node for node in nodes if isinstance(node, ast.Import)]
 
 
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[KernelManager]:
+    """One process for all notebooks: torch is imported once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # as in conftest.py: on a busy machine threads wait for each other
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("NOTEBOOK_STEPS", "30")  # of trainings and optimisation
+        patch.setenv("KAOKORE_ROOT", str(ROOT / "none"))
+        manager = NotebookClient(nbformat.v4.new_notebook()).create_kernel_manager()
+        run_sync(manager.start_kernel)()
+    yield manager
+    run_sync(manager.shutdown_kernel)(now=True)
+
+
 # The notebook's kernel is another process with another event loop; warnings of its libraries do not concern this project.
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
-def test_it_runs_and_shows_pictures(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as in conftest.py: on a busy machine threads wait for each other
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("NOTEBOOK_STEPS", "30")  # of trainings and optimisation
-    monkeypatch.setenv("KAOKORE_ROOT", str(tmp_path / "none"))
+def test_it_runs_and_shows_pictures(path: Path, kernel: KernelManager, tmp_path: Path) -> None:
     folder = tmp_path / "notebooks"
     folder.mkdir()
     (tmp_path / "docs/images").mkdir(parents=True)
-    shutil.copy(ROOT / "docs/images/hikime.png", tmp_path / "docs/images")
+    face = fit(read_image(ROOT / "docs/images/hikime.png"), 48)  # a small picture is painted small
+    write_png(face, tmp_path / "docs/images/hikime.png")
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(folder)}}).execute()
+    begin = nbformat.v4.new_code_cell(f"%reset -f\nimport os\nos.chdir({str(folder)!r})\ndel os")
+    notebook.cells.insert(0, begin)
+    client = NotebookClient(notebook, km=kernel, timeout=240)
+    client.execute()
+    client.kc.stop_channels()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     shown = [output.data for output in outputs if "data" in output]
     assert sum("image/png" in data for data in shown) >= IMAGES[path.stem]

@@ -1,3 +1,4 @@
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,11 @@ def test_repaint_takes_clips(source: str, tmp_path: Path, capsys: pytest.Capture
     options = {"strokes": 4, "size": 16, "video_size": 16}
     repaint(RepaintConfig((source,), str(tmp_path), **options))
     assert len(PaintedClip.load(tmp_path / "ball" / "frames.safetensors")) == 6
+    capsys.readouterr()
+    for again, status in ((True, "painted"), (False, "painted already")):
+        repaint(RepaintConfig((source,), str(tmp_path), json=True, again=again, **options))
+        said = json.loads(capsys.readouterr().out)
+        assert (said["input"], said["status"], said["folder"]) == (source, status, str(tmp_path / "ball"))
     with pytest.raises(InputError, match=r"^[^\n]*clips and images[^\n]*\.$"):
         repaint(RepaintConfig((source, "docs/images/hikime.png"), str(tmp_path), **options))
     with pytest.raises(InputError, match=r"^[^\n]*--seconds[^\n]*\.$"):

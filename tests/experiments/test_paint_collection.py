@@ -67,32 +67,12 @@ def times(out: Path) -> dict[Path, int]:
 def test_killed_workers_and_commands_lose_nothing(tmp_path: Path) -> None:
     """A worker is killed, then the command, then a second one is stopped by Ctrl-C; the third finishes."""
     inputs, out = pictures(tmp_path / "in", 20), tmp_path / "out"
-    options = [
-        "--out",
-        out,
-        "--workers",
-        "2",
-        "--method",
-        "optimize",
-        "--strokes",
-        "4",
-        "--size",
-        "16",
-        "--steps",
-        "150",
-    ]
+    options = ["--out", out, "--method", "optimize", "--strokes", "4", "--size", "16", "--steps", "150"]
 
     def start(workers: int) -> subprocess.Popen[str]:
+        module = [sys.executable, "-m", "experiments.paint_collection"]
         return subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "experiments.paint_collection",
-                tmp_path / "in",
-                "--workers",
-                str(workers),
-                *options,
-            ],
+            [*module, tmp_path / "in", "--workers", str(workers), *options],
             cwd=ROOT,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
