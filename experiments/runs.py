@@ -216,11 +216,12 @@ def _fitting_groups(
 
 
 def _option(name: str, mine: Any, given: Any) -> Any:
-    """An option of an optimizer, of the type that it has."""
+    """An option of an optimizer, checked to be of the type that it has, and as it is: resumed states have equal bytes."""
     if mine is None or given is None:
         return given
     kind = tuple[float, ...] if isinstance(mine, (tuple, list)) else float if _number(mine) else type(mine)
-    return from_json(kind, given, name)
+    from_json(kind, given, name)
+    return tuple(given) if isinstance(mine, tuple) else given
 
 
 def _number(value: Any) -> bool:
