@@ -236,9 +236,10 @@ class Trainer:
         """Raise `InputError`, which names the last good state, if a module is not finite: the training diverged."""
         for name, thing in self.objects.items():
             if isinstance(thing, torch.nn.Module):
-                for key, tensor in thing.state_dict().items():
-                    if not tensor.isfinite().all():
-                        raise self._diverged(f"{key} of {name} is not finite")
+                state = {key: tensor for key, tensor in thing.state_dict().items() if tensor.is_floating_point()}
+                if not torch.nn.utils.get_total_norm(state.values(), math.inf).isfinite():  # fast: a few calls for all
+                    key = next(key for key, tensor in state.items() if not tensor.isfinite().all())
+                    raise self._diverged(f"{key} of {name} is not finite")
 
     def _diverged(self, reason: str) -> DivergenceError:
         kept = f"; {self._state} keeps its last good state" if self._state.exists() else ""
