@@ -237,9 +237,11 @@ class Trainer:
         for name, thing in self.objects.items():
             if isinstance(thing, torch.nn.Module):
                 state = {key: tensor for key, tensor in thing.state_dict().items() if tensor.is_floating_point()}
-                if not torch.nn.utils.get_total_norm(state.values(), math.inf).isfinite():  # fast: a few calls for all
-                    key = next(key for key, tensor in state.items() if not tensor.isfinite().all())
-                    raise self._diverged(f"{key} of {name} is not finite")
+                if torch.nn.utils.get_total_norm(state.values()).isfinite():
+                    continue  # one pass over all; squares of finite weights may overflow, and then each is tested
+                for key, tensor in state.items():
+                    if not tensor.isfinite().all():
+                        raise self._diverged(f"{key} of {name} is not finite")
 
     def _diverged(self, reason: str) -> DivergenceError:
         kept = f"; {self._state} keeps its last good state" if self._state.exists() else ""
