@@ -139,9 +139,8 @@ def batch_steps(method: Method, tasks: Sequence[Task], brush: Brush, agent: Agen
             for step in _lines(task, mean, agent):
                 yield i, step
         return
-    share = 1.0 if method == "agent" else AGENT_PROGRESS
-    if method == "agent" and isinstance(agent, RefiningAgent):
-        share = AGENT_SHARE
+    refines = isinstance(agent, RefiningAgent)
+    share = AGENT_PROGRESS if method == "hybrid" else AGENT_SHARE if refines else 1.0
     started, seconds = time.monotonic(), tasks[0].config.seconds if tasks else None
     if seconds is not None:
         agent = adjusted(agent, seconds=seconds)
@@ -153,9 +152,11 @@ def batch_steps(method: Method, tasks: Sequence[Task], brush: Brush, agent: Agen
         layer = f"round {rounds[i]}" if method == "agent" else None  # optimising moves strokes through the whole order
         yield i, Step(share * len(strokes[i]) / tasks[i].count, strokes[i], tasks[i].canvas, mean, layer)
     used = (time.monotonic() - started) / max(1, len(tasks))
-    if method == "agent" and isinstance(agent, RefiningAgent):
-        if seconds is None or (1 + REFINING_TIME) * used <= seconds:
-            strokes = _refined(tasks, strokes, agent)
+    # In a time budget, the optimiser of hybrid goes further in the time that this takes.
+    in_time = method == "agent" and seconds is not None and (1 + REFINING_TIME) * used <= seconds
+    if isinstance(agent, RefiningAgent) and (seconds is None or in_time):
+        strokes = _refined(tasks, strokes, agent)
+    if method == "agent" and refines:
         for i, task in enumerate(tasks):
             yield i, Step(1.0, strokes[i], task.canvas, mean)
     if method == "hybrid":
