@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 import platform
@@ -171,44 +172,83 @@ def _load(thing: Any, mine: Mapping[str, Tensor], groups: Any) -> None:
         for key, value in mine.items():
             index, entry = key.split("/")
             state.setdefault(int(index), {})[entry] = value
-        _require_groups(thing, groups, state)
-        # Whether a GPU records its steps depends on this machine, not on that which wrote the state.
-        here = {key: value for key, value in thing.defaults.items() if key == "capturable"}
-        own = thing.state_dict()["param_groups"]  # what an older version did not know keeps its default
-        groups = [mine | group | here for mine, group in zip(own, groups, strict=True)]
+        groups = _fitting_groups(thing, groups, state)
         thing.load_state_dict({"state": state, "param_groups": groups})
-        for (
-            parameter,
-            values,
-        ) in thing.state.items():  # fused optimizers require the memory format of the weights
+        for parameter, values in thing.state.items():
             for entry, value in values.items():
-                if value.shape == parameter.shape:
+                if value.shape == parameter.shape:  # fused optimizers require the memory format of the weights
                     values[entry] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     else:
         thing.load_state_dict(mine)
 
 
-def _require_groups(optimizer: torch.optim.Optimizer, groups: Any, state: Mapping[int, Mapping[str, Tensor]]) -> None:
-    """Raise `ValueError` unless options and moments are such as the optimizer has: it would fail only at its next step."""
+def _fitting_groups(
+    optimizer: torch.optim.Optimizer, groups: Any, state: Mapping[int, Mapping[str, Tensor]]
+) -> list[dict[str, Any]]:
+    """The groups of a file, completed for `optimizer`.
+
+    Raises `ValueError` unless options and moments are such as the optimizer has: it would fail only at its next step. So
+    another of its class with the same options, whose ranges the constructor checks, steps once: it says which moments a
+    parameter has, and which of them have the parameter's shape.
+    """
     own = optimizer.state_dict()["param_groups"]
-    shapes = [parameter.shape for group in optimizer.param_groups for parameter in group["params"]]
     if not isinstance(groups, list) or len(groups) != len(own):
         raise ValueError("the groups of the optimizer are others")
-    for mine, given in zip(own, groups, strict=True):
+    if not state.keys() <= {index for mine in own for index in mine["params"]}:
+        raise ValueError("there are moments of unknown parameters")
+    # Whether a GPU records its steps depends on this machine, not on that which wrote the state.
+    here = {name: value for name, value in optimizer.defaults.items() if name == "capturable"}
+    completed = []
+    for group, mine, given in zip(optimizer.param_groups, own, groups, strict=True):
         if not isinstance(given, dict) or given.get("params") != mine["params"] or not mine.keys() >= given.keys():
             raise ValueError("the groups of the optimizer are others")
-        for name, value in mine.items():
-            kind = tuple[float, ...] if isinstance(value, (tuple, list)) else float if _number(value) else type(value)
-            if name in given and name != "params" and value is not None and given[name] is not None:
-                from_json(kind, given[name], name)
-    names = {name for values in state.values() for name in values}
-    for index, values in state.items():
-        if values.keys() != names:
-            raise ValueError(f"moments of parameter {index} are missing")
-        for name, moment in values.items():
-            if moment.ndim and moment.shape != shapes[index]:
-                raise ValueError(f"{name} of parameter {index} has another shape")
+        # What an older version did not know keeps its default.
+        options = {
+            name: _option(name, value, given.get(name, value)) for name, value in mine.items() if name != "params"
+        }
+        options |= here
+        trial = _moments_of_two(optimizer, options)
+        for index, parameter in zip(mine["params"], group["params"], strict=True):
+            if index in state:
+                _require_moments(f"of parameter {index}", state[index], parameter, trial)
+        completed.append(options | {"params": mine["params"]})
+    return completed
+
+
+def _option(name: str, mine: Any, given: Any) -> Any:
+    """An option of an optimizer, checked to be of the type that it has, and as it is: resumed states have equal bytes."""
+    if mine is None or given is None:
+        return given
+    kind = tuple[float, ...] if isinstance(mine, (tuple, list)) else float if _number(mine) else type(mine)
+    from_json(kind, given, name)
+    return tuple(given) if isinstance(mine, tuple) else given
 
 
 def _number(value: Any) -> bool:
     return isinstance(value, (int, float, Tensor)) and not isinstance(value, bool)
+
+
+def _moments_of_two(optimizer: torch.optim.Optimizer, options: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """The moments of one parameter of two numbers after a step of such an optimizer. Raises for options that it has not."""
+    first = optimizer.param_groups[0]["params"][0]
+    parameter = torch.nn.Parameter(torch.zeros(2, dtype=first.dtype, device=first.device))
+    parameter.grad = torch.zeros_like(parameter)
+    known = inspect.signature(type(optimizer)).parameters
+    trial = type(optimizer)([parameter], **{name: value for name, value in options.items() if name in known})
+    trial.step()
+    for name, value in trial.param_groups[0].items():
+        if name in options and value != options[name]:  # the constructor has cut it to what it knows
+            raise ValueError(f"the option {name} cannot be used")
+    return trial.state[parameter]
+
+
+def _require_moments(whose: str, moments: Mapping[str, Tensor], parameter: Tensor, trial: Mapping[str, Tensor]) -> None:
+    """Raise `ValueError` unless moments are such as those of the trial, which has a parameter of two numbers."""
+    if moments.keys() != trial.keys():
+        raise ValueError(f"moments {whose} are missing or unknown")
+    for name, moment in moments.items():
+        count = trial[name].ndim == 0  # of steps
+        if moment.shape != (() if count else parameter.shape):
+            raise ValueError(f"{name} {whose} has another shape")
+        if count and (moment.dtype != trial[name].dtype or moment < 0):
+            raise ValueError(f"{name} {whose} is no count")

@@ -231,6 +231,16 @@ def test_configuration_of_a_neural_brush(tmp_path: Path, change: dict[str, Any])
     refused(lambda: load_brush(str(path)), "a.safetensors")
 
 
+def test_weights_that_overflow(tmp_path: Path) -> None:
+    for network, kind, config in (
+        (StrokeMap(4, 3), "stroke-map", {"hidden": 4, "grid": 3}),
+        (NeuralBrush(**SMALL), "neural-brush", SMALL),
+    ):
+        weights = {name: torch.full_like(weight, 3e38) for name, weight in network.state_dict().items()}
+        Checkpoint(kind, config, weights, network.space).save(tmp_path / "a.safetensors")
+        refused(lambda: load_brush(str(tmp_path / "a.safetensors")), "a.safetensors", "cannot draw")
+
+
 @pytest.mark.parametrize(
     "change", [{"blocks": 10**30}, {"blocks": 10**6}, {"width": 10**6}, {"each": -1}, {"width": 12}]
 )
@@ -362,6 +372,11 @@ def save_training(path: Path, change: Callable[[dict[str, Any]], object]) -> dic
         ("groups", '{"optimizer": [{"betas": 1, "params": [0, 1]}]}'),
         ("groups", '{"optimizer": [{"params": [0]}]}'),
         ("groups", '{"optimizer": [{"params": [0, 1], "speed": 1}]}'),
+        ("groups", '{"optimizer": [{"params": [0, 1], "betas": [0.9, 0.99, 0.999]}]}'),
+        ("groups", '{"optimizer": [{"params": [0, 1], "betas": [0.9, 2]}]}'),
+        ("groups", '{"optimizer": [{"params": [0, 1], "eps": null}]}'),
+        ("groups", '{"optimizer": [{"params": [0, 1], "lr": -0.1}]}'),
+        ("groups", '{"optimizer": [{"params": [0, 1], "amsgrad": true}]}'),
     ],
 )
 def test_wrong_values_in_a_training_state(tmp_path: Path, entry: str, value: str) -> None:
@@ -380,6 +395,23 @@ def test_moments_of_another_shape(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     objects = save_training(path, lambda header: header["optimizer/0/exp_avg"].update(shape=[4]))
     refused(lambda: runs.load_state(path, objects), "another shape")
+
+
+@pytest.mark.parametrize(
+    ("moment", "value", "message"),
+    [
+        ("exp_avg", torch.tensor(0.5), "another shape"),
+        ("step", torch.ones(2), "another shape"),
+        ("step", torch.tensor(-3.0), "no count"),
+        ("step", torch.tensor(3, dtype=torch.int8), "no count"),
+    ],
+)
+def test_moments_that_fail_at_the_next_step(tmp_path: Path, moment: str, value: torch.Tensor, message: str) -> None:
+    path = tmp_path / "state.safetensors"
+    objects = save_training(path, lambda header: None)
+    objects["optimizer"].state[objects["module"].bias][moment] = value
+    runs.save_state(path, 1, objects)
+    refused(lambda: runs.load_state(path, save_training(tmp_path / "other.safetensors", lambda header: None)), message)
 
 
 LABEL = {"do": "label", "image": "0.png", "label": "male", "who": "ann", "when": "", "suggested": "male"}

@@ -56,7 +56,8 @@ def reason(fault: BaseException) -> str:
     """A few words of an exception, in one line without a full stop."""
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror
-    text = one_line(str(fault), MAX_REASON).rstrip(".") or type(fault).__name__
+    words = str(fault).partition("\nException raised from ")[0]  # PyTorch adds the frames of its C++
+    text = one_line(words, MAX_REASON).rstrip(".") or type(fault).__name__
     return f"{text} is missing" if isinstance(fault, KeyError) else text
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from renderer.io.checkpoint import FOLDER, Checkpoint, CheckpointError, find, is_checkpoint, read_kind
-from renderer.io.read import one_line
+from renderer.io.read import guarded, one_line
 from renderer.learned.huang2019 import Huang2019
 from renderer.learned.learned_brush import LearnedBrush
 from renderer.learned.neural_brush import NeuralBrush
@@ -19,8 +19,12 @@ KINDS: dict[str, type[LearnedBrush]] = {"stroke-map": StrokeMap, "huang2019": Hu
 
 def load_learned_brush(name: str | Path, device: torch.device | str = "cpu") -> LearnedBrush:
     """A brush from a checkpoint, see `brush_file`; frozen. Raises `CheckpointError`."""
-    brush: LearnedBrush = load_brush_checkpoint(name).build(KINDS, device)
-    return brush
+    checkpoint = load_brush_checkpoint(name)
+    brush: LearnedBrush = checkpoint.build(KINDS)
+    with guarded(f"The brush {checkpoint.path}", CheckpointError, "cannot draw", "; fetch it again"), torch.no_grad():
+        if not brush(brush.space.default_strokes(1), (16, 16)).alpha.isfinite().all():
+            raise ValueError("its weights overflow")
+    return brush.to(device)
 
 
 def load_brush_checkpoint(name: str | Path) -> Checkpoint:

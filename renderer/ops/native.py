@@ -71,7 +71,7 @@ def load(source: Path) -> ctypes.CDLL | None:
         if not _is_sound(library):
             _compile(source, library)
         loaded = ctypes.CDLL(str(library))
-        for name in _functions(source):
+        for name in functions(source):
             getattr(loaded, name)
         return loaded
     except (OSError, AttributeError, subprocess.SubprocessError):
@@ -140,7 +140,7 @@ def _is_sound(library: Path) -> bool:
         return False
 
 
-def _functions(source: Path) -> list[str]:
+def functions(source: Path) -> list[str]:
     """The names of the functions that a C file gives to others."""
     return re.findall(r"^(?:int64_t|int) (\w+)\(", source.read_text(), re.MULTILINE)
 

@@ -1,8 +1,10 @@
 """Malformed tensors are refused with one line, or painted right; none reaches a kernel. More in tests/torture."""
 
+import random
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from renderer.brush import Brush, Mark, Window
 from renderer.ops import native
 from renderer.ops.composite import SOURCE, composite
 from renderer.strokes import MYPAINT
-from tests.torture.fuzz_kernels import main
+from tests.torture.fuzz_kernels import OPERATIONS, main, sound
 
 compiled = pytest.mark.skipif(native.load(SOURCE) is None, reason="there is no C compiler")
 
@@ -195,6 +197,20 @@ def test_boxes_in_any_order_are_drawn() -> None:
 
 def test_fuzz(capsys: pytest.CaptureFixture[Any]) -> None:
     assert main(n=60, seed=1) == 0, capsys.readouterr().out
+
+
+@compiled
+def test_the_fuzz_calls_every_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    called, call = set(), native.call
+
+    def record(source: Path, name: str, *arguments: Any) -> None:
+        called.add(name)
+        call(source, name, *arguments)
+
+    monkeypatch.setattr(native, "call", record)
+    for name, function in OPERATIONS.items():
+        function(**sound(name, random.Random(0)))
+    assert called == {name for source in native.FOLDER.glob("*.c") for name in native.functions(source)}
 
 
 def test_the_fuzz_finds_a_crash() -> None:

@@ -34,9 +34,10 @@ from renderer.canvas import blank, lay, paint, paint_steps
 from renderer.constraints import StrokeConstraints, palette_of
 from renderer.errors import InputError
 from renderer.ops import native
-from renderer.ops.composite import composite
+from renderer.ops.composite import composite, error_without
 from renderer.ops.decode_stroke_map import decode_stroke_map
 from renderer.ops.decode_texture import decode_texture
+from renderer.ops.draw_discs import draw_discs
 from renderer.ops.optimal_compositing import composite_greedily, score_marks
 from renderer.ops.refine_strokes import (
     COLUMNS,
@@ -114,6 +115,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "composite": lambda canvas, alpha, colour, box, start, picture: with_gradient(
         composite(canvas, alpha, colour, box, start, picture), canvas, alpha, colour
     ),
+    "error_without": error_without,
+    "draw_discs": draw_discs,
     "decode_stroke_map": lambda shapes, maps, sharpness, box, start, total: with_gradient(
         decode_stroke_map(shapes, maps, sharpness, box, start, total), shapes, maps
     ),
@@ -213,6 +216,12 @@ def _sound_operation(name: str, rand: Callable[..., Tensor]) -> Arguments:
     if name == "composite":
         picture = torch.tensor([0, 0, 1, 1])
         return {"canvas": pictures["canvas"], "alpha": alpha, "colour": rand(4, 3), **boxes, "picture": picture}
+    if name == "error_without":
+        pictures = {"canvas": rand(3, 12, 15), "target": rand(3, 12, 15)}
+        return {**pictures, "alpha": rand(total), "colour": rand(4, 3), **boxes}
+    if name == "draw_discs":
+        curves = rand(4, 10) * torch.tensor([8.0, 8, 8, 8, 8, 8, 3, 1, 1, 0.1])
+        return {"curves": curves, **boxes, "total": total, "samples": 2, "outline_error": 0.1}
     if name == "decode_stroke_map":
         shapes = (rand(4, 14) * 8).requires_grad_()
         return {"shapes": shapes, "maps": rand(4, 2, 5, 5), "sharpness": torch.tensor(4.5), **boxes, "total": total}

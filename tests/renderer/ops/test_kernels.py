@@ -365,13 +365,13 @@ def test_a_damaged_library_is_compiled_again(tmp_path: Path, answer: Path, damag
 @with_gcc
 @cached
 def test_a_missing_function_falls_back(monkeypatch: pytest.MonkeyPatch, answer: Path) -> None:
-    monkeypatch.setattr(native, "_functions", lambda _: ["question"])
+    monkeypatch.setattr(native, "functions", lambda _: ["question"])
     with pytest.warns(RuntimeWarning, match="many times slower"):
         assert load(answer) is None
 
 
 def test_the_functions_of_the_sources_are_known() -> None:
-    assert {name for source in SOURCES for name in native._functions(source)} == {
+    assert {name for source in SOURCES for name in native.functions(source)} == {
         "composite_forward",
         "composite_backward",
         "decode_stroke_map_forward",
