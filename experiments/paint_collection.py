@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -293,6 +294,8 @@ def _start_workers(config: Config, count: int) -> Iterator[Client]:
     # A terminal sends Ctrl-C to all processes. Threads and processes inherit what is blocked, so that workers never see it,
     # nor do those that replace killed ones; this process sees it when it is unblocked.
     resource_tracker.ensure_running()  # started later, it would unblock the signal
+    scratch = Path(config.out) / ".workers"  # of this run; after a kill, of the next one
+    dask.config.set({"temporary-directory": str(scratch)})
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         cluster = LocalCluster(
@@ -304,8 +307,11 @@ def _start_workers(config: Config, count: int) -> Iterator[Client]:
         )
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    with cluster, Client(cluster) as client:
-        yield client
+    try:
+        with cluster, Client(cluster) as client:
+            yield client
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _write_table(out: Path, pictures: Sequence[Picture], manifest: Manifest) -> Path:

@@ -73,6 +73,7 @@ def train_ppo(config: Config) -> Path:
 
     try:
         from stable_baselines3 import PPO
+        from stable_baselines3.common.logger import Logger
         from stable_baselines3.common.vec_env import DummyVecEnv
     except ImportError as error:
         raise InputError("Stable-Baselines3 is not installed; `make env` installs it.") from error
@@ -104,6 +105,7 @@ def train_ppo(config: Config) -> Path:
         seed=config.seed,
         device=device,
     )
+    model.set_logger(Logger(None, []))  # its own would make a folder for each update
     env = environment()  # another one for evaluations
 
     def paint(face: Tensor) -> Tensor:

@@ -62,11 +62,12 @@ def test_the_quickstart_imports_the_public_packages_only() -> None:
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[KernelManager]:
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelManager]:
     """One process for all notebooks: torch is imported once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # as in conftest.py: on a busy machine threads wait for each other
         patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("kernel")))  # it is killed in the end
         patch.setenv("NOTEBOOK_STEPS", "30")  # of trainings and optimisation
         patch.setenv("KAOKORE_ROOT", str(ROOT / "none"))
         manager = NotebookClient(nbformat.v4.new_notebook()).create_kernel_manager()

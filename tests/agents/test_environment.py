@@ -12,6 +12,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3 import DDPG, PPO
 from stable_baselines3.common import env_checker as stable_baselines
+from stable_baselines3.common.logger import Logger
 
 import agents  # noqa: F401 (registers the environment)
 from agents import mdp
@@ -65,6 +66,7 @@ def test_ppo_and_ddpg_learn_on_it() -> None:
     ppo = PPO("CnnPolicy", env, n_steps=4, batch_size=4, n_epochs=1, **common)
     ddpg = DDPG("CnnPolicy", env, buffer_size=16, learning_starts=2, batch_size=2, **common)
     for algorithm in (ppo, ddpg):
+        algorithm.set_logger(Logger(None, []))  # without a folder
         before = [parameter.clone() for parameter in algorithm.policy.parameters()]
         algorithm.learn(8)
         assert algorithm.num_timesteps >= 8

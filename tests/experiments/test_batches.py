@@ -193,7 +193,7 @@ def test_calls_in_other_processes(tmp_path: Path) -> None:
     assert Workers(0).start(double, 6)() == 12
 
 
-def test_workers_end_with_a_killed_parent() -> None:
+def test_workers_end_with_a_killed_parent(tmp_path_factory: pytest.TempPathFactory) -> None:
     code = (
         "import os, time\n"
         "from painter.workers import Workers\n"
@@ -201,7 +201,9 @@ def test_workers_end_with_a_killed_parent() -> None:
         "print(workers.start(os.getpid)(), flush=True)\n"
         "time.sleep(60)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
+    environment = {**os.environ, "TMPDIR": str(tmp_path_factory.mktemp("killed"))}  # where it leaves its sockets
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
         assert worker != parent.pid

@@ -33,6 +33,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, root: str) -> tuple[dict[str,
     started = subprocess.Popen(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+            *("--log-dir", folder / "logs"),
             *("-m", "tests.experiments.tiny_trainings", folder / "two", root),
         ],
         cwd=ROOT,

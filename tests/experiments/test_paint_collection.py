@@ -64,17 +64,18 @@ def times(out: Path) -> dict[Path, int]:
 
 
 @pytest.mark.slow
-def test_killed_workers_and_commands_lose_nothing(tmp_path: Path) -> None:
+def test_killed_workers_and_commands_lose_nothing(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A worker is killed, then the command, then a second one is stopped by Ctrl-C; the third finishes."""
     inputs, out = pictures(tmp_path / "in", 20), tmp_path / "out"
     options = ["--out", out, "--method", "optimize", "--strokes", "4", "--size", "16", "--steps", "150"]
+    temporary = tmp_path_factory.mktemp("temporary")
 
     def start(workers: int) -> subprocess.Popen[str]:
         module = [sys.executable, "-m", "experiments.paint_collection"]
         return subprocess.Popen(
             [*module, tmp_path / "in", "--workers", str(workers), *options],
             cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -106,7 +107,8 @@ def test_killed_workers_and_commands_lose_nothing(tmp_path: Path) -> None:
     assert table["path"] == [str(path) for path in inputs]
     assert sorted(row["path"] for row in finished(out)) == table["path"], "each is recorded once"
     assert sorted(out.glob("paintings/*/*")) == sorted(out / folder for folder in table["folder"])
-    assert not list(out.rglob("*.tmp*")), "what killed processes left is removed"
+    assert not list(out.rglob(".*")), "what killed processes left is removed"
+    assert not list(temporary.glob("dask*"))
     after = times(out)
     assert {path: after[path] for path in before} == before, "what was finished is not painted again"
 
