@@ -180,7 +180,7 @@ def optimize(
         return _learning_rates(brush.space, config, strokes, (target.shape[-2], target.shape[-1]))
 
     started, step, progress = time.monotonic(), 0, 0.0
-    goal = target.clone(memory_format=torch.contiguous_format)  # see above
+    goal = target.clone(memory_format=torch.contiguous_format)  # g of the algorithm above
     empty = target.new_zeros(len(target), 0, brush.space.width)
     given = empty if start is None else start[:, :count]
     weights = fused(brush, target.new_zeros(1, count, brush.space.width), canvas, target) if loss is mse else None
@@ -206,39 +206,29 @@ def optimize(
     descent.add(given, lr_of(given))
     strokes = given  # so far
 
+    def placed(new: _Placement, canvas: Tensor, picture: Tensor, generator: torch.Generator | None) -> Tensor:
+        """New strokes (n, P) on a picture's canvas."""
+        if new.relocate and propose is not None:
+            return propose(canvas, picture, new.count)
+        return place(picture, canvas, new.count, radius=new.radius, generator=generator, space=brush.space)
+
+    @torch.no_grad()
+    def put(new: _Placement) -> None:
+        if new.relocate:
+            descent.keep(_most_important(canvas, allowed(descent.strokes()), target, count - new.count, brush))
+        current = lay(canvas, allowed(descent.strokes()), brush)
+        added = torch.stack([placed(new, *given) for given in zip(current, target, generators, strict=True)])
+        descent.add(added, lr_of(added))
+
     placements = _schedule(config, count, strokes.shape[1])
     relocation_time = correction_time = 0.0
     while progress < 1 or strokes.shape[1] < count:  # a budget that is over too early still gives all strokes
         while placements and progress >= placements[0].at:
             new, begun = placements.pop(0), time.monotonic()
-            if (
-                new.relocate
-                and config.seconds is not None
-                and relocation_time > MAX_RELOCATION_TIME * (begun - started)
-            ):
+            too_slow = config.seconds is not None and relocation_time > MAX_RELOCATION_TIME * (begun - started)
+            if new.relocate and too_slow:
                 continue
-            with torch.no_grad():
-                if new.relocate:
-                    order = _most_important(canvas, allowed(descent.strokes()), target, count - new.count, brush)
-                    descent.keep(order)
-                current = lay(canvas, allowed(descent.strokes()), brush)
-                placed = []
-                for k, picture in enumerate(target):
-                    if new.relocate and propose is not None:
-                        placed.append(propose(current[k], picture, new.count))
-                    else:
-                        placed.append(
-                            place(
-                                picture,
-                                current[k],
-                                new.count,
-                                radius=new.radius,
-                                generator=generators[k],
-                                space=brush.space,
-                            )
-                        )
-                added = torch.stack(placed)
-                descent.add(added, lr_of(added))
+            put(new)
             if new.relocate:
                 relocation_time += time.monotonic() - begun
         while reference is not None and corrections and strokes.shape[1] == count and progress >= corrections[0]:
