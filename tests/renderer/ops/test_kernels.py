@@ -386,6 +386,7 @@ def test_the_functions_of_the_sources_are_known() -> None:
         "refine_each",
         "refine_together",
         "error_of_strokes",
+        "descend",
         "composite_without",
         "draw_discs",
     }
