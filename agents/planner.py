@@ -3,7 +3,7 @@
 The policy's proposals are close to good strokes but seldom optimal. What a stroke gains is differentiable in its shape.
 First each of the best proposals is refined by itself (a horizon of one stroke), then all strokes of a round together,
 where each stroke is adjusted to what is painted over it (a horizon of the round). After the round, the agent looks at
-the new canvas and plans again.
+the new canvas and plans again. At last, the strokes of all rounds are refined together.
 """
 
 from __future__ import annotations
@@ -27,18 +27,21 @@ from renderer.ops.triton_strokes import usable
 
 @dataclass(frozen=True)
 class Planning:
-    """How much strokes are refined in each round."""
+    """How much strokes are refined, in each round and at last."""
 
     independent_steps: int = 7
     """Gradient steps on the best proposals, each by itself."""
     joint_steps: int = 40
     """Gradient steps on the strokes of the round together, at most; twice as many with the brush bezier."""
+    final_steps: int = 40
+    """Gradient steps on all strokes of the finished painting together; half as many with brushes other than bezier."""
     lr: float = 0.1
-    """Size of the first step in units of the stroke's own size; falls linearly to 0."""
+    """Size of the first step in units of the stroke's own size; falls linearly to 0. Final steps are half as large."""
 
 
 DEFAULT_PLANNING = Planning()
-NO_PLANNING = Planning(independent_steps=0, joint_steps=0)
+NO_PLANNING = Planning(independent_steps=0, joint_steps=0, final_steps=0)
+FINAL_RATE = 0.5  # of the rate: the strokes are good already
 
 
 def top_k_per_cell(gain: Tensor, cell: Tensor, k: int) -> Tensor:
@@ -167,6 +170,42 @@ def paint_refined(
     better = error(refined) < error(strokes)
     strokes = torch.where(better[:, None, None], allowed(refined), strokes)
     return strokes, lay(canvas, strokes, brush)
+
+
+def refine_painting(
+    strokes: Tensor,
+    canvas: Tensor,
+    target: Tensor,
+    brush: Brush,
+    *,
+    planning: Planning,
+    constraints: StrokeConstraints = UNCONSTRAINED,
+) -> Tensor:
+    """Refine all strokes of finished paintings together, the early ones with what was painted over them later.
+
+    Args:
+        strokes: `(B, N, P)` in [0, 1], in painting order.
+        canvas: `(B, 3, H, W)`, sRGB in [0, 1], before the strokes.
+        target: `(B, 3, H, W)`, the pictures to paint.
+        brush: A differentiable brush.
+        planning: Says how many steps are made, and how large they are.
+        constraints: Which strokes are allowed.
+
+    Returns:
+        Strokes `(B, N, P)`; where the error did not fall, those of the picture as they were.
+
+    Raises:
+        InputError: The shapes do not belong together.
+    """
+    cheap = brush.has_stroke_map and not usable(canvas)  # compiled
+    steps = planning.final_steps if cheap else planning.final_steps // 2
+    if steps == 0 or strokes.shape[1] == 0:
+        return strokes
+    every = torch.ones(strokes.shape[:2], dtype=torch.bool, device=strokes.device)
+    refined, _ = paint_refined(
+        strokes, canvas, target, brush, mask=every, steps=steps, lr=FINAL_RATE * planning.lr, constraints=constraints
+    )
+    return refined
 
 
 @torch.enable_grad()

@@ -84,6 +84,32 @@ class AdjustableAgent(Protocol):
         ...
 
 
+@runtime_checkable
+class RefiningAgent(Protocol):
+    """An `Agent` that refines what it has painted."""
+
+    def refine(
+        self,
+        canvases: Tensor,
+        targets: Tensor,
+        strokes: Tensor,
+        *,
+        constraints: StrokeConstraints = UNCONSTRAINED,
+    ) -> Tensor:
+        """Refine all strokes of finished paintings.
+
+        Args:
+            canvases: `(B, 3, H, W)`, what the first stroke fell on.
+            targets: `(B, 3, H, W)`, the pictures to paint.
+            strokes: `(B, N, P)` in [0, 1], in painting order.
+            constraints: Which strokes are allowed.
+
+        Returns:
+            As many strokes `(B, N, P)` in the same order.
+        """
+        ...
+
+
 def adjusted(agent: Agent, *, seconds: float | None = None, existing: int = 0) -> Agent:
     """The agent for a time budget or a canvas with strokes where it is an `AdjustableAgent`, else the agent as it is."""
     return agent.adjusted(seconds=seconds, existing=existing) if isinstance(agent, AdjustableAgent) else agent

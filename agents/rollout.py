@@ -16,6 +16,7 @@
                 c' <- over(c', s, best colour);  R <- R + (s)
         R     <- descend |paint(c, R) - t|^2 in all strokes of R           `paint_refined`
         c     <- paint(c, R);  done <- done + |R|
+    descend |paint(background, all R) - t|^2 in all strokes                `refine_painting`
 
 The policy only proposes. Gains and colours are computed from the canvas, which is known exactly (model-based). Because
 cells of all sizes compete by gain, large strokes come first and small strokes go where detail is missing.
@@ -34,7 +35,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from agents.optimal_colour import gains, paint_greedily, score_candidates
-from agents.planner import DEFAULT_PLANNING, NO_PLANNING, Planning, paint_refined, refine_independently, top_k_per_cell
+from agents.planner import (
+    DEFAULT_PLANNING,
+    NO_PLANNING,
+    Planning,
+    paint_refined,
+    refine_independently,
+    refine_painting,
+    top_k_per_cell,
+)
 from agents.policy import Policy
 from renderer.brush import Brush
 from renderer.canvas import lay
@@ -389,7 +398,7 @@ class _Picture:
 
 
 class PolicyAgent:
-    """An agent that paints with a policy: an `agents.registry.BatchAgent` and `AdjustableAgent`.
+    """An agent that paints with a policy: an `agents.registry.BatchAgent`, `AdjustableAgent` and `RefiningAgent`.
 
     Args:
         policy: Proposes strokes.
@@ -445,6 +454,20 @@ class PolicyAgent:
             existing=self.existing,
             seconds=None if self.seconds is None else self.seconds * len(targets),
         )
+
+    def refine(
+        self,
+        canvases: Tensor,
+        targets: Tensor,
+        strokes: Tensor,
+        *,
+        constraints: StrokeConstraints = UNCONSTRAINED,
+    ) -> Tensor:
+        """Refine all strokes of finished paintings; see `agents.planner.refine_painting`."""
+        with torch.no_grad():
+            return refine_painting(
+                strokes, canvases, targets, self.brush, planning=self.planning, constraints=constraints
+            )
 
 
 def _propose(policy: Policy, canvas: Tensor, target: Tensor, grid: Grid) -> Tensor:

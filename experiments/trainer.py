@@ -236,7 +236,10 @@ class Trainer:
         """Raise `InputError`, which names the last good state, if a module is not finite: the training diverged."""
         for name, thing in self.objects.items():
             if isinstance(thing, torch.nn.Module):
-                for key, tensor in thing.state_dict().items():
+                state = {key: tensor for key, tensor in thing.state_dict().items() if tensor.is_floating_point()}
+                if torch.nn.utils.get_total_norm(state.values()).isfinite():
+                    continue  # one pass over all; squares of finite weights may overflow, and then each is tested
+                for key, tensor in state.items():
                     if not tensor.isfinite().all():
                         raise self._diverged(f"{key} of {name} is not finite")
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from painter.descent import CompiledDescent, Descent, TorchDescent
 from painter.importance import importance
 from painter.losses.pixels import Loss, mse
 from painter.placement import place
@@ -33,7 +34,6 @@ from renderer.brush import Brush
 from renderer.canvas import lay
 from renderer.checks import check_painting, check_pictures
 from renderer.constraints import UNCONSTRAINED, StrokeConstraints
-from renderer.ops.cuda_graph import RepeatedStep
 from renderer.ops.refine_strokes import fused, squared_error
 from renderer.ops.triton_strokes import usable
 from renderer.strokes import StrokeSpace
@@ -176,103 +176,78 @@ def optimize(
         n = len(locked)
         return torch.cat((torch.where(locked[:, None], start[:, :n], nearest[:, :n]), nearest[:, n:]), 1)
 
-    started, step, progress = time.monotonic(), 0, 0.0
-    goal = target.clone()  # what the brush has to draw so that the reference brush draws the target
-    strokes = target.new_zeros(len(target), count, brush.space.width)
-    painted = 0 if start is None else min(start.shape[1], count)  # strokes so far
-    if start is not None:
-        strokes[:, :painted] = start[:, :painted]
-    # Adam has one learning rate per tensor: optimising strokes / lr with a rate of 1 gives each column its own.
-    lr = _learning_rates(brush.space, config, strokes, (target.shape[-2], target.shape[-1]))
-    scaled = (strokes / lr).requires_grad_()
-    on_gpu = usable(scaled)
-    optimizer = torch.optim.Adam([scaled], betas=config.betas, fused=on_gpu or None, capturable=on_gpu)
-    mean_loss = target.new_zeros(())
-    if on_gpu:
-        optimizer.param_groups[0]["lr"] = target.new_ones(())  # a number would be the same in every replay
-        # Some steps run before they are recorded, which is no mistake.
-        optimizer._warned_capturable_if_run_uncaptured = True
+    def lr_of(strokes: Tensor) -> Tensor:
+        return _learning_rates(brush.space, config, strokes, (target.shape[-2], target.shape[-1]))
 
-    weights = fused(brush, strokes, canvas, target) if loss is mse else None
+    started, step, progress = time.monotonic(), 0, 0.0
+    goal = target.clone(memory_format=torch.contiguous_format)  # g of the algorithm above
+    empty = target.new_zeros(len(target), 0, brush.space.width)
+    given = empty if start is None else start[:, :count]
+    weights = fused(brush, target.new_zeros(1, count, brush.space.width), canvas, target) if loss is mse else None
     reference = None if weights is None else brush.quick_reference()
     corrections = [] if reference is None else _corrections(config)
 
-    def gradient_step() -> None:
-        current = allowed((scaled * lr)[:, :painted])
+    def value_of(strokes: Tensor) -> Tensor:
+        current = allowed(strokes)
         if weights is None:
             value = loss(lay(canvas, current, brush), target)
         else:
             value = squared_error(current, canvas, goal, weights) / target[0].numel()
-        if penalty is not None:
-            value = value + penalty(current)
-        (scaled.grad,) = torch.autograd.grad(value.sum(), scaled)
-        optimizer.step()
-        with torch.no_grad():
-            scaled.copy_(torch.minimum(scaled.clamp(min=0), 1 / lr))
-            mean_loss.copy_(value.mean())
+        return value if penalty is None else value + penalty(current)
 
-    # Other losses and penalties may draw random numbers, which a recorded step would repeat.
-    record = on_gpu and loss is mse and penalty is None
-    recorded: dict[int, RepeatedStep] = {}  # by the number of strokes painted
-    placements = _schedule(config, count, painted)
+    limits = constraints.limits(brush.space)
+    descent: Descent
+    if weights is not None and penalty is None and limits is not None:
+        descent = CompiledDescent(empty, canvas, goal, weights, limits=limits, locked=locked, betas=config.betas)
+    else:
+        # Other losses and penalties may draw random numbers, which a recorded step would repeat.
+        record = loss is mse and penalty is None
+        descent = TorchDescent(empty, count, value_of, betas=config.betas, record=record)
+    descent.add(given, lr_of(given))
+    strokes = given  # so far
+
+    def placed(new: _Placement, canvas: Tensor, picture: Tensor, generator: torch.Generator | None) -> Tensor:
+        """New strokes (n, P) on a picture's canvas."""
+        if new.relocate and propose is not None:
+            return propose(canvas, picture, new.count)
+        return place(picture, canvas, new.count, radius=new.radius, generator=generator, space=brush.space)
+
+    @torch.no_grad()
+    def put(new: _Placement) -> None:
+        if new.relocate:
+            descent.keep(_most_important(canvas, allowed(descent.strokes()), target, count - new.count, brush))
+        current = lay(canvas, allowed(descent.strokes()), brush)
+        added = torch.stack([placed(new, *given) for given in zip(current, target, generators, strict=True)])
+        descent.add(added, lr_of(added))
+
+    placements = _schedule(config, count, strokes.shape[1])
     relocation_time = correction_time = 0.0
-    while progress < 1 or painted < count:  # a budget that is over too early still gives all strokes
+    while progress < 1 or strokes.shape[1] < count:  # a budget that is over too early still gives all strokes
         while placements and progress >= placements[0].at:
             new, begun = placements.pop(0), time.monotonic()
-            if (
-                new.relocate
-                and config.seconds is not None
-                and relocation_time > MAX_RELOCATION_TIME * (begun - started)
-            ):
+            too_slow = config.seconds is not None and relocation_time > MAX_RELOCATION_TIME * (begun - started)
+            if new.relocate and too_slow:
                 continue
-            with torch.no_grad():
-                strokes = allowed(scaled * lr)
-                if new.relocate:
-                    order = _least_important_last(canvas, strokes, target, new.count, brush)
-                    _reorder(optimizer, scaled, lr, order)
-                    painted = count - new.count
-                    strokes = allowed(scaled * lr)
-                current = lay(canvas, strokes[:, :painted], brush)
-                added = slice(painted, painted + new.count)
-                for k, picture in enumerate(target):
-                    if new.relocate and propose is not None:
-                        strokes[k, added] = propose(current[k], picture, new.count)
-                    else:
-                        strokes[k, added] = place(
-                            picture,
-                            current[k],
-                            new.count,
-                            radius=new.radius,
-                            generator=generators[k],
-                            space=brush.space,
-                        )
-                sizes = _learning_rates(brush.space, config, strokes[:, added], (target.shape[-2], target.shape[-1]))
-                lr[:, added] = sizes
-                scaled[:, added] = strokes[:, added] / sizes
-                painted += new.count
+            put(new)
             if new.relocate:
                 relocation_time += time.monotonic() - begun
-        while reference is not None and corrections and painted == count and progress >= corrections[0]:
+        while reference is not None and corrections and strokes.shape[1] == count and progress >= corrections[0]:
             corrections.pop(0)
             begun = time.monotonic()
             if config.seconds is None or correction_time <= MAX_CORRECTION_TIME * (begun - started):
                 with torch.no_grad():
-                    current = allowed(scaled * lr)
+                    current = allowed(descent.strokes())
                     goal.copy_(target + lay(canvas, current, brush) - lay(canvas, current, reference))
                 correction_time += time.monotonic() - begun
-        group, decay = optimizer.param_groups[0], 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
-        group["lr"] = group["lr"].fill_(decay) if on_gpu else decay
-        if painted not in recorded:
-            recorded[painted] = RepeatedStep(gradient_step, record=record)
-        recorded[painted]()
+        descent.step(0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2)
         with torch.no_grad():
-            strokes = allowed((scaled * lr).clamp(0, 1))
+            strokes = allowed(descent.strokes())
         step += 1
-        if config.seconds is not None and on_gpu:
+        if config.seconds is not None and usable(strokes):
             torch.cuda.synchronize(target.device)  # the clock must not run ahead of the GPU
         used = step / config.steps if config.seconds is None else (time.monotonic() - started) / config.seconds
         progress = min(used, 1.0)
-        yield OptimizeStep(step, progress, mean_loss.clone(), strokes[:, :painted])
+        yield OptimizeStep(step, progress, descent.mean_loss.clone(), strokes)
 
 
 def _corrections(config: OptimizeConfig) -> list[float]:
@@ -314,18 +289,10 @@ def _schedule(config: OptimizeConfig, count: int, painted: int) -> list[_Placeme
     return placements
 
 
-def _least_important_last(canvas: Tensor, strokes: Tensor, target: Tensor, last: int, brush: Brush) -> Tensor:
-    """An order (B, N) of strokes: the `last` ones are the least important, the others keep their order."""
+def _most_important(canvas: Tensor, strokes: Tensor, target: Tensor, kept: int, brush: Brush) -> Tensor:
+    """The indices `(B, kept)` of the most important strokes `(B, N, P)`, in painting order."""
     order = importance(strokes, canvas, target, brush).argsort(descending=True)
-    return torch.cat((order[:, :-last].sort().values, order[:, -last:]), 1)
-
-
-def _reorder(optimizer: torch.optim.Optimizer, scaled: Tensor, lr: Tensor, order: Tensor) -> None:
-    """Put the strokes of the parameter (B, N, P), their learning rates and Adam's averages into `order` (B, N)."""
-    index = order[..., None].expand_as(scaled)
-    state = (value for value in optimizer.state[scaled].values() if value.shape == scaled.shape)
-    for rows in (scaled.data, lr, *state):
-        rows.copy_(rows.gather(1, index))
+    return order[:, :kept].sort().values
 
 
 def _learning_rates(space: StrokeSpace, config: OptimizeConfig, strokes: Tensor, size: tuple[int, int]) -> Tensor:

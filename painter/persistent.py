@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 class ClipConfig:
     """How strokes follow a video."""
 
-    steps: int = 60
+    steps: int = 100
     """Gradient steps for each frame after the first."""
     relocate_fraction: float = 0.15
     """Fraction of the strokes in changed areas that are placed anew, of least importance first; what does harm, too."""

@@ -135,7 +135,7 @@ TRAININGS: dict[str, tuple[Callable[[Any], Path], Any]] = {
     "ppo": (train_ppo.train_ppo, train_ppo.TINY),
     "huang2019": (
         train_huang2019.train_huang2019,
-        dataclasses.replace(train_huang2019.TINY, episodes=2, evaluate_faces=1),
+        dataclasses.replace(train_huang2019.TINY, episodes=2, evaluate_every=2, evaluate_faces=1),
     ),
     "classifier": (train_classifier.train, dataclasses.replace(train_classifier.TINY, epochs=1)),
     "stylegan": (train_stylegan.train, dataclasses.replace(train_stylegan.TINY, images=0.012)),

@@ -60,6 +60,7 @@ for code in json.loads(sys.argv[1]).values():
 HELP = """
 import json, os, runpy, sys, warnings
 import cv2, torch, tyro
+import agents, experiments.cli, kaokore, painter, renderer
 heavy, commands = json.loads(sys.argv[1])
 for name, subcommands in commands.items():
     if os.fork() == 0:

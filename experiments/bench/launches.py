@@ -24,8 +24,10 @@ from agents import optimal_colour, planner, rollout
 from agents.registry import load_agent
 from agents.rollout import PolicyAgent, grids_for, rollout_round
 from experiments.bench.timing import Figures
+from painter import descent
 from painter import optimize as optimization
 from painter.importance import importance_of_patches
+from painter.methods import Task, method_steps
 from painter.optimize import OptimizeConfig, optimize
 from renderer.brush import Patches, layout, load_brush
 from renderer.errors import InputError
@@ -76,11 +78,11 @@ def count_launches(brush_name: str = "bezier", agent_name: str = "agent", count:
     if not isinstance(brush, StrokeMap):
         raise InputError(f"Launches are counted for stroke maps such as bezier, not for {brush_name}.")
     target = _picture(1, side)[0]
-    agent = load_agent(agent_name, brush)
+    agent, task = load_agent(agent_name, brush), Task(target, torch.ones_like(target), count)
     return {
         f"optimize_step_{count}": _counted(_gradient_step(brush, target, count), brush),
         "agent_round": _counted(_round(agent, brush, 1, side, 66), brush),
-        f"agent_{count}": _counted(lambda: list(agent(torch.ones_like(target), target, count)), brush),
+        f"agent_{count}": _counted(lambda: list(method_steps("agent", task, brush, agent)), brush),
     }
 
 
@@ -149,7 +151,7 @@ def _counted(call: Callable[[], object], brush: StrokeMap) -> dict[str, int]:
     """Launches and waits of the second of two calls."""
     with ExitStack() as stack:
         stack.enter_context(without_graphs())
-        for module in (triton_strokes, planner, optimization, rollout):
+        for module in (triton_strokes, planner, optimization, descent, rollout):
             stack.enter_context(patch.object(module, "usable", lambda tensor: True))
         for module in (optimal_colour, planner, optimization):
             stack.enter_context(patch.object(module, "fused", lambda *given: None))

@@ -80,13 +80,21 @@ static void allow(const Problem *q, const float *stroke, int blank, int coloured
     if (q->palette && coloured) memcpy(allowed + 10, nearest_colour(q, allowed + 10), sizeof(float) * 3);
 }
 
-// One step of Adam with betas .8 and .9 on a stroke.
-static void adam(int64_t step, float rate, const float *step_size, const float *gradient, float *mean, float *square, float *stroke) {
-    const float first = rate / (1 - powf(0.8f, step + 1)), second = 1 / (1 - powf(0.9f, step + 1));
+// The decay rates of Adam's averages, and what is added to the root of the second.
+typedef struct {
+    float mean, square, epsilon;
+} Adam;
+
+static const Adam FEW_STEPS = {0.8f, 0.9f, 1e-12f};
+
+// One step of Adam on a stroke, after `step` others.
+static void adam(const Adam *a, int64_t step, float rate, const float *step_size, const float *gradient, float *mean, float *square,
+                 float *stroke) {
+    const float first = rate / (1 - powf(a->mean, step + 1)), second = 1 / (1 - powf(a->square, step + 1));
     for (int k = 0; k < COLUMNS; k++) {
-        mean[k] = 0.8f * mean[k] + 0.2f * gradient[k];
-        square[k] = 0.9f * square[k] + 0.1f * gradient[k] * gradient[k];
-        stroke[k] = limited(stroke[k] - step_size[k] * first * mean[k] / (sqrtf(square[k] * second) + 1e-12f), 0, 1);
+        mean[k] = a->mean * mean[k] + (1 - a->mean) * gradient[k];
+        square[k] = a->square * square[k] + (1 - a->square) * gradient[k] * gradient[k];
+        stroke[k] = limited(stroke[k] - step_size[k] * first * mean[k] / (sqrtf(square[k] * second) + a->epsilon), 0, 1);
     }
 }
 
@@ -203,7 +211,7 @@ static int64_t refine_block(const Problem *q, float *strokes, const float *step_
         for (int64_t i = 0; i < last - first; i++) allow(q, strokes + COLUMNS * i, 0, 0, allowed + COLUMNS * i);
         bad = gains_of(q, &e, alphas, allowed, first, last, gain, colour, grad);
         for (int64_t i = 0; !bad && i < (last - first) * COLUMNS; i += COLUMNS)
-            adam(step, lr * (1 - (float)step / steps), step_size + i, grad + i, mean + i, square + i, strokes + i);
+            adam(&FEW_STEPS, step, lr * (1 - (float)step / steps), step_size + i, grad + i, mean + i, square + i, strokes + i);
     }
     if (!bad && steps == 0) bad = gains_of(q, &e, alphas, strokes, first, last, gain, colour, NULL);
     free(alphas);
@@ -524,7 +532,7 @@ int64_t refine_together(float *strokes, const float *canvas, const float *target
             const int64_t at = COLUMNS * i, count = counts[i / M];
             if (step >= count) continue;
             if (mask[i] == 0) grad[at + 8] = grad[at + 9] = 0;
-            adam(step, lr * (1 - (float)step / count), step_size + at, grad + at, mean + at, square + at, strokes + at);
+            adam(&FEW_STEPS, step, lr * (1 - (float)step / count), step_size + at, grad + at, mean + at, square + at, strokes + at);
         }
     }
     for (int64_t p = 0; !bad && p < B; p++) {
@@ -543,6 +551,40 @@ int64_t refine_together(float *strokes, const float *canvas, const float *target
         memcpy(painted + ((p * 3 + c) * H + y) * W, t.work + k * q.stride, sizeof(float) * W);
     }
     free(room);
+    close_painting(&t);
+    close_problem(&q);
+    return bad;
+}
+
+// One step of Adam on strokes (B, M, 13) in place, after `step` others, down the error of the allowed strokes. lr (B, M, 13): rates
+// of the numbers; averages are those of the gradient of strokes / lr. locked (M): not 0 for strokes that stay as they are, or
+// null. error (B): before the step.
+int64_t descend(float *strokes, const float *canvas, const float *target, const float *weights, const float *palette, const float *lr,
+                const float *locked, float *mean, float *square, float *error, int64_t B, int64_t M, int64_t H, int64_t W, int64_t hidden,
+                int64_t G, int64_t P, int64_t opaque, int64_t step, float sharpness, float radius, float mirrored, float rate,
+                float mean_decay, float square_decay, float epsilon, float min_radius, float max_radius, int threads) {
+    Problem q = {network_of(weights, hidden, G, sharpness, radius, mirrored, H, W), B, M, H, W, .P = P, .palette = palette,
+                 .min_radius = min_radius, .max_radius = max_radius, .opaque = (int)opaque};
+    Painting t = {0};
+    const Adam a = {mean_decay, square_decay, epsilon};
+    const int64_t N = B * M;
+    const float each = 1.0f / (3 * H * W);
+    float *allowed = calloc(2 * N * COLUMNS + 1, sizeof(float)), *grad = allowed + N * COLUMNS;
+    int64_t bad = open_problem(&q, canvas, target) && open_painting(&q, &t) && allowed ? 0 : NO_MEMORY;
+    for (int64_t i = 0; !bad && i < N; i++) {
+        if (locked && locked[i % M] != 0) memcpy(allowed + COLUMNS * i, strokes + COLUMNS * i, sizeof(float) * COLUMNS);
+        else allow(&q, strokes + COLUMNS * i, 0, 1, allowed + COLUMNS * i);
+    }
+    if (!bad) bad = error_of(&q, &t, allowed, error, grad, threads);
+    for (int64_t p = 0; !bad && p < B; p++)
+        if (!is_finite(error[p])) bad = p * M + 1;
+    for (int64_t i = 0; !bad && i < N; i++) {
+        if (locked && locked[i % M] != 0) continue;
+        const int64_t at = COLUMNS * i;
+        for (int k = 0; k < COLUMNS; k++) grad[at + k] *= each * lr[at + k];
+        adam(&a, step, rate, lr + at, grad + at, mean + at, square + at, strokes + at);
+    }
+    free(allowed);
     close_painting(&t);
     close_problem(&q);
     return bad;

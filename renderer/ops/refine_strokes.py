@@ -214,6 +214,73 @@ def refine_together(
     return strokes, painted
 
 
+class Averages(NamedTuple):
+    """What Adam remembers of strokes `(B, M, 13)`: the mean and the square of the gradient of strokes / lr.
+
+    mean: `(B, M, 13)`
+    square: `(B, M, 13)`
+    betas: decay rates of both
+    """
+
+    mean: Tensor
+    square: Tensor
+    betas: tuple[float, float]
+
+
+EPSILON = 1e-8  # as torch.optim.Adam adds it
+
+
+def descend(
+    strokes: Tensor,
+    canvas: Tensor,
+    target: Tensor,
+    brush: StrokeMapWeights,
+    *,
+    lr: Tensor,
+    averages: Averages,
+    step: int,
+    rate: float,
+    limits: Limits,
+    locked: Tensor | None = None,
+) -> Tensor:
+    """Make one step of Adam (Kingma and Ba 2015) down the mean squared error after all strokes that are allowed.
+
+    Args:
+        strokes: `(B, M, 13)` in [0, 1], in painting order; changed in place, like `averages`.
+        canvas: `(B, 3, H, W)`, before the strokes.
+        target: `(B, 3, H, W)`.
+        brush: Draws the strokes.
+        lr: `(B, M, 13)`, learning rates.
+        averages: What the steps before remember; zeros before the first one.
+        step: Number of steps before.
+        rate: Multiplies the learning rates.
+        limits: Which strokes are allowed.
+        locked: `(M,)`, 1 for strokes that stay as they are, allowed or not, else 0.
+
+    Returns:
+        The mean squared error of each picture before the step, `(B,)`.
+
+    Raises:
+        InputError: The error is not finite.
+    """
+    B, M = strokes.shape[:2]
+    colours = 0 if limits.palette is None else len(limits.palette)
+    error = strokes.new_zeros(B)
+    operands = (
+        *_pictures(strokes, canvas, target, brush),
+        native.floats(limits.palette, colours, 3),
+        native.floats(lr, *strokes.shape),
+        native.floats(locked, M),
+        native.floats(averages.mean, *strokes.shape),
+        native.floats(averages.square, *strokes.shape),
+        native.floats(error, B),
+    )
+    numbers = (*_sizes(strokes, canvas, brush), colours, int(limits.opaque), step)
+    rates = (float(rate), *map(float, averages.betas), EPSILON, float(limits.min_radius), float(limits.max_radius))
+    native.call(SOURCE, "descend", operands, *numbers, *_scales(canvas, brush), *rates)
+    return error / target[0].numel()
+
+
 def squared_error(strokes: Tensor, canvas: Tensor, target: Tensor, brush: StrokeMapWeights) -> Tensor:
     """Sum the squared error after all strokes over pixels and channels. Differentiable in `strokes`.
 

@@ -23,7 +23,13 @@ from tests.experiments.interruptions import contents, stopped_and_resumed
 def test_huang2019_trains_and_resumes_exactly(tmp_path, root, monkeypatch, recipe):
     tiny = dataclasses.replace(train_huang2019.TINY.recipe, noise=0.1, **recipe)
     config = dataclasses.replace(
-        train_huang2019.TINY, recipe=tiny, root=root, runs=str(tmp_path), minutes_between_saves=0.0
+        train_huang2019.TINY,
+        recipe=tiny,
+        episodes=2,
+        evaluate_every=2,
+        root=root,
+        runs=str(tmp_path),
+        minutes_between_saves=0.0,
     )
     whole = train_huang2019.train_huang2019(config)
     about = Checkpoint.load(whole / "latest.safetensors", "huang2019-actor").about

@@ -3,9 +3,6 @@
 import dataclasses
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,10 +18,19 @@ from kaokore.loading import load_images
 from renderer.errors import InputError
 from renderer.io.checkpoint import Checkpoint
 from tests.experiments.interruptions import contents, stopped_and_resumed
-from tests.experiments.refusals import option_list, refusal
+from tests.experiments.refusals import exit_code, option_list, refusal
 
 LEARNING = dataclasses.replace(
-    TINY, weights="imagenet", size=64, epochs=16, warmup=0.5, ema=0.7, balance=0.0, augment=0.3, patience=20
+    TINY,
+    weights="imagenet",
+    size=48,
+    epochs=8,
+    evaluate_every=2,
+    warmup=0.5,
+    ema=0.7,
+    balance=0.0,
+    augment=0.3,
+    patience=20,
 )
 
 
@@ -61,15 +67,22 @@ def test_the_run_folder_is_the_record(learned, root):
     assert (learned / "best.safetensors").stat().st_size < 10e6
 
 
-@pytest.mark.parametrize("stop_at", [1, 4])
-def test_it_resumes_exactly(root, tmp_path, monkeypatch, stop_at):
-    config = dataclasses.replace(
-        TINY, root=root, task="status", minutes_between_saves=0.0, runs=str(tmp_path), batch=12
-    )
-    whole = train(config)
+@pytest.fixture(scope="module")
+def whole(root, tmp_path_factory):
+    """Configuration and run folder of a training that was never stopped."""
+    runs = tmp_path_factory.mktemp("whole")
+    config = dataclasses.replace(TINY, root=root, task="status", minutes_between_saves=0.0, runs=str(runs), batch=12)
+    return config, train(config)
+
+
+@pytest.mark.parametrize("stop_at", [1, 3])
+def test_it_resumes_exactly(whole, tmp_path, monkeypatch, stop_at):
+    """After its first step, and in its second epoch."""
+    config, folder = whole
+    config = dataclasses.replace(config, runs=str(tmp_path))
     stopped = stopped_and_resumed(monkeypatch, train, config, saves=stop_at)
     for file in ("state.safetensors", "best.safetensors"):
-        assert contents(whole / file) == contents(stopped / file)
+        assert contents(folder / file) == contents(stopped / file)
 
     # There is nothing left to do, and nothing is done.
     before = (stopped / "state.safetensors").stat().st_mtime_ns
@@ -137,19 +150,12 @@ def _refuse(*_, **__):
 # Command line
 
 
-def test_evaluate_prints_one_line_of_json(root, learned):
-    asked = [sys.executable, "-W", "error", "-m", "experiments.classify", "evaluate"]
-    asked += ["--checkpoint", learned / "best.safetensors", "--root", root, "--split", "test"]
-    done = subprocess.run(
-        asked,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.count("\n") == 1
-    figures = json.loads(done.stdout)
+def test_evaluate_prints_one_line_of_json(root, learned, monkeypatch, capsys):
+    asked = ("classify", "evaluate", "--checkpoint", learned / "best.safetensors", "--root", root, "--split", "test")
+    assert exit_code(monkeypatch, main, *asked) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    figures = json.loads(printed)
     assert list(figures)[:4] == ["task", "model", "accuracy", "n"]
     assert figures["task"] == "gender"
     assert figures["model"] == "efficientnet_lite0"

@@ -41,6 +41,7 @@ def spoilt(tmp_path: Path) -> Iterator[list[Any]]:
 
 
 @pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.usefixtures("small_sheets")
 def test_a_training_stops_at_nan_and_keeps_its_last_good_state(
     tmp_path: Path, root: str, spoilt: list[Any], name: str
 ) -> None:

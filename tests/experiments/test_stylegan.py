@@ -4,8 +4,6 @@ import dataclasses
 import json
 import math
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import av
@@ -259,13 +257,10 @@ def test_inception_without_network_is_refused(root, checkpoint, tmp_path, monkey
 # Command line
 
 
-def test_sample_from_the_command_line(checkpoint, tmp_path):
-    asked = [sys.executable, "-W", "error", "-m", "experiments.stylegan", "sample", "--n", "2"]
-    asked += ["--checkpoint", checkpoint, "--gender", "female", "--out", tmp_path / "samples"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    here = Path(__file__).parents[2]
-    done = subprocess.run(asked, cwd=here, env=environment, capture_output=True, text=True, check=True)
-    assert "experiments.repaint" in done.stdout
+def test_sample_from_the_command_line(checkpoint, tmp_path, monkeypatch, capsys):
+    options = ("--n", 2, "--checkpoint", checkpoint, "--gender", "female", "--out", tmp_path / "samples")
+    assert exit_code(monkeypatch, main, "stylegan", "sample", *options) == 0
+    assert "experiments.repaint" in capsys.readouterr().out
     assert len(os.listdir(tmp_path / "samples" / "faces")) == 2
 
 

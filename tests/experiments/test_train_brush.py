@@ -4,12 +4,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from experiments import renderer_tasks, train_renderer
+from experiments import renderer_tasks
 from experiments.figures.fidelity_sheet import Config as Sheet
 from experiments.figures.fidelity_sheet import fidelity_sheet
 from experiments.train_renderer import TINY, Config
@@ -23,17 +22,26 @@ from tests.experiments.interruptions import stopped_and_resumed
 from tests.renderer.brushes.test_mypaint import engine
 from tests.renderer.brushes.test_scanned import brush as scanned
 
+pytestmark = pytest.mark.usefixtures("small_sheets")
 ONE_LINE = r"^[^\n]+\.$"
 
 
-def tiny(tmp_path: Path, **options: Any) -> Config:
-    return dataclasses.replace(TINY, runs=str(tmp_path), **{"brush": "charcoal", "steps": 4, **options})
+def tiny(runs: Path, **options: Any) -> Config:
+    return dataclasses.replace(TINY, runs=str(runs), **{"brush": "charcoal", "steps": 3, **options})
+
+
+@pytest.fixture(scope="module", params=["reconstruction", "gan", "vae"])
+def whole(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, small_sheets: None
+) -> tuple[Config, Path]:
+    """Configuration and run folder of a training of each form."""
+    config = tiny(tmp_path_factory.mktemp("runs"), form=request.param, minutes_between_saves=0.0)
+    return config, run_renderer(config)
 
 
 @engine
-@pytest.mark.parametrize("form", ["reconstruction", "gan", "vae"])
-def test_every_form_writes_a_brush_that_can_be_loaded(tmp_path: Path, form: str) -> None:
-    folder = run_renderer(tiny(tmp_path, form=form))
+def test_every_form_writes_a_brush_that_can_be_loaded(whole: tuple[Config, Path]) -> None:
+    config, folder = whole
     assert {"config.json", "samples.png", "state.safetensors"} <= {file.name for file in folder.iterdir()}
     about = Checkpoint.load(folder / "latest.safetensors", "neural-brush").about
     assert {"command", "commit", "seed", "alpha_mse", "alpha_mse_of_noise", "kernel_distance"} <= about.keys()
@@ -42,7 +50,16 @@ def test_every_form_writes_a_brush_that_can_be_loaded(tmp_path: Path, form: str)
     assert isinstance(brush, NeuralBrush)
     assert brush.brush == "charcoal"
     assert brush.myb == find_brush("charcoal").read_text()
-    assert (brush.grain is not None, brush.latent > 0) == (form == "gan", form == "vae")
+    assert (brush.grain is not None, brush.latent > 0) == (config.form == "gan", config.form == "vae")
+
+
+@engine
+def test_it_resumes_exactly(whole: tuple[Config, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    config, folder = whole
+    stopped = stopped_and_resumed(monkeypatch, run_renderer, config, saves=2)
+    first, second = (Checkpoint.load(path / "latest.safetensors") for path in (folder, stopped))
+    assert first.hash() == second.hash()
+    assert first.about["alpha_mse"] == second.about["alpha_mse"]
 
 
 @engine
@@ -56,23 +73,10 @@ def test_a_brush_file(tmp_path: Path) -> None:
         assert picture.size[0] > 32, "the reference brush draws, too"
 
 
-@engine
-@pytest.mark.parametrize("form", ["reconstruction", "gan", "vae"])
-def test_it_resumes_exactly(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_renderer, "sheet", lambda *_: np.zeros((2, 2), np.uint8))  # for speed
-    config = tiny(tmp_path, form=form, minutes_between_saves=0.0)
-    whole = run_renderer(config)
-    stopped = stopped_and_resumed(monkeypatch, run_renderer, config, saves=2)
-    first, second = (Checkpoint.load(folder / "latest.safetensors") for folder in (whole, stopped))
-    assert first.hash() == second.hash()
-    assert first.about["alpha_mse"] == second.about["alpha_mse"]
-
-
 def test_quick_and_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A scanned brush is learned without the engine; a copy with a short name paints."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(renderer_tasks, "QUICK", renderer_tasks.Plan(16, 2, 5, 0))
-    monkeypatch.setattr(train_renderer, "sheet", lambda *_: np.zeros((2, 2), np.uint8))  # for speed
     scanned().save("scan.safetensors")
     folder = run_renderer(Config(brush="scan.safetensors", quick=True, out="learned", hidden=16, batch=8, runs="runs"))
     assert "python -m experiments.repaint face.jpg --renderer learned" in capsys.readouterr().out

@@ -20,6 +20,8 @@ from renderer.io.checkpoint import Checkpoint
 from renderer.learned.train import fit
 from tests.experiments.interruptions import contents, stopped_and_resumed
 
+pytestmark = pytest.mark.usefixtures("small_sheets")
+
 
 def same(first, second):
     first, second = (Checkpoint.load(folder / "latest.safetensors").tensors for folder in (first, second))

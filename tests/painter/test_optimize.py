@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from painter.losses.pixels import mse, total_variation
-from painter.optimize import OptimizeConfig, OptimizeStep, _reorder, optimize
+from painter.optimize import OptimizeConfig, OptimizeStep, optimize
 from painter.placement import _draw_positions, place
 from renderer.brush import Brush, Mark, Window, load_brush
 from renderer.canvas import blank, paint
@@ -123,27 +123,6 @@ def test_start_strokes_are_refined(target: Tensor, brush: Brush) -> None:
     # After few steps, the strokes are close to the first ones and in the same order.
     near = run(target, brush, 12, OptimizeConfig(steps=3, relocations=0), start=start)[-1].strokes
     assert (near - start).abs().max() < 0.1
-
-
-def test_adam_averages_are_reordered_with_their_strokes() -> None:
-    scaled = torch.arange(24.0).view(2, 4, 3).requires_grad_()
-    optimizer = torch.optim.Adam([scaled])
-    (scaled**3).sum().backward()
-    optimizer.step()
-    before, state = scaled.detach().clone(), {name: value.clone() for name, value in optimizer.state[scaled].items()}
-    order = torch.tensor([[2, 0, 3, 1], [1, 0, 2, 3]])
-    lr = torch.rand(2, 4, 3)
-    rates = lr.clone()
-    _reorder(optimizer, scaled, lr, order)
-
-    def reordered(rows: Tensor) -> Tensor:
-        return torch.stack([part[index] for part, index in zip(rows, order, strict=True)])
-
-    assert torch.equal(scaled, reordered(before))
-    assert torch.equal(lr, reordered(rates))
-    assert {"step", "exp_avg", "exp_avg_sq"} <= state.keys()
-    for name, value in optimizer.state[scaled].items():
-        assert torch.equal(value, state[name] if name == "step" else reordered(state[name])), name
 
 
 def test_batch_equals_single_pictures(target: Tensor, brush: Brush) -> None:

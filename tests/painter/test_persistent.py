@@ -40,15 +40,15 @@ def painted(painter: Painter, frames: list[Tensor]) -> list[ClipFrame]:
 def test_still_areas_do_not_flicker(
     painter: Painter, painted: list[ClipFrame], frames: list[Tensor], picture: Tensor
 ) -> None:
-    """At most a quarter of the difference of frames painted alone, and about their error."""
+    """At most a third of the difference of frames painted alone, and about their error."""
     ours = [frame.painting.render() for frame in painted]
     alone = [painting.render() for painting in painter.paint_batch(frames, **OPTIONS)]
     still = still_area(picture)
-    assert flicker(ours, still) < flicker(alone, still) / 4
+    assert flicker(ours, still) < flicker(alone, still) / 3
     ours_error, error = (
         sum(float((a - b).square().mean()) for a, b in zip(images, frames, strict=True)) for images in (ours, alone)
     )
-    assert ours_error < 1.2 * error
+    assert ours_error < 1.25 * error
 
 
 def test_frames_are_painted_in_turn(painter: Painter, painted: list[ClipFrame], frames: list[Tensor]) -> None:

@@ -41,8 +41,10 @@ from renderer.ops.draw_discs import draw_discs
 from renderer.ops.optimal_compositing import composite_greedily, score_marks
 from renderer.ops.refine_strokes import (
     COLUMNS,
+    Averages,
     Limits,
     StrokeMapWeights,
+    descend,
     pack,
     refine_each,
     refine_together,
@@ -156,6 +158,18 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
         lr=0.1,
         limits=Limits(palette=palette),
     )[0],
+    "descend": lambda strokes, canvas, target, weights, palette, step_size, mean, square, locked: descend(
+        strokes,
+        canvas,
+        target,
+        _stroke_map(weights),
+        lr=step_size,
+        averages=Averages(mean, square, (0.8, 0.95)),
+        step=1,
+        rate=0.5,
+        limits=Limits(0.1, 0.5, True, palette),
+        locked=locked,
+    ),
 }
 
 
@@ -229,15 +243,17 @@ def _sound_operation(name: str, rand: Callable[..., Tensor]) -> Arguments:
         shapes = (rand(4, 15) * 8 + 0.5).requires_grad_()
         return {"shapes": shapes, "logits": rand(4, 12, 5), **boxes, "total": total}
     palette = {"palette": rand(3, 3)}
-    if name in ("score_strokes", "squared_error", "refine_each", "refine_together"):
+    if name in ("score_strokes", "squared_error", "refine_each", "refine_together", "descend"):
         strokes = rand(2, 4, COLUMNS)
         sides = ((8, 6), (8, 8), (8, 8), (32, 8))  # of the perceptron of `_stroke_map`
         weights = {"weights": pack([(rand(*side) - 0.5, rand(side[0]) - 0.5) for side in sides])}
         if name == "squared_error":
             return {"strokes": strokes.requires_grad_(), **pictures, **weights}
         steps = {} if name == "score_strokes" else {"step_size": rand(2, 4, COLUMNS) / 10}
-        mask = {"mask": rand(2, 4) > 0.2} if name == "refine_together" else {}
-        return {"strokes": strokes, **pictures, **weights, **palette, **steps, **mask}
+        more = {"mask": rand(2, 4) > 0.2} if name == "refine_together" else {}
+        if name == "descend":
+            more = {"mean": rand(2, 4, COLUMNS), "square": rand(2, 4, COLUMNS), "locked": (rand(4) > 0.5).float()}
+        return {"strokes": strokes, **pictures, **weights, **palette, **steps, **more}
     if name == "score_marks":
         return {**pictures, "alpha": alpha, **boxes, **palette}
     order = {"order": torch.tensor([[1, 0], [2, 3]]), "least": torch.full((2, 2), -torch.inf), "limit": 2}

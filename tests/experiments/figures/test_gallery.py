@@ -1,11 +1,13 @@
 """The gallery's page, sheets and videos; looks that are not painted again are kept."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from experiments.figures import gallery as script
 from experiments.figures.gallery import LOOKS, Config, Look, gallery
 from kaokore import KaoKore
 from renderer.brush import load_brush
@@ -21,7 +23,8 @@ def config(root: Path, out: Path, *looks: str) -> Config:
 
 @engine
 @pytest.mark.slow
-def test_page_sheets_and_videos(root: Path, tmp_path: Path) -> None:
+def test_page_sheets_and_videos(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "LOOKS", [dataclasses.replace(look, strokes=30) for look in LOOKS])
     out = gallery(config(root, tmp_path / "gallery.md", "flat"))
     folder = tmp_path / "images" / "gallery"
     with Image.open(folder / "flat.jpg") as sheet:
