@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from agents.optimal_colour import paint_greedily, score_candidates
 from agents.planner import paint_refined, refine_independently
 from agents.registry import BatchAgent
 from experiments.bench.launches import without_graphs
-from experiments.cli import run
+from experiments.cli import choose_device, require, run
 from kaokore.fake_faces import draw_face
 from painter import Painter
 from painter.optimize import OptimizeConfig, optimize
@@ -86,9 +87,14 @@ def gpu_check(config: Config) -> Path:
         raise InputError(f"--parts takes {', '.join(PARTS)}, separated by commas, not {config.parts!r}.")
     if config.dry_run:
         config = replace(config, counts=(3,), sizes=("24x16",), batches=(1, 2), strokes=5, side=24, steps=3)
-    device = torch.device(config.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if config.device.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("There is no GPU here; use --device cpu --dry-run to try the command.")
+    device = choose_device(config.device)
+    require(config, seconds=0, strokes=1, side=1, steps=1)
+    if min(*config.counts, *config.batches, 1) < 1:
+        raise InputError("--counts and --batches are numbers of 1 or more.")
+    if not all(re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", text) for text in config.sizes):
+        raise InputError("--sizes are widths and heights in pixels, such as 512x512.")
     begun = time.monotonic()
     figures: Figures = {"machine": machine(device)}
     _write(figures, config.json)

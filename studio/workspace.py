@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import threading
@@ -46,7 +47,7 @@ class Workspace:
     """
 
     def __init__(self, folder: str | Path, painters: Painters) -> None:
-        self.folder, self.painters = Path(folder).resolve(), painters
+        self.folder, self.painters = Path(os.path.realpath(folder)), painters
         self.documents_folder = self.folder / "documents"
         check_writable(self.folder)
         check_writable(self.documents_folder)

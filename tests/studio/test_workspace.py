@@ -37,6 +37,12 @@ def test_nothing_is_written_outside_of_the_folder(workspace: Workspace, tmp_path
     workspace.close()
 
 
+def test_a_folder_that_leads_nowhere(painters: Painters, tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(InputError, match="circle: "):
+        Workspace(tmp_path / "circle", painters)
+
+
 def test_documents_are_kept_over_restarts(workspace: Workspace, painters: Painters) -> None:
     document = workspace.create("face", np.zeros((30, 40, 3), np.uint8))
     document.add_stroke([(0.5, 0.5, 1.0)])
