@@ -4,37 +4,18 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 from torch import Tensor
 
 from agents.optimal_colour import paint_greedily, score_candidates
 from renderer.brush import Brush, load_brush
-from renderer.brushes.bezier import ExactBezier
 from renderer.canvas import paint
 from renderer.constraints import nearest
-from renderer.learned.stroke_map import StrokeMap
 from renderer.ops import native
 from renderer.strokes import BEZIER
+from tests.renderer.small_brushes import both, quick, random, seeds, sizes
 
 PALETTE = torch.tensor([[0.1, 0.1, 0.1], [0.8, 0.2, 0.1], [0.9, 0.9, 0.8]])
-
-quick = settings(deadline=None, max_examples=20)
-seeds = st.integers(0, 10_000)
-sizes = st.tuples(st.integers(1, 20), st.integers(1, 30))
-
-
-def network() -> StrokeMap:
-    torch.manual_seed(0)
-    return StrokeMap(hidden=8, grid=4).requires_grad_(False)
-
-
-BRUSHES = [pytest.param(ExactBezier(2), id="exact"), pytest.param(network(), id="stroke-map")]
-both = pytest.mark.parametrize("brush", BRUSHES)
-
-
-def random(*shape: int, seed: int) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def squared(a: Tensor, b: Tensor) -> Tensor:

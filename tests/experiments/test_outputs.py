@@ -1,6 +1,7 @@
 """What painting commands write and say: sizes, contact sheets, JSON lines, and the strokes of work that is stopped."""
 
 import csv
+import io
 import json
 import os
 import pty
@@ -20,7 +21,7 @@ import torch
 from PIL import Image
 
 from agents.policy import Policy
-from experiments import outputs
+from experiments import cli, outputs, stylize, visualize
 from experiments.repaint import Config, repaint
 from painter import Painter, Painting
 from painter.api import default_size
@@ -29,6 +30,7 @@ from renderer.io.checkpoint import Checkpoint
 from renderer.strokes import BEZIER
 
 ROOT = Path(__file__).parent.parent.parent
+LONG = ["--strokes", "6", "--steps", "100000", "--output-size", "40"]
 SMALL: dict[str, Any] = {"strokes": 3, "size": 24, "video": False}
 
 
@@ -190,30 +192,60 @@ def stop_when_shown(arguments: list[str], words: str) -> tuple[int, str]:
     return process.wait(60), said
 
 
-STOPPED = {
-    "repaint": (["--method", "optimize", "--size", "32"], " strokes"),
-    "stylize": (["--renderer", "bezier", "--size", "32"], " strokes"),
-    "visualize": (["--feature", "relu1_1:3", "--size", "32"], "score"),
-}
-
-
-@pytest.mark.parametrize("name", STOPPED)
-def test_ctrl_c_saves_the_strokes_so_far(tmp_path: Path, name: str) -> None:
-    options, words = STOPPED[name]
-    inputs = [] if name == "visualize" else [picture(tmp_path / "face.png")]
-    common = ["--out", str(tmp_path / "out"), "--strokes", "6", "--steps", "100000", "--output-size", "40"]
-    code, said = stop_when_shown([f"experiments.{name}", *inputs, *common, *options], words)
+def assert_unfinished(out: Path, code: int, said: str) -> None:
+    """Ctrl-C left the strokes so far, drawn, and no row."""
     assert code == 130, said
     assert "Traceback" not in said
     assert "unfinished, " in said
-    (folder,) = (path for path in (tmp_path / "out").iterdir() if path.is_dir())
+    (folder,) = (path for path in out.iterdir() if path.is_dir())
     assert {path.name for path in folder.iterdir()} == {"painting.png", "strokes.safetensors"}
     painting = Painting.load(folder / "strokes.safetensors")
     assert 1 <= len(painting.strokes) <= 6
     assert painting.provenance["unfinished"] is True
     with Image.open(folder / "painting.png") as image:
         assert max(image.size) == 40
-    assert not (tmp_path / "out" / "metrics.csv").exists()
+    assert not (out / "metrics.csv").exists()
+
+
+def test_ctrl_c_on_a_terminal_saves_the_strokes_so_far(tmp_path: Path) -> None:
+    source, out = picture(tmp_path / "face.png"), tmp_path / "out"
+    options = ["--method", "optimize", "--size", "32", *LONG, "--out", str(out)]
+    assert_unfinished(out, *stop_when_shown(["experiments.repaint", source, *options], " strokes"))
+
+
+class Terminal(io.StringIO):
+    """Where a bar is shown; Ctrl-C is pressed when it shows `words` for the first time."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words, self.pressed = words, False
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if self.words in text and not self.pressed:
+            self.pressed = True
+            signal.raise_signal(signal.SIGINT)
+        return super().write(text)
+
+
+STOPPED: dict[str, tuple[Any, Any, list[str], str]] = {
+    "stylize": (stylize.stylize, stylize.Config, ["--renderer", "bezier", "--size", "32"], " strokes"),
+    "visualize": (visualize.visualize, visualize.Config, ["--feature", "relu1_1:3", "--size", "32"], "score"),
+}
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_ctrl_c_saves_the_strokes_so_far(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, config, options, words = STOPPED[name]
+    inputs = [] if name == "visualize" else [picture(tmp_path / "face.png")]
+    terminal = Terminal(words)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "120")  # without a width, a bar shows nothing
+    with pytest.raises(SystemExit) as stopped:
+        cli.run(function, config, arguments=[*inputs, *options, *LONG, "--out", str(tmp_path / "out")])
+    assert_unfinished(tmp_path / "out", stopped.value.code, terminal.getvalue())  # type: ignore[arg-type]
 
 
 def interrupt(*_: object, **__: object) -> None:

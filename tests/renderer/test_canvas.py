@@ -2,32 +2,14 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from renderer.brush import Brush, Mark
 from renderer.brushes.bezier import ExactBezier
 from renderer.canvas import blank, over, paint, paint_steps
-from renderer.learned.stroke_map import StrokeMap
 from renderer.strokes import BEZIER
-
-quick = settings(deadline=None, max_examples=20)
-seeds = st.integers(0, 10_000)
-sizes = st.tuples(st.integers(1, 20), st.integers(1, 30))
-
-
-def network() -> StrokeMap:
-    torch.manual_seed(0)
-    return StrokeMap(hidden=8, grid=4).requires_grad_(False)
-
-
-BRUSHES = [pytest.param(ExactBezier(2), id="exact"), pytest.param(network(), id="stroke-map")]
-both = pytest.mark.parametrize("brush", BRUSHES)
-
-
-def random(*shape: int, seed: int) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+from tests.renderer.small_brushes import both, quick, random, seeds, sizes
 
 
 def test_blank() -> None:

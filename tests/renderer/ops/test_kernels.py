@@ -428,8 +428,8 @@ def test_a_kernel_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 @compiled
-@pytest.mark.usefixtures("_fresh")
 def test_a_filled_cache_needs_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's cache: to fill another takes seconds."""
     for source in SOURCES:
         assert load(source) is not None
     monkeypatch.setenv("CC", "/nonexistent")
