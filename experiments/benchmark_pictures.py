@@ -31,7 +31,7 @@ from typing import Any, Literal
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.cli import run
+from experiments.cli import require, run
 from experiments.evaluate import load_lpips_or_say_why
 from experiments.figures.elements import markdown_table
 from experiments.outputs import paint_image
@@ -81,6 +81,9 @@ def benchmark_pictures(config: Config) -> list[Row]:
     """Paint and measure all pictures; returns a row for each painting."""
     if not config.strokes or min(config.strokes) < 1:
         raise InputError("--strokes are numbers of 1 or more.")
+    require(config, steps=1, **{name: 1 for name in ("size",) if config.size is not None})
+    if config.seconds is not None:
+        require(config, seconds=0)
     if shutil.which("primitive") is None and any(method in PRIMITIVE_MODES for method in config.methods):
         raise InputError("The command primitive is not installed; see https://github.com/fogleman/primitive.")
     settings = OptimizeConfig(steps=config.steps, seconds=config.seconds)
@@ -90,9 +93,9 @@ def benchmark_pictures(config: Config) -> list[Row]:
         if method in config.methods
     }
     files = find_images([config.folder], on_skip=lambda line: print(line, file=sys.stderr))
-    perceptual, lpips = Perceptual(), load_lpips_or_say_why()
     out = Path(config.out)
     rows = _rows_so_far(out, config)
+    perceptual, lpips = Perceptual(), load_lpips_or_say_why()
     done = {(row["input"], row["method"], row["strokes"]) for row in rows}
     work = [(file, method, count) for file in files for method in config.methods for count in config.strokes]
     for file, method, count in tqdm([item for item in work if (item[0].name, *item[1:]) not in done], disable=None):
@@ -150,9 +153,11 @@ def _rows_so_far(out: Path, config: Config) -> list[Row]:
     own = json.dumps(without_folders(asdict(config)), indent=2)
     rows: list[Row] = []
     if table.exists():
+        with guarded(record, InputError, "is damaged"):
+            same = record.exists() and read_text(record) == own
+        if not same:
+            raise InputError(f"{out} holds the benchmark of another configuration; choose another --out.")
         with guarded(table, InputError, "is damaged or no table of this benchmark"):
-            if not record.exists() or read_text(record) != own:
-                raise InputError(f"{out} holds the benchmark of another configuration; choose another --out.")
             for row in csv.DictReader(io.StringIO(read_text(table, errors="surrogateescape"), newline="")):
                 texts = {name: row[name] for name in ("input", "size", "method")}
                 numbers = {name: float(value) for name, value in row.items() if name not in texts}

@@ -16,7 +16,7 @@ from typing import Any
 from renderer.errors import InputError
 from renderer.io.files import RETIRED, atomic, remove_temporary_folder, sweep, sync, temporary_path
 from renderer.io.painting import Painting, PaintingError
-from renderer.io.read import guarded, read_text
+from renderer.io.read import guarded, opened, read_text, reason
 from renderer.io.tensor_file import read_header
 
 STROKES = "strokes.safetensors"
@@ -40,11 +40,11 @@ def fingerprint(input_file: Path | None, options: Mapping[str, Any], *others: Pa
     digest = hashlib.sha256()
     for path in (*(() if input_file is None else (input_file,)), *others):
         try:
-            with path.open("rb") as file:
+            with opened(path) as file:
                 while block := file.read(2**20):
                     digest.update(block)
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read: {reason(error)}.") from error
     digest.update(json.dumps(options, sort_keys=True).encode())
     return digest.hexdigest()[:16]
 

@@ -1,6 +1,7 @@
 """Files that once ended a program with a foreign error, took all memory, or never ended: each is refused in one line."""
 
 import json
+import os
 import pwd
 import struct
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from experiments.cli import whole_number
 from experiments.painting_options import PaintingOptions
 from experiments.recognizability.rows import NAMES, read_rows
 from experiments.repaint import COLUMNS
-from experiments.results import MetricsTable
+from experiments.results import MetricsTable, fingerprint
 from experiments.train_agent import TINY, Config
 from experiments.trainer import resumed
 from kaokore import read_labels, read_tags, read_urls, resolve_root
@@ -412,6 +413,11 @@ def test_moments_that_fail_at_the_next_step(tmp_path: Path, moment: str, value: 
     objects["optimizer"].state[objects["module"].bias][moment] = value
     runs.save_state(path, 1, objects)
     refused(lambda: runs.load_state(path, save_training(tmp_path / "other.safetensors", lambda header: None)), message)
+
+
+def test_a_pipe_has_no_fingerprint(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    refused(lambda: fingerprint(tmp_path / "pipe.png", {}), "pipe.png cannot be read: it is no regular file")
 
 
 LABEL = {"do": "label", "image": "0.png", "label": "male", "who": "ann", "when": "", "suggested": "male"}

@@ -10,6 +10,7 @@ import platform
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,7 +32,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
     Yields a temporary path beside `path` with the same suffix, which is renamed to `path` at the end and removed after an
     error. File and folder are on the disk when this ends. Through a symbolic link, its target is written. Creates the
-    folder. Raises `InputError` when the file cannot be written (permissions, a full disk).
+    folder. Raises `InputError` when the file cannot be written (permissions, a full disk, a folder or a device there).
     """
     path = Path(path)
     temporary = None
@@ -114,12 +115,20 @@ def sync(path: Path) -> None:
 
 
 def _target(path: Path) -> Path:
-    """What `path` leads to. Raises `OSError` for names that the system does not take, before any work."""
+    """What `path` leads to.
+
+    Raises `OSError`, before any work, for names that the system does not take, and for folders, pipes and devices: a file
+    would take their place.
+    """
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     with suppress(FileNotFoundError):
-        target.lstat()
+        mode = target.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is a device or a pipe")
     return target
 
 

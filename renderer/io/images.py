@@ -493,7 +493,7 @@ def find_images(inputs: Iterable[str | Path], on_skip: Callable[[str], object] |
             if skipped and on_skip is not None:
                 on_skip(f"{line}.")
             found += inside
-        elif os.path.exists(path):
+        elif os.path.isfile(path):  # no pipe, whose writer may never come
             found.append(path)
         else:
             raise ImageError(f"There is no image or folder {path}.")

@@ -68,5 +68,6 @@ def test_what_is_missing_is_said(photos: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="primitive is not installed"):
         benchmark_pictures(Config(str(photos), methods=("primitive-beziers",), out=str(tmp_path / "out")))
-    with pytest.raises(InputError, match="--strokes"):
-        benchmark_pictures(Config(str(photos), strokes=(), out=str(tmp_path / "out")))
+    for wrong in ({"strokes": ()}, {"size": 0}, {"seconds": float("nan")}, {"steps": 0}, {"seed": -1}):
+        with pytest.raises(InputError, match=f"^--{next(iter(wrong))} "):
+            benchmark_pictures(Config(str(photos), out=str(tmp_path / "out"), **wrong))  # type: ignore[arg-type]

@@ -137,6 +137,9 @@ def torment(job: Job, kills: int, seed: int, folder: Path) -> Report:
                     report.findings.append(f"{where}: left there: {', '.join(left[:5])}")
                 break
         shutil.rmtree(place, ignore_errors=True)
+        so_far = f"{report.kills} kills, {len(report.findings)} findings"
+        print(f"\r{job.name}: {so_far} ", end="", file=sys.stderr, flush=True)
+    print("\r", end="", file=sys.stderr)
     report.seconds = time.monotonic() - begun
     return report
 

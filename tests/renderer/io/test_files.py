@@ -66,6 +66,17 @@ def test_symbolic_links_keep_pointing(tmp_path: Path) -> None:
         pytest.fail("found only after the work")
 
 
+def test_folders_and_pipes_are_not_replaced(tmp_path: Path) -> None:
+    """Nor devices: root's `--out /dev/full` once made a file of it."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name, reason in (("folder", "Is a directory"), ("pipe", "a device or a pipe"), ("link", "a device or a pipe")):
+        with pytest.raises(InputError, match=reason), atomic(tmp_path / name):
+            pytest.fail("found only after the work")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "link", "pipe"]
+
+
 @pytest.mark.parametrize("name", ["a" * 251 + ".txt", "顔" * 83 + ".txt", "." + "b" * 240, "a." + "c" * 250])
 def test_long_names(tmp_path: Path, name: str) -> None:
     with atomic(tmp_path / name) as temporary:

@@ -1,3 +1,4 @@
+import os
 import re
 import struct
 import subprocess
@@ -368,12 +369,14 @@ def test_find_pictures(tmp_path: Path) -> None:
         (tmp_path / "folder" / name).touch()
     (tmp_path / "odd.name").touch()
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
     found = find_images([tmp_path / "odd.name", str(tmp_path / "folder")])
     assert [path.name for path in found] == ["odd.name", "a.jpeg", "b.PNG", "c.webp"]
     assert find_images([]) == []
     for name, match in (
         ("empty", "holds no images"),
         ("missing", "no image"),
+        ("pipe.png", "no image"),  # opening it would wait for ever
         ("long" * 99, "no image or folder"),
     ):
         with pytest.raises(ImageError, match=match):
