@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from agents.policy import Policy
+from experiments.bench import batch_speed
 from experiments.bench import renderer_speed as bench_renderer
 from experiments.bench.__main__ import Config, bench
 from experiments.bench.painting_speed import linear, naive_paint, painterly
@@ -182,7 +183,8 @@ def test_another_network_is_not_the_baseline(tmp_path: Path) -> None:
         bench(replace(TINY, json=str(tmp_path / "bench.json"), only="renderer", baseline="bezier"))
 
 
-def test_batches_and_neighbours(tmp_path: Path) -> None:
+def test_batches_and_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_speed, "TURNS", 2)
     small = {"width": 16, "blocks": 1, "each": 1}
     Checkpoint("policy", small, Policy(**small).state_dict(), BEZIER).save(tmp_path / "agent.safetensors")
     config = replace(

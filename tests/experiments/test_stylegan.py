@@ -108,13 +108,13 @@ def test_sessions_of_one_step_resume_exactly(root, tmp_path, full):
     config = dataclasses.replace(TINY, root=root, networks=networks, training=training_config)
     whole = train(dataclasses.replace(config, runs=str(tmp_path / "whole")))
     parts = train(dataclasses.replace(config, minutes=0.0, runs=str(tmp_path / "parts")))
-    for session in range(1, 10):
+    for session in (1, 2, 3):
         with safe_open(parts / "state.safetensors", "pt") as file:
             assert int(file.metadata()["step"]) == session
         torch.rand(3)  # as other random numbers in between
-        assert train(Train(resume=str(parts), minutes=0.0 if session < 5 else None)) == parts
-        if session == 5:
-            break
+        assert (
+            train(Train(resume=str(parts), minutes=0.0 if session < 3 else None)) == parts
+        )  # the last one does the rest
     for file in ("state.safetensors", "latest.safetensors", "samples.png"):
         if file.endswith("png"):
             assert (whole / file).read_bytes() == (parts / file).read_bytes()
