@@ -356,7 +356,8 @@ function play() {
   $("play").setAttribute("aria-label", "Pause");
   $("play").querySelector("path").setAttribute("d", "M7 5h4v14H7zM13 5h4v14h-4z");
   const step = (now) => {
-    at += ((now - last) / 1000 / PLAY_SECONDS) * facts.count;
+    // The first frame may have begun before it was asked for.
+    at += (Math.max(0, now - last) / 1000 / PLAY_SECONDS) * facts.count;
     last = now;
     shown = Math.min(facts.count, Math.floor(at));
     refresh(Math.min(side, QUICK_SIDE));
