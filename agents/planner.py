@@ -8,8 +8,10 @@ the new canvas and plans again. At last, the strokes of all rounds are refined t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +44,7 @@ class Planning:
 DEFAULT_PLANNING = Planning()
 NO_PLANNING = Planning(independent_steps=0, joint_steps=0, final_steps=0)
 FINAL_RATE = 0.5  # of the rate: the strokes are good already
+FEWEST_FINAL_STEPS = 5  # fewer gain nothing
 
 
 def top_k_per_cell(gain: Tensor, cell: Tensor, k: int) -> Tensor:
@@ -180,6 +183,7 @@ def refine_painting(
     *,
     planning: Planning,
     constraints: StrokeConstraints = UNCONSTRAINED,
+    seconds: float | None = None,
 ) -> Tensor:
     """Refine all strokes of finished paintings together, the early ones with what was painted over them later.
 
@@ -190,6 +194,7 @@ def refine_painting(
         brush: A differentiable brush.
         planning: Says how many steps are made, and how large they are.
         constraints: Which strokes are allowed.
+        seconds: Time for all of it: fewer steps are made where those of `planning` would take longer.
 
     Returns:
         Strokes `(B, N, P)`; where the error did not fall, those of the picture as they were.
@@ -199,13 +204,23 @@ def refine_painting(
     """
     cheap = brush.has_stroke_map and not usable(canvas)  # compiled
     steps = planning.final_steps if cheap else planning.final_steps // 2
-    if steps == 0 or strokes.shape[1] == 0:
+    if steps < FEWEST_FINAL_STEPS or strokes.shape[1] == 0:
         return strokes
     every = torch.ones(strokes.shape[:2], dtype=torch.bool, device=strokes.device)
-    refined, _ = paint_refined(
-        strokes, canvas, target, brush, mask=every, steps=steps, lr=FINAL_RATE * planning.lr, constraints=constraints
-    )
-    return refined
+
+    def refined(steps: int) -> Tensor:
+        rate = FINAL_RATE * planning.lr
+        how: dict[str, Any] = {"mask": every, "steps": steps, "lr": rate, "constraints": constraints}
+        return paint_refined(strokes, canvas, target, brush, **how)[0]
+
+    if seconds is not None:
+        if seconds <= 0:
+            return strokes
+        begun = time.monotonic()
+        refined(1)
+        used = time.monotonic() - begun
+        steps = min(steps, int(2 * (seconds - used) / used) - 1)  # the error is computed once more than there are steps
+    return refined(steps) if steps >= FEWEST_FINAL_STEPS else strokes
 
 
 @torch.enable_grad()

@@ -95,6 +95,7 @@ class RefiningAgent(Protocol):
         strokes: Tensor,
         *,
         constraints: StrokeConstraints = UNCONSTRAINED,
+        seconds: float | None = None,
     ) -> Tensor:
         """Refine all strokes of finished paintings.
 
@@ -103,6 +104,7 @@ class RefiningAgent(Protocol):
             targets: `(B, 3, H, W)`, the pictures to paint.
             strokes: `(B, N, P)` in [0, 1], in painting order.
             constraints: Which strokes are allowed.
+            seconds: Time for all of it, if it is limited.
 
         Returns:
             As many strokes `(B, N, P)` in the same order.

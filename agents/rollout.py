@@ -462,11 +462,18 @@ class PolicyAgent:
         strokes: Tensor,
         *,
         constraints: StrokeConstraints = UNCONSTRAINED,
+        seconds: float | None = None,
     ) -> Tensor:
         """Refine all strokes of finished paintings; see `agents.planner.refine_painting`."""
         with torch.no_grad():
             return refine_painting(
-                strokes, canvases, targets, self.brush, planning=self.planning, constraints=constraints
+                strokes,
+                canvases,
+                targets,
+                self.brush,
+                planning=self.planning,
+                constraints=constraints,
+                seconds=seconds,
             )
 
 

@@ -29,9 +29,6 @@ FEW_STROKES = 200  # up to which faint features are strengthened as asked
 MAX_LINE_SHARE = 0.6  # of all strokes, at most, become lines
 MIN_MASS_RADIUS = 0.012  # of the strokes below the lines, as a fraction of the short side
 AGENT_SHARE = 0.8  # of the agent's work, the part of its rounds; it refines the whole painting in the rest
-REFINING_TIME = (
-    0.3  # of the time of the rounds, what that may take: with a time budget, it is left out where less is left
-)
 AGENT_PROGRESS = 0.1  # of hybrid's work, the part of the agent; the optimiser takes the rest
 LINES_AGENT_TIME = 0.6  # of a time budget for lines, what the agent may take
 LEAST_TIME = 0.3  # hybrid optimises only if there is this part of the agent's time left: few steps would do harm
@@ -152,16 +149,17 @@ def batch_steps(method: Method, tasks: Sequence[Task], brush: Brush, agent: Agen
         layer = f"round {rounds[i]}" if method == "agent" else None  # optimising moves strokes through the whole order
         yield i, Step(share * len(strokes[i]) / tasks[i].count, strokes[i], tasks[i].canvas, mean, layer)
     used = (time.monotonic() - started) / max(1, len(tasks))
-    # In a time budget, the optimiser of hybrid goes further in the time that this takes.
-    in_time = method == "agent" and seconds is not None and (1 + REFINING_TIME) * used <= seconds
-    if isinstance(agent, RefiningAgent) and (seconds is None or in_time):
-        strokes = _refined(tasks, strokes, agent)
+    left = None if seconds is None else seconds - used
+    if isinstance(agent, RefiningAgent) and (method == "agent" or left is None):
+        strokes = _refined(tasks, strokes, agent, left)
     if method == "agent" and refines:
         for i, task in enumerate(tasks):
             yield i, Step(1.0, strokes[i], task.canvas, mean)
     if method == "hybrid":
         configs = [rest_of_budget(task.config, used) for task in tasks]
         if None in configs:
+            if isinstance(agent, RefiningAgent):
+                strokes = _refined(tasks, strokes, agent, left)
             for i, task in enumerate(tasks):
                 yield i, Step(1.0, strokes[i], task.canvas, mean)
             return
@@ -203,14 +201,18 @@ def _agent_rounds(tasks: Sequence[Task], agent: Agent) -> Iterator[tuple[int, Te
             yield indices[k], fresh
 
 
-def _refined(tasks: Sequence[Task], strokes: Sequence[Tensor], agent: RefiningAgent) -> list[Tensor]:
-    """The strokes of each task, refined together."""
+def _refined(
+    tasks: Sequence[Task], strokes: Sequence[Tensor], agent: RefiningAgent, seconds: float | None
+) -> list[Tensor]:
+    """The strokes of each task, refined together, in so many seconds for each."""
     refined = list(strokes)
     for indices in _alike(tasks, lambda task: (task.target.shape, task.count, id(task.constraints))):
         canvases = torch.stack([tasks[i].canvas for i in indices])
         targets = torch.stack([tasks[i].agent_target() for i in indices])
         painted = torch.stack([strokes[i] for i in indices])
-        results = agent.refine(canvases, targets, painted, constraints=tasks[indices[0]].constraints)
+        time_left = None if seconds is None else seconds * len(indices)
+        limits = tasks[indices[0]].constraints
+        results = agent.refine(canvases, targets, painted, constraints=limits, seconds=time_left)
         for i, result in zip(indices, results, strict=True):
             refined[i] = result
     return refined

@@ -5,7 +5,15 @@ import torch
 from torch import Tensor
 
 from agents.optimal_colour import score_candidates
-from agents.planner import _adam, _adam_recorded, paint_refined, refine_independently, top_k_per_cell
+from agents.planner import (
+    Planning,
+    _adam,
+    _adam_recorded,
+    paint_refined,
+    refine_independently,
+    refine_painting,
+    top_k_per_cell,
+)
 from renderer.brush import Brush, load_brush
 from renderer.canvas import paint
 from renderer.constraints import StrokeConstraints
@@ -123,6 +131,19 @@ def test_joint_refinement_keeps_strokes_when_the_error_does_not_fall(
     assert torch.equal(wild, strokes)
     perfect = paint(canvas, strokes, brush)
     assert torch.equal(paint_refined(strokes, canvas, perfect, brush, mask=mask, steps=3)[0], strokes)
+
+
+def test_a_painting_is_refined_in_the_time_that_there_is(pair: tuple[Tensor, Tensor, Tensor], brush: Brush) -> None:
+    canvas, target, strokes = pair
+
+    def refined(steps: int, seconds: float | None = None) -> Tensor:
+        return refine_painting(strokes, canvas, target, brush, planning=Planning(final_steps=steps), seconds=seconds)
+
+    before, after = (error(canvas, target, given, brush) for given in (strokes, refined(20)))
+    assert (after < 0.9 * before).all()
+    assert refined(20, seconds=100).equal(refined(20))
+    for unchanged in (refined(0), refined(20, seconds=0), refined(20, seconds=1e-9)):
+        assert unchanged.equal(strokes)
 
 
 def test_blank_strokes_stay_blank(pair: tuple[Tensor, Tensor, Tensor], brush: Brush) -> None:
