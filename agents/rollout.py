@@ -56,6 +56,8 @@ from renderer.ops.triton_strokes import usable
 Grid = tuple[int, int]
 """(rows, columns) of cells on a canvas."""
 
+CELL_PIXELS = 16  # side of the smallest cells of a round, at most
+
 
 class Round(NamedTuple):
     """Result of a round on B pictures.
@@ -204,7 +206,7 @@ def paint_picture(
     constraints: StrokeConstraints = UNCONSTRAINED,
     growth: float = 0.5,
     min_strokes: int = 6,
-    cell_pixels: int = 16,
+    cell_pixels: int = CELL_PIXELS,
     existing: int = 0,
     seconds: float | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -261,7 +263,7 @@ def paint_pictures(
     constraints: StrokeConstraints = UNCONSTRAINED,
     growth: float = 0.5,
     min_strokes: int = 6,
-    cell_pixels: int = 16,
+    cell_pixels: int = CELL_PIXELS,
     existing: int = 0,
     seconds: float | None = None,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
@@ -305,8 +307,7 @@ def paint_pictures(
         if share < LEAST_SHARE:  # no time to look at the canvas again
             most, min_gain_ratio = [count - p.done for p in group], min(min_gain_ratio, 0.1)
         # Strokes are independent of resolution, so that a round of large cells can work on a small picture.
-        scale = cell_pixels * min(grids[-1]) / min(size)
-        small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+        small = _size_for(grids[-1], size, cell_pixels)
         canvas, target = _stack([p.canvas for p in group]), _stack([p.target for p in group])
         small_canvas, small_target = _reduce(canvas, small), _reduce(target, small)
         result = rollout_round(
@@ -464,7 +465,13 @@ class PolicyAgent:
         constraints: StrokeConstraints = UNCONSTRAINED,
         seconds: float | None = None,
     ) -> Tensor:
-        """Refine all strokes of finished paintings; see `agents.planner.refine_painting`."""
+        """Refine all strokes of finished paintings; see `agents.planner.refine_painting`.
+
+        Like the last round, on pictures that are no larger than so many strokes need.
+        """
+        size = (targets.shape[-2], targets.shape[-1])
+        small = _size_for(grids_for(size, strokes.shape[1])[-1], size, CELL_PIXELS)
+        canvases, targets = _reduce(canvases, small), _reduce(targets, small)
         with torch.no_grad():
             return refine_painting(
                 strokes,
@@ -508,6 +515,12 @@ def _cells(grids: list[Grid], per_cell: int, like: Tensor) -> tuple[Tensor, Tens
         sides.append(like.new_full((per_cell * count,), 1 / min(rows, columns)))
         first += count
     return torch.cat(numbers), torch.cat(sides)
+
+
+def _size_for(grid: Grid, size: tuple[int, int], cell_pixels: int) -> tuple[int, int]:
+    """The (height, width) at which the cells of a grid have `cell_pixels` pixels on their side."""
+    scale = cell_pixels * min(grid) / min(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _reduce(pictures: Tensor, size: tuple[int, int]) -> Tensor:

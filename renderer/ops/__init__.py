@@ -13,7 +13,7 @@ All implementations give the same values and gradients up to rounding. Callers n
 | `composite`: strokes laid over a canvas | `composite` |
 | `score_marks`, `composite_greedily`: marks in their optimal colours | `optimal_compositing` |
 | `decode_stroke_map`: the alphas of `renderer.learned.stroke_map` | `decode_stroke_map` |
-| `score_strokes`, `refine_each`, `refine_together`, `descend`, `squared_error`: all of these in one, only in C | `refine_strokes` |
+| `score_strokes`, `refine_each`, `refine_together`, `descend`, `squared_error`: all in one, only in C | `refine_strokes` |
 | `decode_texture`: the alphas of `renderer.learned.neural_brush` | `decode_texture` |
 
 **Patches.** Strokes touch boxes of varying size. The boxes of N strokes are given as
