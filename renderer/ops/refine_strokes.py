@@ -263,6 +263,9 @@ def descend(
     Raises:
         InputError: The error is not finite.
     """
+    strokes, canvas, target, lr, mean, square = (
+        tensor.detach() for tensor in (strokes, canvas, target, lr, averages.mean, averages.square)
+    )
     B, M = strokes.shape[:2]
     colours = 0 if limits.palette is None else len(limits.palette)
     error = strokes.new_zeros(B)
@@ -271,8 +274,8 @@ def descend(
         native.floats(limits.palette, colours, 3),
         native.floats(lr, *strokes.shape),
         native.floats(locked, M),
-        native.floats(averages.mean, *strokes.shape),
-        native.floats(averages.square, *strokes.shape),
+        native.floats(mean, *strokes.shape),
+        native.floats(square, *strokes.shape),
         native.floats(error, B),
     )
     numbers = (*_sizes(strokes, canvas, brush), colours, int(limits.opaque), step)
