@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -91,14 +91,16 @@ class Features(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Images `(B, 3, H, W)`, sRGB in [0, 1] -> activations `(B, C, h, w)`, one per layer, in the network's order."""
+        return list(self.each(image))
+
+    def each(self, image: Tensor) -> Iterator[Tensor]:
+        """As `forward`, one after the other: who forgets each at once needs the memory of one layer."""
         x = self._normalise(image)
-        activations = []
         for index, part in enumerate(self.body):
             # Pooling needs 2 pixels; smaller images pass unchanged.
             x = part(x) if not (isinstance(part, nn.MaxPool2d) and min(x.shape[-2:]) < 2) else x
             if index in self.layers:
-                activations.append(x)
-        return activations
+                yield x
 
     def _normalise(self, image: Tensor) -> Tensor:
         if self.source == "hed":  # Caffe's convention: BGR, 0 to 255, mean subtracted
@@ -120,22 +122,29 @@ class Perceptual(nn.Module):
 
     def forward(self, canvas: Tensor, target: Tensor) -> Tensor:
         """`(B, 3, H, W)` twice, sRGB in [0, 1] -> `(B,)`."""
-        pairs = zip(self.features(canvas), self.features(target), strict=True)
+        pairs = zip(self.features.each(canvas), self.features.each(target), strict=True)
         parts = [(F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(1).mean((1, 2)) for a, b in pairs]
         return torch.stack(parts).sum(0)
 
 
 def _network(source: Source) -> nn.Sequential:
     """VGG's convolutional part; for "hed" with weights that are still to be loaded."""
-    from torchvision import models  # here, because it takes long to import
-
-    if source == "hed":
-        return models.vgg.make_layers(models.vgg.cfgs["D"])  # without the classifier's 120 M weights
-    return _imagenet(source).features
+    if source != "hed":
+        return _imagenet(source).features
+    # Not by torchvision: each painting's metrics need these few lines, and its import takes 1.8 s and 160 MB.
+    parts: list[nn.Module] = []
+    channels = 3
+    with torch.device("meta"):  # no memory and no random numbers for weights that are replaced
+        for width, convolutions in zip((64, 128, 256, 512, 512), CONVOLUTIONS[source], strict=True):
+            for _ in range(convolutions):
+                parts += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+                channels = width
+            parts.append(nn.MaxPool2d(2))
+    return nn.Sequential(*parts)
 
 
 def _imagenet(source: Source) -> VGG:
-    from torchvision import models
+    from torchvision import models  # here, because it takes long to import
 
     try:
         if source == "vgg19":
@@ -163,6 +172,5 @@ def _load_hed(convolutions: list[nn.Conv2d]) -> None:
     with h5py.File(path) as file:
         for convolution, name in zip(convolutions, names, strict=False):
             kernel, bias = (torch.from_numpy(file[f"{name}/vars/{i}"][()]) for i in (0, 1))
-            convolution.weight.data = kernel.permute(3, 2, 0, 1).contiguous()
-            assert convolution.bias is not None
-            convolution.bias.data = bias
+            convolution.weight = nn.Parameter(kernel.permute(3, 2, 0, 1).contiguous())
+            convolution.bias = nn.Parameter(bias)
