@@ -5,18 +5,19 @@
     python -m experiments.visualize --feature relu4_2:17 --out feature
 
 There is no target image: random strokes are optimised for the network's score ("visualizing ImageNet classes" of Nakano
-2019). Writes painting.png, painting.svg, strokes.safetensors, painting.mp4 and painting.gif to a folder in --out that has
-the objective's name. What is painted already with the same options is skipped; other options make another folder.
+2019). A class is painted as one object on a plain ground, everything else all over the canvas. Writes painting.png,
+painting.svg, strokes.safetensors, painting.mp4 and painting.gif to a folder in --out that has the objective's name. What is
+painted already with the same options is skipped; other options make another folder.
 """
 
 from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -47,6 +48,7 @@ from painter.losses.activation import (
     paint_without_target,
     vgg_layer,
 )
+from painter.object_painting import OBJECT_CONFIG, paint_object
 from renderer.brush import require_gradient
 from renderer.canvas import blank
 from renderer.constraints import StrokeConstraints
@@ -72,16 +74,19 @@ class Config:
     """LAYER:CHANNEL, with a layer of VGG16 (relu4_2:17) or a block of EfficientNet-Lite0 (block10:33)."""
     renderer: str = "bezier"
     """The brush, as in experiments.repaint: bezier, ink, watercolour, a checkpoint of your own ..."""
-    strokes: int = 300
-    steps: int = ACTIVATION_CONFIG.steps
-    """Gradient steps."""
+    strokes: int | None = None
+    """Number of strokes; by default 180 for an object, otherwise 300."""
+    steps: int | None = None
+    """Gradient steps; by default 240 for an object, otherwise 400."""
     size: int = 128
     """Pixels of the square canvas while painting."""
+    whole_canvas: bool = False
+    """With --class: paint all over the canvas, as other objectives do, instead of one object on a plain ground."""
     view: tyro.conf.OmitArgPrefixes[ViewConfig] = DEFAULT_VIEWS
     geometry_lr: float = ACTIVATION_CONFIG.geometry_lr
     """Learning rate of the strokes' geometry; larger than with a target, because the first strokes are random."""
-    colour_lr: float = ACTIVATION_CONFIG.colour_lr
-    """Learning rate of colour and opacity."""
+    colour_lr: float | None = None
+    """Learning rate of colour and opacity; by default .03 for an object, otherwise .04."""
     min_radius: float = 0.0
     """Least radius of a stroke, as a fraction of the side."""
     seed: int = 0
@@ -98,25 +103,38 @@ class Config:
     """Pixels of the video's sides; a GIF has 480 at most."""
 
 
+# Options whose default is None.
+DEFAULTS: dict[str, Any] = {"strokes": 300, "steps": ACTIVATION_CONFIG.steps, "colour_lr": ACTIVATION_CONFIG.colour_lr}
+OBJECT_DEFAULTS: dict[str, Any] = {"strokes": 180, "steps": OBJECT_CONFIG.steps, "colour_lr": OBJECT_CONFIG.colour_lr}
 # Every option that a painting depends on, besides the views.
 RESULT_OPTIONS = (
-    *("class_", "status", "gender", "feature", "renderer", "strokes", "steps", "size"),
+    *("class_", "status", "gender", "feature", "renderer", "strokes", "steps", "size", "whole_canvas"),
     *("geometry_lr", "colour_lr", "min_radius", "seed"),
 )
 
 
 def visualize(config: Config) -> None:
     """Paint what activates a class or a feature of a network."""
+    one_object = config.class_ is not None and not config.whole_canvas
+    defaults = OBJECT_DEFAULTS if one_object else DEFAULTS
+    config = replace(config, **{name: value for name, value in defaults.items() if getattr(config, name) is None})
+    assert config.strokes is not None
+    assert config.steps is not None
+    assert config.colour_lr is not None
     require(config, strokes=1, steps=1, size=8, video_size=1, geometry_lr=1e-6, colour_lr=1e-6)
     if config.size > LARGEST:
         raise InputError(
             f"--size can be {LARGEST} at most, not {config.size}; a finished painting can be rendered larger."
         )
+    if one_object and config.view != DEFAULT_VIEWS:
+        raise InputError("An object has views of its own; --views and the like need --whole-canvas beside --class.")
+    if config.whole_canvas and config.class_ is None:
+        raise InputError("--whole-canvas is for --class; other objectives are painted all over the canvas anyway.")
     require_gradient(config.renderer)
     side = output_size(config.output_size)
     rates = replace(ACTIVATION_CONFIG, steps=config.steps, geometry_lr=config.geometry_lr, colour_lr=config.colour_lr)
     painter = Painter("optimize", brush=config.renderer, device=config.device, config=rates)
-    score, describe = _objective(config, painter.device)
+    objective = _objective(config, painter.device)
     options, files = plain_options(config, RESULT_OPTIONS)
     options["view"] = asdict(config.view)
     record = {**options, "fingerprint": fingerprint(None, options, *files)}
@@ -127,47 +145,79 @@ def visualize(config: Config) -> None:
         return
     check_writable(out)
 
-    generator = torch.Generator().manual_seed(config.seed)
-    canvas = blank((config.size, config.size), device=painter.device)
     begun = time.monotonic()
-    strokes = None
-
-    def painting_of(strokes: Tensor) -> Painting:
-        return Painting.by(painter.brush, strokes, (config.size, config.size), provenance=record)
-
+    painting = None
     with progress_bar(folder.name) as show:
         try:
-            for step in paint_without_target(
-                activation_loss(score, config.view, generator),
-                painter.brush,
-                config.strokes,
-                canvas=canvas,
-                config=painter.config,
-                generator=generator,
-                constraints=StrokeConstraints(min_radius=config.min_radius),
-            ):
-                strokes = step.strokes
-                show(0.9 * step.progress, f"score {-step.loss:.2f}")
+            for progress, value, now in _paint(config, config.strokes, painter, objective, one_object, record):
+                painting = now
+                show(0.9 * progress, f"score {value:.2f}")
         except KeyboardInterrupt:
-            if strokes is not None:
-                save_unfinished(painting_of(strokes), folder, side)
+            if painting is not None:
+                save_unfinished(painting, folder, side)
             raise
+        assert painting is not None
         seconds = time.monotonic() - begun
-        painting = painting_of(step.strokes)
         write_folder(painting, folder, side, config.video_size if config.video else None, part_of(show, 0.9, 1.0))
     with torch.no_grad():
-        response = describe(painting.render()[None].to(painter.device))
+        response = objective.describe(painting.render()[None].to(painter.device))
     print(
         f"{folder}: {len(painting.strokes)} strokes in {seconds:.1f} s. {response} "
         f"Open {folder}/painting.png{' or painting.mp4' if config.video else ''}."
     )
 
 
-Describe = Callable[[Tensor], str]  # the network's response to a finished painting (1, 3, H, W), in words
+def _paint(
+    config: Config, count: int, painter: Painter, objective: Objective, one_object: bool, record: dict[str, Any]
+) -> Iterator[tuple[float, float, Painting]]:
+    """Yield the done part in (0, 1], the score and the painting of `count` strokes after each step."""
+    generator = torch.Generator().manual_seed(config.seed)
+    constraints, size = StrokeConstraints(min_radius=config.min_radius), (config.size, config.size)
+    rates = painter.config
+    if one_object:
+        assert objective.logits is not None
+        for now in paint_object(
+            objective.logits,
+            objective.index,
+            painter.brush,
+            count,
+            size=config.size,
+            config=replace(OBJECT_CONFIG, steps=rates.steps, geometry_lr=rates.geometry_lr, colour_lr=rates.colour_lr),
+            generator=generator,
+            constraints=constraints,
+            device=painter.device,
+        ):
+            painting = Painting.by(painter.brush, now.strokes, size, now.ground, provenance=record)
+            yield now.progress, now.score, painting
+        return
+    for step in paint_without_target(
+        activation_loss(objective.score, config.view, generator),
+        painter.brush,
+        count,
+        canvas=blank(size, device=painter.device),
+        config=rates,
+        generator=generator,
+        constraints=constraints,
+    ):
+        yield step.progress, -step.loss, Painting.by(painter.brush, step.strokes, size, provenance=record)
 
 
-def _objective(config: Config, device: torch.device) -> tuple[Score, Describe]:
-    """The score to maximise, and how to describe its value."""
+@dataclass(frozen=True)
+class Objective:
+    """What is maximised.
+
+    score: of pictures `(B, 3, H, W)`
+    describe: the network's response to a finished painting `(1, 3, H, W)`, in words
+    logits, index: the classifier and the class, where it is one
+    """
+
+    score: Score
+    describe: Callable[[Tensor], str]
+    logits: Callable[[Tensor], Tensor] | None = None
+    index: int = 0
+
+
+def _objective(config: Config, device: torch.device) -> Objective:
     given = {name: getattr(config, name) for name in ("class_", "status", "gender", "feature")}
     chosen = [(name, value) for name, value in given.items() if value is not None]
     if len(chosen) != 1:
@@ -193,10 +243,10 @@ def _objective(config: Config, device: torch.device) -> tuple[Score, Describe]:
         shares = zip(best.values.tolist(), best.indices.tolist(), strict=True)
         return f"Predicted classes: {', '.join(f'{names[i]} {share:.0%}' for share, i in shares)}."
 
-    return class_score(logits, index), describe
+    return Objective(class_score(logits, index), describe, logits, index)
 
 
-def _feature_objective(text: str, device: torch.device) -> tuple[Score, Describe]:
+def _feature_objective(text: str, device: torch.device) -> Objective:
     layer, _, channel = text.rpartition(":")
     number = whole_number(channel)
     if not layer or number is None:
@@ -217,7 +267,7 @@ def _feature_objective(text: str, device: torch.device) -> tuple[Score, Describe
     def describe(image: Tensor) -> str:
         return f"The feature is at {score(image).item():.2f} standard deviations of its layer; {white:.2f} on white."
 
-    return score, describe
+    return Objective(score, describe)
 
 
 def imagenet_classes() -> list[str]:

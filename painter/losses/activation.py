@@ -180,18 +180,34 @@ def random_strokes(
     space: StrokeSpace,
     *,
     generator: torch.Generator | None = None,
+    radius: tuple[float, float] = (0.12, 0.015),
+    disc: float | None = None,
     opacity: float = 0.5,
     saturation: float = 0.5,
 ) -> Tensor:
-    """Draw short random strokes `(count, P)` all over the canvas, the widest first; saturation 0 makes all of them grey."""
+    """Draw short random strokes `(count, P)`, the widest first.
+
+    Args:
+        count: Number of strokes.
+        space: Of the strokes.
+        generator: Of all randomness, on the CPU; None for PyTorch's default generator.
+        radius: Of the first and of the last one, as fractions of the short side.
+        disc: Radius of the disc in the middle that has their centres, as a fraction of the side; None for the whole canvas.
+        opacity: Of all of them.
+        saturation: From 0, grey, to 1.
+    """
     strokes = space.sample(count, generator)
     share = (torch.arange(count) / max(1, count - 1))[:, None]
-    radius = 0.12 * (0.015 / 0.12) ** share
+    first, last = radius
+    radii = first * (last / first) ** share
     centre = torch.rand(count, 2, generator=generator)
+    if disc is not None:
+        turn = 2 * math.pi * centre[:, :1]
+        centre = 0.5 + disc * centre[:, 1:].sqrt() * torch.cat((turn.cos(), turn.sin()), 1)
     angle = 2 * math.pi * torch.rand(count, 1, generator=generator)
-    half = 2 * radius * torch.cat((angle.cos(), angle.sin()), 1)
+    half = 2 * radii * torch.cat((angle.cos(), angle.sin()), 1)
     colour = 0.5 + saturation * (space.get(strokes, "colour") - 0.5)
-    values = {"start": centre - half, "end": centre + half, "radius": radius, "colour": colour}
+    values = {"start": centre - half, "end": centre + half, "radius": radii, "colour": colour}
     values["opacity"] = torch.full((count, 1), opacity)
     if "pressure" in space:  # some brushes hardly mark at low pressure
         values["pressure"] = torch.full((count, 1), space.field("pressure").default)

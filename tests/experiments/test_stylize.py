@@ -154,7 +154,8 @@ def test_invalid_options_of_stylize(tmp_path, monkeypatch, capsys, options, mess
 
 def test_the_score_of_a_class_rises_above_the_blank_canvas(tmp_path, capsys):
     out = tmp_path / "lemon"
-    config = Visualize(str(out), "lemon", strokes=20, steps=25, size=48, view=STILL, output_size=48, video_size=48)
+    whole = {"whole_canvas": True, "view": STILL}
+    config = Visualize(str(out), "lemon", strokes=20, steps=25, size=48, output_size=48, video_size=48, **whole)
     visualize(config)
     assert {file.name for file in (out / "lemon").iterdir()} >= FILES
     assert "Predicted classes: " in capsys.readouterr().out
@@ -163,6 +164,16 @@ def test_the_score_of_a_class_rises_above_the_blank_canvas(tmp_path, capsys):
     pictures = torch.nn.functional.interpolate(pictures, (64, 64), mode="bilinear")
     painted, blank = network((pictures * 255 - 127) / 128)[:, find_class("lemon", imagenet_classes())]
     assert painted > blank + 3
+
+
+def test_a_class_is_painted_as_an_object_on_its_own_ground(tmp_path, capsys):
+    visualize(Visualize(str(tmp_path), "lemon", strokes=6, steps=3, size=32, output_size=32, video=False))
+    assert "6 strokes" in capsys.readouterr().out
+    painting = Painting.load(tmp_path / "lemon" / "strokes.safetensors")
+    assert painting.background != (1, 1, 1)
+    assert painting.provenance["class_"] == "lemon"
+    corner = shown(tmp_path)[0, 0]
+    torch.testing.assert_close(corner, torch.tensor(painting.background), atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -234,6 +245,8 @@ def test_one_input_and_one_configuration_make_one_folder(tmp_path, capsys):
         (["--feature", "relu1_1:64"], "are 0 to 63"),
         (["--feature", "block99:1"], "it has block0 to block17"),
         (["--class", "lemon", "--views", "0"], "At least 1 view"),
+        (["--class", "lemon", "--views", "3"], "need --whole-canvas"),
+        (["--status", "noble", "--whole-canvas"], "--whole-canvas is for --class"),
         (["--class", "lemon", "--renderer", "mypaint:ink"], "not differentiable"),
     ],
 )

@@ -89,7 +89,9 @@ def commands(folder: Path) -> Iterator[Command]:
     layer = ["--content", "relu1_2", "--content-weights", "1"]
     yield _command("stylize", stylize.stylize, stylize.Config, [face, *small, *layer])
     view = ViewConfig(views=1, side=32)
-    lemon = partial(visualize.Config, class_="lemon", renderer="bezier", strokes=3, steps=1, size=32, view=view)
+    lemon = partial(
+        visualize.Config, class_="lemon", renderer="bezier", strokes=3, steps=1, size=32, whole_canvas=True, view=view
+    )
     yield Command("visualize", lambda out: visualize.visualize(lemon(out=str(out), video_size=64)))
     training = dataclasses.replace(train_stylegan.TINY, root=root, runs=str(folder / "runs"))
     assert run(partial(train_stylegan.train, training), log).code == 0
