@@ -124,10 +124,11 @@ def paint_greedily(
     check_painting(canvas, candidates.strokes, brush.space, values=False)
     drawn = candidates.drawn
     B, K = candidates.strokes.shape[:2]
-    for tensor, what in ((order, "order"), (min_gain, "min_gain"), (candidates.gain, "gain")):
+    for tensor, what in ((min_gain, "min_gain"), (candidates.gain, "gain")):
         check_shape(tensor, candidates.strokes, 2, what)
-    if order.dtype != torch.long or (order.device.type == "cpu" and bool(((order < 0) | (order >= K)).any())):
-        raise InputError(f"order has int64 indices of {K} candidates, from 0 to {K - 1}.")
+    check_shape(order, candidates.strokes, 2, "order", torch.long)
+    if order.device.type == "cpu" and bool(((order < 0) | (order >= K)).any()):
+        raise InputError(f"order has indices of {K} candidates, from 0 to {K - 1}.")
     if max_strokes < 0:
         raise InputError(f"The number of strokes is at least 0, not {max_strokes}.")
     order = order + torch.arange(B, device=order.device)[:, None] * K

@@ -143,7 +143,7 @@ def paint_refined(
     """
     check_pictures(canvas, target)
     check_painting(canvas, strokes, brush.space, values=False)
-    check_shape(mask, strokes, 2, "mask")
+    check_shape(mask, strokes, 2, "mask", torch.bool)
     space = brush.space
     size = (canvas.shape[-2], canvas.shape[-1])
 

@@ -1,6 +1,9 @@
 """Commands, run folders, figures and benchmarks."""
 
 import os
+import sys
+from pathlib import Path
+from types import TracebackType
 
 from experiments.cores import available_cores
 
@@ -15,3 +18,16 @@ if "OMP_WAIT_POLICY" not in os.environ:
 # another most of the time.
 if available_cores() < (os.cpu_count() or 1):
     os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
+
+
+def _stopped(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("Stopped.", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# Ctrl-C while a command's modules are loaded, for some seconds, comes before the command can catch it. While a command
+# starts, `-m` stands where its path will stand.
+if sys.argv and Path(sys.argv[0]).name in ("-m", "kaokore-painter"):
+    sys.excepthook = _stopped

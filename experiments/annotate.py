@@ -1,8 +1,10 @@
 """Label faces in the browser: a classifier suggests labels, you confirm or correct them with the keyboard.
 
-python -m experiments.annotate --root data/kaokore --task status --out status.csv
-python -m experiments.annotate --root data/kaokore --task gender --split dev --order wrong --out gender.csv
-python -m experiments.annotate --folder photos --task gender --out photos.csv
+Examples:
+
+    python -m experiments.annotate --root data/kaokore --task status --out status.csv
+    python -m experiments.annotate --root data/kaokore --task gender --split dev --order wrong --out gender.csv
+    python -m experiments.annotate --folder photos --task gender --out photos.csv
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Cut the strips of a stochastic brush from strokes of its reference brush, for `--renderer strips:BRUSH`.
 
-python -m experiments.cut_strips charcoal --out checkpoints/charcoal-strips.safetensors
+Examples:
+
+    python -m experiments.cut_strips charcoal --out checkpoints/charcoal-strips.safetensors
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ class Config:
 
     checkpoint: tyro.conf.Positional[str] = ""
     """A name, a file, or an address of the Hub."""
-    out: str = "README.md"
-    """The file to write."""
+    out: str | None = None
+    """The file to write; else NAME.md, for a checkpoint of that name."""
     picture: str | None = None
     """The address of a picture for the card."""
     shipped: bool = False
@@ -58,7 +58,7 @@ def write_card(config: Config) -> Path:
     else:
         checkpoint = Checkpoint.load(config.checkpoint)
         name = config.checkpoint if Path(config.checkpoint).name == config.checkpoint else Path(config.checkpoint).stem
-        out, text = Path(config.out), model_card(checkpoint, name, config.picture)
+        out, text = Path(config.out or f"{name}.md"), model_card(checkpoint, name, config.picture)
     with atomic(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"Wrote {out}.")

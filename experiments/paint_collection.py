@@ -17,7 +17,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 from multiprocessing import resource_tracker
@@ -292,26 +292,28 @@ def _start_workers(config: Config, count: int) -> Iterator[Client]:
             yield client
         return
     # A terminal sends Ctrl-C to all processes. Threads and processes inherit what is blocked, so that workers never see it,
-    # nor do those that replace killed ones; this process sees it when it is unblocked.
+    # nor do those that replace killed ones; this process sees it when all have started, so that they are closed in order.
     resource_tracker.ensure_running()  # started later, it would unblock the signal
     scratch = Path(config.out) / ".workers"  # of this run; after a kill, of the next one
     dask.config.set({"temporary-directory": str(scratch)})
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        cluster = LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",
-            memory_limit=None,
-            silence_logs=logging.ERROR,
-        )
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    try:
-        with cluster, Client(cluster) as client:
-            yield client
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        with ctrl_c_waits():
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+            try:
+                cluster = stack.enter_context(
+                    LocalCluster(
+                        n_workers=count,
+                        threads_per_worker=1,
+                        dashboard_address="127.0.0.1:0",
+                        memory_limit=None,
+                        silence_logs=logging.ERROR,
+                    )
+                )
+                client = stack.enter_context(Client(cluster))
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        yield client
 
 
 def _write_table(out: Path, pictures: Sequence[Picture], manifest: Manifest) -> Path:

@@ -1,7 +1,9 @@
 """Paint on a web page: watch the strokes appear, take the brush yourself, edit, compare and export.
 
-python -m experiments.studio
-python -m experiments.studio --out paintings/studio --root data/kaokore --port 8080 --no-browser
+Examples:
+
+    python -m experiments.studio
+    python -m experiments.studio --out paintings/studio --root data/kaokore --port 8080 --no-browser
 """
 
 from __future__ import annotations

@@ -150,22 +150,17 @@ def batch_steps(method: Method, tasks: Sequence[Task], brush: Brush, agent: Agen
         yield i, Step(share * len(strokes[i]) / tasks[i].count, strokes[i], tasks[i].canvas, mean, layer)
     used = (time.monotonic() - started) / max(1, len(tasks))
     left = None if seconds is None else seconds - used
-    if isinstance(agent, RefiningAgent) and (method == "agent" or left is None):
+    rest = [rest_of_budget(task.config, used) for task in tasks] if method == "hybrid" else []
+    optimises = method == "hybrid" and None not in rest
+    if left is None or not optimises:
         strokes = _refined(tasks, strokes, agent, left)
-    if method == "agent" and refines:
-        for i, task in enumerate(tasks):
-            yield i, Step(1.0, strokes[i], task.canvas, mean)
-    if method == "hybrid":
-        configs = [rest_of_budget(task.config, used) for task in tasks]
-        if None in configs:
-            if isinstance(agent, RefiningAgent):
-                strokes = _refined(tasks, strokes, agent, left)
-            for i, task in enumerate(tasks):
-                yield i, Step(1.0, strokes[i], task.canvas, mean)
-            return
-        tasks = [replace(task, config=_after_agent(c, used)) for task, c in zip(tasks, configs, strict=True) if c]
+    if optimises:
+        tasks = [replace(task, config=_after_agent(c, used)) for task, c in zip(tasks, rest, strict=True) if c]
         for i, step in _optimize(tasks, brush, strokes, agent):
             yield i, replace(step, progress=share + (1 - share) * step.progress)
+    elif refines or method == "hybrid":
+        for i, task in enumerate(tasks):
+            yield i, Step(1.0, strokes[i], task.canvas, mean)
 
 
 def rest_of_budget(config: OptimizeConfig, used: float) -> OptimizeConfig | None:
@@ -201,11 +196,11 @@ def _agent_rounds(tasks: Sequence[Task], agent: Agent) -> Iterator[tuple[int, Te
             yield indices[k], fresh
 
 
-def _refined(
-    tasks: Sequence[Task], strokes: Sequence[Tensor], agent: RefiningAgent, seconds: float | None
-) -> list[Tensor]:
-    """The strokes of each task, refined together, in so many seconds for each."""
+def _refined(tasks: Sequence[Task], strokes: Sequence[Tensor], agent: Agent, seconds: float | None) -> list[Tensor]:
+    """The strokes of each task, refined together in so many seconds for each, if the agent can."""
     refined = list(strokes)
+    if not isinstance(agent, RefiningAgent):
+        return refined
     for indices in _alike(tasks, lambda task: (task.target.shape, task.count, id(task.constraints))):
         canvases = torch.stack([tasks[i].canvas for i in indices])
         targets = torch.stack([tasks[i].agent_target() for i in indices])

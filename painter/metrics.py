@@ -35,7 +35,7 @@ class Metrics:
 
 
 BAND = 256  # rows that SSIM looks at together: its memory is that of one band
-PERCEPTUAL_SIDE = 384  # pixels; the features of 1,024 px take 2.7 GiB
+PERCEPTUAL_SIDE = 384  # pixels; the features of 1,024 px take 1.3 GiB
 LPIPS_SIDE = 64  # pixels of the short side that AlexNet needs
 
 

@@ -138,11 +138,17 @@ def check_palette_for(palette: Tensor | None, canvas: Tensor) -> Tensor | None:
     return palette.to(canvas).contiguous()
 
 
-def check_shape(tensor: Tensor, like: Tensor, dims: int, what: str) -> None:
-    """Refuse a tensor without the first `dims` dimensions and the device of `like`."""
-    shape = like.shape[:dims]
-    if not isinstance(tensor, Tensor) or tensor.shape != shape or tensor.device != like.device:
-        raise InputError(f"{what} is a tensor {tuple(shape)} on {like.device}, not {_shape(tensor)}.")
+def check_shape(tensor: Tensor, like: Tensor, dims: int, what: str, dtype: torch.dtype | None = None) -> None:
+    """Refuse a tensor without the first `dims` dimensions and the device of `like`, and of another type than `dtype`.
+
+    None is the type of `like`.
+    """
+    shape, dtype = like.shape[:dims], dtype or like.dtype
+    if not isinstance(tensor, Tensor) or tensor.shape != shape or tensor.device != like.device or tensor.dtype != dtype:
+        found = (
+            f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}" if isinstance(tensor, Tensor) else _shape(tensor)
+        )
+        raise InputError(f"{what} is a tensor of {dtype} {tuple(shape)} on {like.device}, not {found}.")
 
 
 def check_boxes(box: Tensor, size: tuple[int, int]) -> None:

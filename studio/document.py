@@ -684,7 +684,7 @@ def compare(first: Document, second: Document, size: int = VIEW_SIZE) -> Compari
 
 def as_pixels(mask: bytes) -> np.ndarray:
     """The pixels of an encoded image from a page, (H, W) grey uint8. Raises `InputError`."""
-    pixels = cv2.imdecode(np.frombuffer(mask, np.uint8), cv2.IMREAD_GRAYSCALE)
+    pixels = cv2.imdecode(np.frombuffer(mask, np.uint8), cv2.IMREAD_GRAYSCALE) if mask else None
     if pixels is None:
         raise InputError("The mask is no image.")
     return pixels

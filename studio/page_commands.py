@@ -14,7 +14,7 @@ from renderer.io.from_json import call_with_json
 from studio.document import Document, as_pixels, compare
 from studio.exports import FORMATS, export
 from studio.jobs import Job
-from studio.page_state import Studio
+from studio.page_state import GONE, Studio
 from studio.presets import LARGEST_RADIUS, MAX_STROKES, Settings, brush_choices, presets
 
 MAX_POINTS = 5000  # of a drawn stroke
@@ -251,6 +251,8 @@ class Commands:
     def _present(self) -> Document:
         if self.document is None:
             raise InputError("No painting is open: choose a picture first.")
+        if self._studio.version(self.document) == GONE:
+            raise InputError(f"{self.document.name} was renamed or removed elsewhere: choose a painting.")
         return self.document
 
 

@@ -102,6 +102,13 @@ def test_help_imports_nothing_heavy(module: str) -> None:
     assert not found, f"{module} --help imports {', '.join(found)}: import these where they are used"
 
 
+def test_help_shows_each_example_on_a_line() -> None:
+    """Without an indentation, tyro joins lines to a paragraph."""
+    files = [file for package in ("experiments", "kaokore") for file in (ROOT / package).rglob("*.py")]
+    assert len(files) > len(MODULES)
+    assert [file for file in files if "\npython -m" in file.read_text(encoding="utf-8")] == []
+
+
 @cache
 def outputs() -> dict[str, tuple[str, str]]:
     """What each of `CODES` writes to stdout and stderr."""

@@ -1,8 +1,10 @@
 """Draw strokes of MyPaint brushes side by side, to choose brushes, and measure what matters for learning them.
 
-python -m experiments.figures.brush_sheet --out runs/brushes.png
-python -m experiments.figures.brush_sheet --brushes deevad/liner my_own.myb --out runs/two.png
-python -m experiments.figures.brush_sheet --measure --out docs/images/brushes.png
+Examples:
+
+    python -m experiments.figures.brush_sheet --out runs/brushes.png
+    python -m experiments.figures.brush_sheet --brushes deevad/liner my_own.myb --out runs/two.png
+    python -m experiments.figures.brush_sheet --measure --out docs/images/brushes.png
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Draw the curves of trainings from their run folders.
 
-python -m experiments.figures.curves runs/FOLDER runs/OTHER --tag dev/mse --out curves.png
-python -m experiments.figures.curves runs/A runs/B --names greedy rounds --out curves.png
+Examples:
+
+    python -m experiments.figures.curves runs/FOLDER runs/OTHER --tag dev/mse --out curves.png
+    python -m experiments.figures.curves runs/A runs/B --names greedy rounds --out curves.png
 """
 
 from __future__ import annotations

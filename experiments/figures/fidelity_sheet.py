@@ -1,7 +1,9 @@
 """Draw a sheet to judge a learned brush by eye: reference strokes, learned strokes, and their difference.
 
-python -m experiments.figures.fidelity_sheet --out docs/images/fidelity.png
-python -m experiments.figures.fidelity_sheet --renderer ink --out docs/images/brushes/ink.png
+Examples:
+
+    python -m experiments.figures.fidelity_sheet --out docs/images/fidelity.png
+    python -m experiments.figures.fidelity_sheet --renderer ink --out docs/images/brushes/ink.png
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Draw a made-up photograph of brush strokes on paper, to try `scan_brush` without a camera.
 
-python -m experiments.figures.made_up_sheet --out sheet.jpg
-python -m experiments.figures.made_up_sheet --brush mypaint:charcoal --out sheet.jpg
+Examples:
+
+    python -m experiments.figures.made_up_sheet --out sheet.jpg
+    python -m experiments.figures.made_up_sheet --brush mypaint:charcoal --out sheet.jpg
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """Draw how a sheet of strokes becomes a brush: the sheet, its strips, strokes, and a face painted with them.
 
-python -m experiments.figures.made_up_sheet --out sheet.jpg
-python -m experiments.scan_brush sheet.jpg --out my_brush
-python -m experiments.train_renderer --brush my_brush.safetensors --quick --out my_learned
-python -m experiments.figures.scanned_brush --sheet sheet.jpg --brush my_brush --learned my_learned
+Examples:
+
+    python -m experiments.figures.made_up_sheet --out sheet.jpg
+    python -m experiments.scan_brush sheet.jpg --out my_brush
+    python -m experiments.train_renderer --brush my_brush.safetensors --quick --out my_learned
+    python -m experiments.figures.scanned_brush --sheet sheet.jpg --brush my_brush --learned my_learned
 """
 
 from __future__ import annotations

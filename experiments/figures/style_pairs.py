@@ -1,7 +1,9 @@
 """Images in the strokes of others: a sheet of pairs, and how well gender is recognised in stylized faces.
 
-python -m experiments.figures.style_pairs --out docs/images/style_pairs.jpg
-python -m experiments.figures.style_pairs --faces 40
+Examples:
+
+    python -m experiments.figures.style_pairs --out docs/images/style_pairs.jpg
+    python -m experiments.figures.style_pairs --faces 40
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from renderer.io.checkpoint import Checkpoint
 
@@ -127,7 +128,8 @@ def model_card(checkpoint: Checkpoint, name: str, picture: str | None = None) ->
     ]
     lines = [*head, "", f"# {_plain(name)}: {kind.title[0].lower()}{kind.title[1:]}", "", kind.about, ""]
     if picture is not None:
-        lines += [f"![{_plain(name)}]({picture})", ""]
+        address = quote(picture, safe="/:?&=#%+,;@~")  # parentheses and spaces would end it
+        lines += [f"![{_plain(name)}]({address})", ""]
     lines += ["## Figures", "", *_table(("", ""), figures_of(checkpoint).items()), ""]
     recall = _evaluation(checkpoint).get("recall")
     if isinstance(recall, Mapping) and recall:

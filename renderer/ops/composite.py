@@ -145,5 +145,5 @@ def _operands(alpha, colour, box, start, picture, before, N, T, *_):  # type: ig
         native.integers(box, N, 4),
         native.integers(start, N),
         native.integers(picture, N),
-        native.floats(before, 3, T),
+        native.optional_floats(before, 3, T),
     )

@@ -203,16 +203,25 @@ def _processor() -> str:
 
 
 class Operand(NamedTuple):
-    """A tensor that a kernel reads or writes, and what it must be: contiguous on the CPU. None is a null pointer."""
+    """A tensor that a kernel reads or writes, and what it must be: contiguous on the CPU.
+
+    Only an `optional` one may be None, which is a null pointer.
+    """
 
     tensor: Tensor | None
     dtype: torch.dtype
     shape: tuple[int, ...]
+    optional: bool = False
 
 
-def floats(tensor: Tensor | None, *shape: int) -> Operand:
+def floats(tensor: Tensor, *shape: int) -> Operand:
     """An operand of single precision."""
     return Operand(tensor, torch.float32, shape)
+
+
+def optional_floats(tensor: Tensor | None, *shape: int) -> Operand:
+    """An operand of single precision that the kernel can do without."""
+    return Operand(tensor, torch.float32, shape, optional=True)
 
 
 def integers(tensor: Tensor, *shape: int) -> Operand:
@@ -230,10 +239,12 @@ def call(source: Path, name: str, operands: Sequence[Operand], *numbers: int | f
     if library is None:
         raise RuntimeError(f"the kernels of {source.name} are not loaded; ask load_for first")
     arguments: list[ctypes._SimpleCData | None] = []
-    for tensor, dtype, shape in operands:
-        if tensor is None:
+    for tensor, dtype, shape, optional in operands:
+        if tensor is None and optional:
             arguments.append(None)
             continue
+        if not isinstance(tensor, Tensor):
+            raise InputError(f"{name} needs a tensor of {dtype} {shape}, not {type(tensor).__name__}.")
         if tensor.dtype != dtype or tensor.shape != shape or tensor.device.type != "cpu" or not tensor.is_contiguous():
             raise InputError(
                 f"{name} needs contiguous {dtype} {shape} on the CPU, not {tensor.dtype} {tuple(tensor.shape)} with strides "

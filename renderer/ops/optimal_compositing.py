@@ -244,4 +244,4 @@ def _operands(canvas, target, alpha, box, start, B, K, T, H, W):  # type: ignore
 
 
 def _colours(palette: Tensor | None) -> native.Operand:
-    return native.floats(None if palette is None else palette.contiguous(), _count(palette), 3)
+    return native.optional_floats(None if palette is None else palette.contiguous(), _count(palette), 3)

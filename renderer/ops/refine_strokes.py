@@ -115,7 +115,7 @@ def score_strokes(
     colours = 0 if palette is None else len(palette)
     operands = (
         *_pictures(strokes, canvas, target, brush),
-        native.floats(palette, colours, 3),
+        native.optional_floats(palette, colours, 3),
         native.floats(gain, B, M),
         native.floats(colour, B, M, 3),
     )
@@ -154,7 +154,7 @@ def refine_each(
     colours = 0 if limits.palette is None else len(limits.palette)
     operands = (
         *_pictures(strokes, canvas, target, brush),
-        native.floats(limits.palette, colours, 3),
+        native.optional_floats(limits.palette, colours, 3),
         native.floats(step_size, *strokes.shape),
     )
     numbers = (*_sizes(strokes, canvas, brush), colours, int(limits.opaque), steps)
@@ -202,7 +202,7 @@ def refine_together(
     colours = 0 if limits.palette is None else len(limits.palette)
     operands = (
         *_pictures(strokes, canvas, target, brush),
-        native.floats(limits.palette, colours, 3),
+        native.optional_floats(limits.palette, colours, 3),
         native.floats(step_size, *strokes.shape),
         native.floats(mask.to(strokes).contiguous(), B, M),
         native.integers(torch.tensor(steps), B),
@@ -271,9 +271,9 @@ def descend(
     error = strokes.new_zeros(B)
     operands = (
         *_pictures(strokes, canvas, target, brush),
-        native.floats(limits.palette, colours, 3),
+        native.optional_floats(limits.palette, colours, 3),
         native.floats(lr, *strokes.shape),
-        native.floats(locked, M),
+        native.optional_floats(locked, M),
         native.floats(mean, *strokes.shape),
         native.floats(square, *strokes.shape),
         native.floats(error, B),
@@ -311,7 +311,7 @@ class _Error(Function):
         operands = (
             *_pictures(strokes, canvas, target, brush),
             native.floats(error, len(strokes)),
-            native.floats(grad, *strokes.shape),
+            native.optional_floats(grad, *strokes.shape),
         )
         numbers = (*_sizes(strokes, canvas, brush), *_scales(canvas, brush))
         native.call(SOURCE, "error_of_strokes", operands, *numbers)

@@ -1,11 +1,14 @@
 """The command line: options, presets, old names, subcommands, messages and exit codes."""
 
 import importlib
+import os
 import runpy
 import signal
+import subprocess
 import sys
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import tyro
@@ -201,3 +204,17 @@ def test_ctrl_c_waits_until_the_block_is_done():
     assert done == ["the second half"]
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("module", ["experiments", "experiments.repaint", "experiments.figures.strip"])
+def test_ctrl_c_before_the_start_is_one_line(module: str, tmp_path: Path) -> None:
+    """A package in PyTorch's place stands for the seconds in which modules are loaded."""
+    (tmp_path / "torch.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        [sys.executable, "-m", module, "paint"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stderr, done.returncode) == ("Stopped.\n", -signal.SIGINT)

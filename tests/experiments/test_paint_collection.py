@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+import distributed
 import numpy as np
 import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from experiments.paint_collection import Config, Manifest, _find, _record, paint_collection
+from experiments.paint_collection import Config, Manifest, _find, _record, _start_workers, paint_collection
 from experiments.painting_options import PaintingOptions
 from experiments.painting_worker import Collection, Picture, paint_pictures
 from kaokore import write_fake_kaokore
@@ -125,6 +127,26 @@ def test_killed_workers_and_commands_lose_nothing(tmp_path: Path, tmp_path_facto
     )
     assert alone.strokes.equal(together.strokes)
     assert alone.provenance == together.provenance
+
+
+def test_ctrl_c_while_workers_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers are closed in order, and before their folder is removed."""
+    done = []
+
+    class Cluster(AbstractContextManager["Cluster"]):
+        def __init__(self, **options: object) -> None:
+            (tmp_path / ".workers").mkdir()
+            signal.raise_signal(signal.SIGINT)
+
+        def __exit__(self, *reason: object) -> None:
+            done.append((tmp_path / ".workers").is_dir())
+
+    monkeypatch.setattr(distributed, "LocalCluster", Cluster)
+    monkeypatch.setattr(distributed, "Client", lambda cluster: nullcontext())
+    with pytest.raises(KeyboardInterrupt), _start_workers(Config((), str(tmp_path)), 1):
+        pass
+    assert done == [True]
+    assert not list(tmp_path.iterdir())
 
 
 def test_results_depend_on_content_name_and_seed_only(tmp_path: Path) -> None:

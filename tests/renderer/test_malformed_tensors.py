@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from agents.optimal_colour import paint_greedily, score_candidates
+from agents.planner import paint_refined
 from renderer import BEZIER, InputError, StrokeConstraints, blank, load_brush, paint, paint_steps
 from renderer.brush import Brush, Mark, Window
 from renderer.ops import native
@@ -131,6 +132,16 @@ def test_candidates_refuse() -> None:
     for order in (torch.zeros(2, 4), torch.arange(4)[None], torch.full((2, 4), 9)):
         with pytest.raises(InputError):
             paint_greedily(candidates, canvas, canvas, brush, order=order, min_gain=least, max_strokes=2)
+    order = torch.zeros(2, 4, dtype=torch.long)
+    for least in (
+        torch.zeros(2, 4, dtype=torch.complex64),
+        torch.zeros(2, 4, dtype=torch.bool),
+        torch.zeros(2, 4).double(),
+    ):
+        with pytest.raises(InputError, match="min_gain is a tensor"):
+            paint_greedily(candidates, canvas, canvas, brush, order=order, min_gain=least, max_strokes=2)
+    with pytest.raises(InputError, match="mask is a tensor"):
+        paint_refined(strokes(2, 4), canvas, canvas, brush, mask=torch.ones(2, 4), steps=1)
 
 
 class Outside(Brush):
@@ -162,9 +173,11 @@ def test_a_brush_with_boxes_outside_of_the_canvas_is_refused(dtype: torch.dtype)
         (torch.rand(3, 4).T, "strides"),
         (torch.rand(4, 2), r"\(4, 3\)"),
         (torch.rand(4, 3, device="meta"), "on meta"),
+        (None, "not NoneType"),
+        ([[0.0]], "not list"),
     ],
 )
-def test_a_kernel_call_verifies_every_operand(tensor: Tensor, why: str) -> None:
+def test_a_kernel_call_verifies_every_operand(tensor: Any, why: str) -> None:
     with pytest.raises(InputError, match=why):
         native.call(SOURCE, "composite_forward", (native.floats(tensor, 4, 3),))
 

@@ -257,6 +257,14 @@ def test_a_tab_is_told_of_changes_after_many_renames(client: TestClient, tab: Ta
     assert tab.facts["count"] == 12
 
 
+def test_a_painting_that_another_tab_removed(client: TestClient, tab: Tab) -> None:
+    with client.websocket_connect(LIVE, headers=ORIGIN) as socket:
+        Tab(socket).ask("remove", name="a face")
+    for command, given in {"paint": {"settings": settings(tab)}, "undo": {}, "rename": {"name": "b"}}.items():
+        told = tab.answer(command, **given)
+        assert told["error"] == "a face was renamed or removed elsewhere: choose a painting."
+
+
 def test_exports_come_as_files(client: TestClient, tab: Tab) -> None:
     tab.paint("paint", settings=settings(tab))
     for kind, size in (("png", 32), ("page", None), ("session", None)):
@@ -355,6 +363,7 @@ BAD = [
     '{"do": "sample", "seed": -1}',
     '{"do": "face", "number": 99999999}',
     '{"do": "compare", "other": "nobody"}',
+    '{"do": "mask", "png": ""}',
     "[" * 2000,
 ]
 

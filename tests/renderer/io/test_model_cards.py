@@ -37,19 +37,23 @@ def test_a_strange_checkpoint_gets_a_plain_card() -> None:
         "command": "x --root /data/me/faces",
     }
     made = Checkpoint("odd\n# kind", {}, {"w": torch.zeros(3)}, BEZIER, about)
-    card = model_card(made, "a|b")
+    card = model_card(made, "a|b", "my (new) picture.png")
     assert figures_of(made) == {"Weights": "3", "Stroke space": "bezier, 13 columns", "Seed": "3"}
     assert "\n# kind" not in card
+    assert "](my%20%28new%29%20picture.png)" in card
     assert "<script>" not in card.replace("\\<script\\>", "")
     assert "x --root faces" in card
     assert "This version does not know its kind." in card
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "README.md"
     assert write_card(Config("ink", str(out))) == out
     assert "# ink: learned brush of MyPaint" in out.read_text()
     assert capsys.readouterr().out == f"Wrote {out}.\n"
+    monkeypatch.chdir(tmp_path)
+    assert write_card(Config("ink")) == Path("ink.md")  # in a checkout, README.md is another file
+    assert Path("ink.md").read_text() == out.read_text()
     for bad in (Config(), Config("ink", shipped=True), Config("nobody", str(out))):
         with pytest.raises(InputError):
             write_card(bad)
