@@ -41,7 +41,7 @@ MATERIALS = {  # the plan of each material, and what to look for
     "gouache": ("broad", "Flat and opaque, dry at its edges."),
     "ink": ("glazes", "Black ink on washi; hairs run dry."),
     "charcoal": ("glazes", "Black grains on the tooth of laid paper."),
-    "pastel": ("broad", "Coloured grains on the tooth of rough paper."),
+    "pastel": ("glazes", "Coloured grains on the tooth of rough paper."),
 }
 
 
