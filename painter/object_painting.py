@@ -166,8 +166,6 @@ def paint_object(
 
     done = 0
     for stage, new, steps in _schedule(config, count):
-        if new == 0 and len(strokes) == 0:
-            continue
         with torch.no_grad():
             canvas = on(ground, strokes)[0]
             added = _first_strokes(new, brush, stage, config, canvas if len(strokes) else None, generator)
@@ -270,8 +268,8 @@ def _schedule(config: ObjectConfig, count: int) -> Iterator[tuple[Stage, int, in
     part = spent = painted = done = 0.0
     for stage in config.stages:
         part, spent = part + stage.strokes / strokes, spent + stage.steps / steps
-        # Rounded up, so that one step or one stroke comes with the first stage.
-        up_to, until = math.ceil(part * count - 1e-6), math.ceil(spent * config.steps - 1e-6)
+        # The first stroke comes with the first stage, and the last stage has a step.
+        up_to, until = math.ceil(part * count - 1e-6), math.floor(spent * config.steps + 1e-6)
         yield stage, int(up_to - painted), int(until - done)
         painted, done = up_to, until
 

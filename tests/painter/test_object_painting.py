@@ -89,11 +89,12 @@ def test_ends_are_drawn_back_and_constraints_hold() -> None:
     assert space.get(last.strokes, "radius").min() >= 0.06 - 1e-6
 
 
-@pytest.mark.parametrize("count", [1, 2, 7])
-def test_few_strokes_and_steps_are_all_made(count: int) -> None:
-    config = replace(SMALL, steps=4, stages=(Stage(1, 1, (0.1, 0.1), (0, 0)), Stage(5, 1, (0.05, 0.02), (0, 0.02))))
+@pytest.mark.parametrize(("count", "steps"), [(1, 4), (2, 1), (7, 1), (7, 2), (7, 4)])
+def test_few_strokes_and_steps_are_all_made(count: int, steps: int) -> None:
+    config = replace(SMALL, steps=steps, stages=(Stage(1, 1, (0.1, 0.1), (0, 0)), Stage(5, 1, (0.05, 0.02), (0, 0.02))))
     states = list(paint_object(red_disc, 0, load_brush("bezier"), count, size=16, config=config, generator=generator()))
-    assert len(states) == 4
+    assert len(states) == steps
+    assert states[-1].progress == 1
     assert len(states[-1].strokes) == count
 
 
