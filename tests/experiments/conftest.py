@@ -5,15 +5,27 @@ from functools import partial
 
 import pytest
 
+from agents.policy import Policy
 from experiments import train_renderer
 from experiments.figures.fidelity_sheet import sheet
 from kaokore import write_fake_kaokore
+from renderer.io.checkpoint import Checkpoint
+from renderer.strokes import BEZIER
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """A small generated KaoKore; tests of classifiers and StyleGAN make larger ones."""
     return str(write_fake_kaokore(tmp_path_factory.mktemp("kaokore"), n=24))
+
+
+@pytest.fixture(scope="session")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small, untrained agent."""
+    settings = {"width": 16, "blocks": 1, "each": 2}
+    path = tmp_path_factory.mktemp("agent") / "tiny.safetensors"
+    Checkpoint("policy", settings, Policy(**settings).state_dict(), BEZIER).save(path)
+    return str(path)
 
 
 @pytest.fixture(scope="module")

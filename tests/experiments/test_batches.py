@@ -15,7 +15,6 @@ import pytest
 import torch
 from PIL import Image
 
-from agents.policy import Policy
 from experiments import outputs, replay
 from experiments.batches import choose_batch
 from experiments.cores import available_cores
@@ -23,21 +22,10 @@ from experiments.repaint import Config, repaint
 from painter import Painter
 from painter.workers import Workers
 from renderer.errors import InputError
-from renderer.io.checkpoint import Checkpoint
 from renderer.io.painting import MissingBrushWarning, Painting
-from renderer.strokes import BEZIER
 
 ROOT = Path(__file__).parent.parent.parent
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A small, untrained agent."""
-    settings = {"width": 16, "blocks": 1, "each": 2}
-    path = tmp_path_factory.mktemp("agent") / "tiny.safetensors"
-    Checkpoint("policy", settings, Policy(**settings).state_dict(), BEZIER).save(path)
-    return str(path)
 
 
 def photographs(folder: Path, count: int) -> list[str]:

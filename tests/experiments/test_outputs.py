@@ -20,27 +20,15 @@ import pytest
 import torch
 from PIL import Image
 
-from agents.policy import Policy
 from experiments import cli, outputs, stylize, visualize
 from experiments.repaint import Config, repaint
 from painter import Painter, Painting
 from painter.api import default_size
 from renderer.errors import InputError
-from renderer.io.checkpoint import Checkpoint
-from renderer.strokes import BEZIER
 
 ROOT = Path(__file__).parent.parent.parent
 LONG = ["--strokes", "6", "--steps", "100000", "--output-size", "40"]
 SMALL: dict[str, Any] = {"strokes": 3, "size": 24, "video": False}
-
-
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A small, untrained agent."""
-    settings = {"width": 16, "blocks": 1, "each": 2}
-    path = tmp_path_factory.mktemp("agent") / "tiny.safetensors"
-    Checkpoint("policy", settings, Policy(**settings).state_dict(), BEZIER).save(path)
-    return str(path)
 
 
 def picture(path: Path, height: int = 40, width: int = 60, seed: int = 0) -> str:

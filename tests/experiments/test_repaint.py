@@ -40,15 +40,6 @@ ROOT = Path(__file__).parent.parent.parent
 FILES = {"painting.png", "painting.svg", "painting.mp4", "painting.gif", "strokes.safetensors"}
 
 
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory):
-    """A small, untrained agent."""
-    settings = {"width": 16, "blocks": 1, "each": 2}
-    path = tmp_path_factory.mktemp("agent") / "tiny.safetensors"
-    Checkpoint("policy", settings, Policy(**settings).state_dict(), BEZIER).save(path)
-    return str(path)
-
-
 def picture(path, height=40, width=60, seed=0):
     """A smooth picture of a few colours."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), np.uint8)
