@@ -15,9 +15,8 @@ from painter import Painting
 from painter.selection import select_strokes
 from renderer.errors import InputError
 from renderer.strokes import BEZIER
-from tests.experiments.test_outputs import agent, picture
+from tests.experiments.test_outputs import picture
 
-__all__ = ["agent"]  # a fixture
 SMALL: dict[str, Any] = {"size": 48, "video": False, "steps": 6}
 
 
