@@ -5,12 +5,10 @@ from functools import partial
 
 import pytest
 
-from agents.policy import Policy
 from experiments import train_renderer
 from experiments.figures.fidelity_sheet import sheet
 from kaokore import write_fake_kaokore
-from renderer.io.checkpoint import Checkpoint
-from renderer.strokes import BEZIER
+from tests.experiments.tiny_agent import tiny_agent
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +20,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="session")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A small, untrained agent."""
-    settings = {"width": 16, "blocks": 1, "each": 2}
-    path = tmp_path_factory.mktemp("agent") / "tiny.safetensors"
-    Checkpoint("policy", settings, Policy(**settings).state_dict(), BEZIER).save(path)
-    return str(path)
+    return tiny_agent(tmp_path_factory.mktemp("agent") / "tiny.safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,6 @@ from typing import Any
 import torch
 from pyarrow import parquet
 
-from agents.policy import Policy
 from experiments import (
     cli,
     paint_collection,
@@ -51,10 +50,10 @@ from kaokore.classify import CLASSES
 from renderer.io.checkpoint import Checkpoint
 from renderer.io.images import read_image, write_png
 from renderer.io.painting import Painting
-from renderer.strokes import BEZIER
 from studio.document import Document
 from studio.painters import Painters
 from tests.experiments.interruptions import contents
+from tests.experiments.tiny_agent import tiny_agent
 from tests.torture.children import Moment, run, torment_all
 
 KILLS_OF_A_ROUND = 4  # then a run is let to its end
@@ -212,14 +211,6 @@ def training(name: str, train: Callable[[Any], Path], config: Any) -> Job:
         return found
 
     return Job(f"train {name}", start, finished, result)
-
-
-def tiny_agent(path: Path) -> str:
-    """A small untrained agent."""
-    torch.manual_seed(0)
-    settings = {"width": 16, "blocks": 1, "each": 2}
-    Checkpoint("policy", settings, Policy(**settings).state_dict(), BEZIER).save(path)
-    return str(path)
 
 
 def _write_pictures(folder: Path, n: int) -> list[Path]:
